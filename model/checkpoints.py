@@ -1,0 +1,116 @@
+"""Weights on disk: one safetensors file with everything that gives them meaning in its metadata."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from model.config import Preprocessing, TrackerConfig, preset
+from model.errors import CheckpointError, ConfigError
+from model.network import SiamFC
+from model.tracker import Calibration
+
+FORMAT = "siamfc-service/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A trained network and what it needs to be used: input preprocessing, tracker constants, score calibration.
+
+    `training` holds facts about how it came to be (free-form, plain JSON values); `sha256` is the file's, empty for
+    weights that were not loaded from one.
+    """
+
+    network: SiamFC
+    preprocessing: Preprocessing
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    calibration: Calibration = field(default_factory=Calibration)
+    training: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+
+
+def bundled_weights(name: str = "paper") -> Path:
+    """The weights file of a preset that ships with the package. Raises CheckpointError where there is none."""
+    file = resources.files("model") / "pretrained" / f"{name}.safetensors"
+    if not file.is_file():
+        raise CheckpointError(f"no weights for the preset {name!r} ship with this package")
+    return Path(str(file))
+
+
+def save_weights(path: Path, weights: Weights, *, dtype: torch.dtype = torch.float16) -> None:
+    """Write a weights file; kernels are stored as `dtype`, what has one number a channel stays fp32."""
+    tensors = {
+        name: (value.to(dtype) if value.ndim > 1 else value).contiguous()
+        for name, value in weights.network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    metadata = {
+        "format": FORMAT,
+        "preset": weights.network.config.name,
+        "preprocessing": json.dumps(dataclasses.asdict(weights.preprocessing)),
+        "tracker": json.dumps(dataclasses.asdict(weights.tracker)),
+        "calibration": json.dumps(dataclasses.asdict(weights.calibration)),
+        "training": json.dumps(weights.training),
+    }
+    save_file(tensors, path, metadata)
+
+
+def load_weights(path: Path) -> Weights:
+    """Read a weights file strictly; the network is in eval mode, fp32, on the CPU.
+
+    Raises CheckpointError, naming the file and the keys that are missing, unexpected or of another shape.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be read as a weights file: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: not a {FORMAT} file (its format is {metadata.get('format')!r})")
+    try:
+        network = SiamFC(preset(metadata["preset"]))
+        fields = {name: json.loads(metadata[name]) for name in ("preprocessing", "tracker", "calibration", "training")}
+        weights = Weights(
+            network=network,
+            preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
+            tracker=TrackerConfig.from_dict(fields["tracker"]),
+            calibration=Calibration.from_dict(fields["calibration"]),
+            training=fields["training"],
+            sha256=digest,
+        )
+    except (KeyError, TypeError, json.JSONDecodeError, ConfigError) as error:
+        raise CheckpointError(f"{path}: its metadata cannot be used: {error}") from error
+    load_strictly(network, tensors, path)
+    network.eval().requires_grad_(False)
+    return weights
+
+
+def load_strictly(network: SiamFC, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Put `tensors` into `network`; raises CheckpointError with every key that does not fit. `path` is for the text."""
+    expected = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    faults = [f"missing {name}" for name in expected.keys() - tensors.keys()]
+    faults += [f"unexpected {name}" for name in tensors.keys() - expected.keys()]
+    faults += [
+        f"{name} is {tuple(tensors[name].shape)}, not {tuple(expected[name].shape)}"
+        for name in expected.keys() & tensors.keys()
+        if tensors[name].shape != expected[name].shape
+    ]
+    faults += [
+        f"{name} has values that are not finite"
+        for name in expected.keys() & tensors.keys()
+        if not torch.isfinite(tensors[name]).all()
+    ]
+    if faults:
+        raise CheckpointError(f"{path}: does not fit the network {network.config.name}: {'; '.join(sorted(faults))}")
+    network.load_state_dict({name: value.to(expected[name].dtype) for name, value in tensors.items()}, strict=False)

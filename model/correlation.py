@@ -1,0 +1,60 @@
+"""Cross-correlation of exemplar and search embeddings, and the learned affine that follows it.
+
+Shape legend: B pairs, C channels, h x w cells of the exemplar, H x W cells of the search region; the map has
+(H-h+1) x (W-w+1) cells. All tensors are floating point.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def correlate(exemplars: Tensor, searches: Tensor) -> Tensor:
+    """Correlate each exemplar with its own search region(s).
+
+    exemplars: [B, C, h, w]; searches: [B, C, H, W]. Returns [B, 1, H-h+1, W-w+1]. The batch is folded into channels
+    so that one grouped convolution does it (rafellerc/Pytorch-SiamFC `SiameseNet.match_corr`). Raises ValueError
+    where batch or channels differ.
+    """
+    b, c, height, width = searches.shape
+    if exemplars.shape[:2] != (b, c):
+        raise ValueError(f"exemplars {tuple(exemplars.shape)} and searches {tuple(searches.shape)} do not pair up")
+    maps = F.conv2d(searches.reshape(1, b * c, height, width), exemplars, groups=b)  # (1, B, H', W')
+    return maps.permute(1, 0, 2, 3)
+
+
+def correlate_scales(exemplars: Tensor, searches: Tensor) -> Tensor:
+    """Correlate each exemplar with all search regions of its target, in one call.
+
+    exemplars: [B, C, h, w]; searches: [B, N, C, H, W] (N scales). Returns [B, N, H-h+1, W-w+1], equal to `correlate`
+    of every exemplar repeated N times, without the repetition.
+    """
+    b, n, c, height, width = searches.shape
+    folded = searches.transpose(0, 1).reshape(n, b * c, height, width)
+    maps: Tensor = F.conv2d(folded, exemplars, groups=b).transpose(0, 1)  # (B, N, H', W')
+    return maps
+
+
+def correlate_by_loop(exemplars: Tensor, searches: Tensor) -> Tensor:
+    """The obvious form of `correlate`, its oracle: every window's sum of products, one after the other."""
+    b, _, h, w = exemplars.shape
+    rows, columns = searches.shape[2] - h + 1, searches.shape[3] - w + 1
+    maps = searches.new_empty(b, 1, rows, columns)
+    for n in range(b):
+        for i in range(rows):
+            for j in range(columns):
+                maps[n, 0, i, j] = (exemplars[n] * searches[n, :, i : i + h, j : j + w]).sum()
+    return maps
+
+
+def match_corr(exemplars: Tensor, searches: Tensor, match_norm: nn.Module, upscaled_size: int | None = None) -> Tensor:
+    """Correlation, match batch norm, and bilinear upscaling where `upscaled_size` is given.
+
+    Returns logits [B, 1, S, S], S the map's side or `upscaled_size` = (map - 1) * stride + 1. Source:
+    rafellerc/Pytorch-SiamFC `SiameseNet.match_corr`.
+    """
+    maps: Tensor = match_norm(correlate(exemplars, searches))
+    if upscaled_size is None:
+        return maps
+    return F.interpolate(maps, (upscaled_size, upscaled_size), mode="bilinear", align_corners=False)

@@ -1,0 +1,147 @@
+"""The tracker step, split around the network's forward pass.
+
+`start` and `search_regions` say what to embed, `conclude` reads the answer. All three are pure: a track is a frozen
+value, the frame is only read, and the network is not known here. That is what lets the steps of many tracks share one
+batch. Frames are uint8 [height, width, 3] RGB; boxes and regions are in frame pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.boxes import Box
+from model.config import NetworkConfig, TrackerConfig, _FromDict, _require
+from model.crops import Colour, Image, Region, context_side, crop, mean_colour
+from model.score_map import Peak, find_peak
+
+Status = Literal["tracking", "uncertain", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration(_FromDict):
+    """From a peak to a score: the logistic of `bias + logit * peak.logit + contrast * peak.contrast`.
+
+    Fitted so that the score is the probability that the box overlaps the truth by an IoU of at least 0.5.
+    `uncertain_below` and `lost_below` are the scores under which a target's status says so.
+    """
+
+    bias: float = 0.0
+    logit: float = 1.0
+    contrast: float = 0.0
+    uncertain_below: float = 0.5
+    lost_below: float = 0.2
+
+    def __post_init__(self) -> None:
+        _require(
+            all(map(math.isfinite, (self.bias, self.logit, self.contrast))), "a calibration's numbers must be finite"
+        )
+        _require(
+            0 <= self.lost_below <= self.uncertain_below <= 1,
+            f"0 <= lost_below <= uncertain_below <= 1 must hold: {self.lost_below}, {self.uncertain_below}",
+        )
+
+    def score(self, peak: Peak) -> float:
+        """The score of a peak, 0..1."""
+        z = self.bias + self.logit * peak.logit + self.contrast * peak.contrast
+        return 1 / (1 + math.exp(-z)) if z > -700 else 0.0
+
+    def status(self, score: float) -> Status:
+        """What a score says of the target."""
+        if score < self.lost_below:
+            return "lost"
+        return "uncertain" if score < self.uncertain_below else "tracking"
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One target's state between frames.
+
+    box: where it is now. first_size: (w, h) of the box it was started with, the bound on growth. fill: the first
+    frame's mean colour, which stands for what lies outside a frame. score and status: as last concluded.
+    """
+
+    box: Box
+    first_size: tuple[float, float]
+    fill: Colour
+    score: float = 1.0
+    status: Status = "tracking"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A frame's search regions of one track, smallest first, and their pixels, uint8 [N, side, side, 3]."""
+
+    regions: tuple[Region, ...]
+    crops: NDArray[np.uint8]
+
+
+def start(frame: Image, box: Box, network: NetworkConfig, tracker: TrackerConfig) -> tuple[Track, Image]:
+    """A new track, and the exemplar crop, uint8 [127, 127, 3], whose embedding is its appearance from now on."""
+    fill = mean_colour(frame)
+    side = context_side(box.size, tracker.context)
+    pixels = crop(frame, Region(*box.center, side), network.exemplar_size, fill)
+    return Track(box=box, first_size=box.size, fill=fill), pixels
+
+
+def search_regions(frame: Image, track: Track, network: NetworkConfig, tracker: TrackerConfig) -> Search:
+    """Where to look for the track in the next frame: one region a scale around its present place."""
+    side = context_side(track.box.size, tracker.context) * network.search_size / network.exemplar_size
+    regions = tuple(Region(*track.box.center, side * factor) for factor in tracker.scale_factors)
+    crops = np.empty((len(regions), network.search_size, network.search_size, 3), np.uint8)
+    for index, region in enumerate(regions):
+        crops[index] = crop(frame, region, network.search_size, track.fill)
+    return Search(regions, crops)
+
+
+def conclude(
+    track: Track,
+    search: Search,
+    maps: NDArray[np.float32],
+    frame_size: tuple[int, int],
+    network: NetworkConfig,
+    tracker: TrackerConfig,
+    calibration: Calibration,
+) -> Track:
+    """The track after the frame whose correlation maps (logits [N, S, S]) these are.
+
+    `frame_size` is (width, height): the target's centre stays inside it, its size within the tracker's bounds.
+    """
+    peak = find_peak(maps, tracker)
+    region = search.regions[peak.scale]
+    cell = network.stride * region.side / network.search_size
+    width, height = frame_size
+    center = (
+        min(max(region.cx + peak.dx * cell, 0.0), float(width)),
+        min(max(region.cy + peak.dy * cell, 0.0), float(height)),
+    )
+    score = calibration.score(peak)
+    status = calibration.status(score)
+    # What is lost has no scale to measure: the size waits for the target's return.
+    change = 1.0 if status == "lost" else 1 + tracker.scale_damping * (tracker.scale_factors[peak.scale] - 1)
+    size = _bounded(track, change, frame_size, tracker)
+    return replace(track, box=Box.around(center, size), score=score, status=status)
+
+
+def map_region(search: Search, scale: int, network: NetworkConfig) -> Region:
+    """The square of the frame that a correlation map covers: the displacements it speaks of, as places."""
+    region = search.regions[scale]
+    return replace(region, side=region.side * network.upscaled_size / network.search_size)
+
+
+def _bounded(track: Track, change: float, frame_size: tuple[int, int], tracker: TrackerConfig) -> tuple[float, float]:
+    """The new (w, h): `change` times the old, the aspect kept, within the bounds where the old size was."""
+    w, h = track.box.size
+    least = max(tracker.min_side / w, tracker.min_side / h)
+    most = min(
+        limit / length
+        for length, first, frame in zip((w, h), track.first_size, frame_size, strict=True)
+        for limit in (first * tracker.max_growth, frame * tracker.max_frame_share)
+    )
+    # A target given outside the bounds may stay as it is, but not go further out.
+    change = min(max(change, min(least, 1.0)), max(most, 1.0))
+    return w * change, h * change

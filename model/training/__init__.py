@@ -1,0 +1,1 @@
+"""Training: corpus, pairs, augmentation, objective, loop."""

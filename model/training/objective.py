@@ -1,0 +1,100 @@
+"""The objective: every exemplar of a batch against every search region of it.
+
+Shape legend: M = 2N views (2i and 2i + 1 show one object), C channels, s x s cells of a view's embedding, e x e cells
+of an exemplar, S x S cells of a map. Because the network is unpadded, an exemplar is a window of its view's
+embedding: one forward pass over the views yields exemplars and search regions alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.config import NetworkConfig
+from model.network import SiamFC
+from model.training.config import TrainingConfig
+
+_HARDEST = 16
+"""Cells of another object's map that are pushed down: its highest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The parts of a step's loss, scalars; `error_px` is the mean distance of a map's peak from the truth."""
+
+    total: Tensor
+    labelled: Tensor
+    softmax: Tensor
+    others: Tensor
+    error_px: Tensor
+
+
+def exemplar_windows(embeddings: Tensor, shifts: Tensor, network: NetworkConfig) -> tuple[Tensor, Tensor]:
+    """Cut each view's exemplar from its embedding, at the cell nearest to the target.
+
+    embeddings: [M, C, s, s]; shifts: [M, 2] (x, y) in crop pixels. Returns exemplars [M, C, e, e] and the residuals
+    [M, 2]: where the window's centre lies from the target's centre, in crop pixels.
+    """
+    size, reach = network.embedding_size(network.exemplar_size), (network.map_size - 1) / 2
+    cells = torch.clamp(torch.round(shifts / network.stride), -reach, reach)
+    corners = (cells + reach).long().tolist()
+    windows = [embeddings[m, :, y : y + size, x : x + size] for m, (x, y) in enumerate(corners)]
+    return torch.stack(windows), cells * network.stride - shifts
+
+
+def all_maps(network: SiamFC, exemplars: Tensor, embeddings: Tensor) -> Tensor:
+    """Logits [M exemplars, M searches, S, S] of every exemplar in every search region, match norm applied."""
+    maps = F.conv2d(embeddings, exemplars).transpose(0, 1).float()
+    m, _, side, _ = maps.shape
+    normed: Tensor = network.match_norm(maps.reshape(m * m, 1, side, side))
+    return normed.reshape(m, m, side, side)
+
+
+def objective(network: SiamFC, embeddings: Tensor, shifts: Tensor, groups: Tensor, config: TrainingConfig) -> Loss:
+    """The loss of a batch's view embeddings [M, C, s, s].
+
+    Three parts. On the map of the exemplar in its partner's view: balanced binary cross-entropy with a neutral ring
+    (the paper's logistic loss), and a softmax over the map's cells, once alone and once against all maps of other
+    objects, towards a soft peak at the truth. On the maps of other objects: softplus of their highest cells.
+    """
+    settings = network.config
+    exemplars, residuals = exemplar_windows(embeddings, shifts, settings)
+    maps = all_maps(network, exemplars, embeddings)
+    views = torch.arange(len(maps), device=maps.device)
+    partner = views ^ 1
+    own = maps[views, partner]  # (M, S, S)
+    distance = _distances(shifts[partner] + residuals, settings)
+    labelled = _balanced_bce(own, distance, config)
+
+    target = torch.softmax(-(distance**2).flatten(1) / (2 * config.soft_px**2), dim=1)
+    alone = own.flatten(1)
+    foreign = groups[:, None] != groups[None, :]  # (M, M)
+    others = maps.flatten(2).masked_fill(~foreign[..., None], -torch.inf)  # (M, M, S*S)
+    rest = torch.cat([alone, others.flatten(1)], dim=1)
+    expected = (target * alone).sum(1)
+    softmax = (alone.logsumexp(1) - expected).mean() + 0.5 * (rest.logsumexp(1) - expected).mean()
+
+    hardest = others.topk(min(_HARDEST, others.shape[-1]), dim=-1).values[foreign]
+    pushed = F.softplus(hardest).mean() if len(hardest) else own.new_zeros(())
+    with torch.no_grad():
+        error = distance.flatten(1).gather(1, alone.argmax(1, keepdim=True)).mean()
+    return Loss(labelled + 0.5 * softmax + pushed, labelled, softmax, pushed, error)
+
+
+def _distances(positions: Tensor, network: NetworkConfig) -> Tensor:
+    """Distances in crop pixels [M, S, S] of a map's cells from positions [M, 2] (x, y from the crop's centre)."""
+    line = (torch.arange(network.map_size, device=positions.device) - (network.map_size - 1) / 2) * network.stride
+    dx = line[None, None, :] - positions[:, 0, None, None]
+    dy = line[None, :, None] - positions[:, 1, None, None]
+    return torch.sqrt(dx**2 + dy**2)
+
+
+def _balanced_bce(maps: Tensor, distance: Tensor, config: TrainingConfig) -> Tensor:
+    positive = (distance <= config.positive_px).float()
+    negative = (distance > config.negative_px).float()
+    cells = F.binary_cross_entropy_with_logits(maps, positive, reduction="none")
+    means = [(cells * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1) for mask in (positive, negative)]
+    return torch.stack(means).mean()
