@@ -1,0 +1,22 @@
+"""`python -m service`: the server, set by the environment."""
+
+from __future__ import annotations
+
+import sys
+
+from service.serve import run
+from service.settings import SettingsError, load_settings
+
+
+def main() -> int:
+    """Serve; returns the exit status."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        print(f"siamfc: {error}", file=sys.stderr)
+        return 2
+    return run(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

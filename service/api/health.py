@@ -1,0 +1,39 @@
+"""Alive, ready, metrics, and what model runs here."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from service.api.schemas import HealthOut, ModelOut
+from service.dependencies import OwnerDep, PartsDep
+from service.metrics import CONTENT_TYPE
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/healthz")
+async def alive() -> HealthOut:
+    """The process answers."""
+    return HealthOut(status="ok")
+
+
+@router.get("/readyz", responses={503: {"model": HealthOut}})
+async def ready(parts: PartsDep, response: Response) -> HealthOut:
+    """Work is taken: warmed up, not draining, the model's worker alive."""
+    failure = "draining" if parts.drain.begun else parts.batcher.failure
+    if failure is not None:
+        response.status_code = 503
+        return HealthOut(status=failure)
+    return HealthOut(status="ready")
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(parts: PartsDep) -> Response:
+    """Prometheus text."""
+    return Response(parts.metrics.render(), media_type=CONTENT_TYPE)
+
+
+@router.get("/v1/model", tags=["model"])
+async def model(parts: PartsDep, _: OwnerDep) -> ModelOut:
+    """Network, sizes, scales, the weights' SHA-256, device, precision and runtime."""
+    return parts.model

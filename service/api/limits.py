@@ -1,0 +1,52 @@
+"""Bounds on what a request may send, enforced before anything reads it: pure ASGI."""
+
+from __future__ import annotations
+
+import json
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import PayloadTooLarge
+from service.problems import MEDIA_TYPE, kind_of, problem
+
+
+class BodyLimit:
+    """Refuses a request body of more than `limit` bytes with 413, by its Content-Length or as it arrives."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app, self._limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._limit:
+            await self._refuse(send)
+            return
+        received = 0
+
+        async def bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise PayloadTooLarge(self._detail)
+            return message
+
+        await self._app(scope, bounded, send)
+
+    @property
+    def _detail(self) -> str:
+        return f"a request's body may have at most {self._limit} bytes"
+
+    async def _refuse(self, send: Send) -> None:
+        error = PayloadTooLarge(self._detail)
+        body = json.dumps(problem(error)).encode()
+        headers = [
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        await send({"type": "http.response.start", "status": kind_of(error).status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

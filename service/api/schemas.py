@@ -1,0 +1,151 @@
+"""Request and response bodies, for validation and for the OpenAPI page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+
+from service.sessions.session import Session, Target
+from service.wire.codec import MAX_ID, target_fields
+from service.wire.messages import TargetState
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[datetime, PlainSerializer(_iso, return_type=str)]
+BoxField = Annotated[
+    list[float],
+    Field(min_length=4, max_length=4, description="[x, y, w, h], pixels of the frame", examples=[[198, 214, 34, 81]]),
+]
+
+
+class TargetOut(BaseModel):
+    """One tracked object."""
+
+    id: str
+    box: BoxField
+    score: Annotated[float, Field(ge=0, le=1, description="Probability that the box overlaps the truth by IoU 0.5.")]
+    status: Literal["tracking", "uncertain", "lost"]
+
+
+class SessionOut(BaseModel):
+    """A session's state after its last answered frame."""
+
+    session_id: str
+    frame_index: int
+    frame_size: Annotated[list[int], Field(min_length=2, max_length=2, description="[width, height]")]
+    targets: list[TargetOut]
+    stream_url: str
+    created_at: Moment
+    expires_at: Moment
+
+
+class TimingOut(BaseModel):
+    """A frame's times in milliseconds."""
+
+    decode: float
+    queue: float
+    infer: float
+    total: float
+
+
+class ResultOut(BaseModel):
+    """A tracked frame."""
+
+    frame_index: int
+    targets: list[TargetOut]
+    timing_ms: TimingOut
+
+
+class ModelOut(BaseModel):
+    """The network that runs here."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    network: str
+    stride: int
+    exemplar_size: int
+    search_size: int
+    map_size: int
+    upscaled_map_size: int
+    embedding_channels: int
+    scales: list[float]
+    weights_sha256: str
+    device: str
+    precision: str
+    runtime: str
+
+
+class HealthOut(BaseModel):
+    """Alive, or ready."""
+
+    status: str
+
+
+class TargetIn(BaseModel):
+    """A target to follow."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Annotated[str | None, Field(min_length=1, max_length=MAX_ID)] = None
+    box: Annotated[Any, Field(json_schema_extra={"type": "array", "items": {"type": "number"}})]
+
+
+class CreateIn(BaseModel):
+    """A session to start: a base64 image, and `targets` or a single `box`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    frame: Annotated[str, Field(description="The first frame: a JPEG, PNG or WebP image in base64.")]
+    targets: list[TargetIn] | None = None
+    box: Annotated[Any, Field(json_schema_extra={"type": "array", "items": {"type": "number"}})] = None
+    ttl_s: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> CreateIn:
+        if (self.targets is None) == (self.box is None):
+            raise ValueError("give either targets or box")
+        return self
+
+
+class PlaceIn(BaseModel):
+    """A box on a frame: base64 image and box."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    frame: Annotated[str, Field(description="The frame the box was drawn on, in base64.")]
+    box: Annotated[Any, Field(json_schema_extra={"type": "array", "items": {"type": "number"}})]
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] | None = None
+
+
+def target_state(target: Target) -> TargetState:
+    """A target as clients see it."""
+    track = target.track
+    return TargetState(target.id, track.box.as_list(), track.score, track.status)
+
+
+def session_body(session: Session) -> SessionOut:
+    """A session as clients see it."""
+    progress = session.progress
+    return SessionOut(
+        session_id=session.id,
+        frame_index=progress.frame_index,
+        frame_size=list(session.frame_size),
+        targets=[TargetOut(**target_fields(target_state(target))) for target in progress.targets],
+        stream_url=f"/v1/sessions/{session.id}/stream",
+        created_at=session.created_at,
+        expires_at=session.expires_at,
+    )

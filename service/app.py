@@ -1,0 +1,189 @@
+"""The application: the only place where the parts meet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from model.checkpoints import Weights, bundled_weights, load_weights
+from service.api import health, sessions, stream, web
+from service.api.limits import BodyLimit
+from service.api.schemas import ModelOut
+from service.engine.batcher import Batcher
+from service.engine.jobs import Predictor
+from service.engine.slots import SlotTable
+from service.errors import InvalidRequest, ServiceError
+from service.keys import Keyring
+from service.metrics import Metrics
+from service.parts import Parts
+from service.problems import MEDIA_TYPE, headers, kind_of, problem
+from service.rate import RateLimiter
+from service.sessions.registry import SessionRegistry
+from service.sessions.tracking import Limits, TrackerModel, Tracking
+from service.settings import Settings, load_settings
+
+_log = logging.getLogger(__name__)
+
+_SWEEP_S = 0.5
+_BODY_SLACK = 512 * 1024
+"""Bytes of a request beside its frame: form fields, other parts, JSON."""
+
+PredictorFactory = Callable[[Weights, Settings, int], tuple[Predictor, dict[str, str]]]
+"""(weights, settings, slots) to a predictor, and its device, precision and runtime by name."""
+
+
+def create_app(settings: Settings | None = None, make_predictor: PredictorFactory | None = None) -> FastAPI:
+    """The ASGI application. Everything heavy happens in its lifespan; raises SettingsError, ModelError there."""
+    settings = settings if settings is not None else load_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with _running(settings, make_predictor or _device_predictor) as parts:
+            app.state.parts = parts
+            yield
+
+    app = FastAPI(
+        title="SiamFC tracking service",
+        version="1",
+        summary="Send a first frame and a box, stream frames, get boxes back.",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    for router in (sessions.router, stream.router, health.router, web.router):
+        app.include_router(router)
+    app.mount("/web", web.static_files())
+    _add_handlers(app)
+    # base64 in JSON takes four bytes for three.
+    app.add_middleware(BodyLimit, limit=settings.max_frame_bytes * 4 // 3 + _BODY_SLACK)
+    if settings.origins():
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.origins()),
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Location", "Retry-After"],
+        )
+    return app
+
+
+@asynccontextmanager
+async def _running(settings: Settings, make_predictor: PredictorFactory) -> AsyncIterator[Parts]:
+    """The parts, warmed up; taken down in the opposite order."""
+    clock = time.monotonic
+    metrics = Metrics()
+    weights = load_weights(settings.weights or bundled_weights())
+    slots = SlotTable(settings.max_sessions * settings.max_targets)
+    predictor, names = make_predictor(weights, settings, slots.capacity)
+    batcher = Batcher(predictor, slots, metrics, batch_max=settings.batch_max, wait_s=settings.batch_wait_ms / 1e3)
+    registry = SessionRegistry(slots, metrics, settings.max_sessions, clock)
+    metrics.watch("siamfc_sessions_active", "Sessions alive.", lambda: len(registry))
+    metrics.watch("siamfc_slots_used", "Exemplar slots given out.", lambda: slots.used)
+    metrics.watch("siamfc_ready", "Whether the model can be used.", lambda: float(batcher.failure is None))
+    limits = Limits(settings.max_targets, settings.max_frame_pixels, settings.session_ttl_s)
+    with ThreadPoolExecutor(_pool_size(), thread_name_prefix="pixels") as pool:
+        model = TrackerModel(weights.network.config, weights.tracker, weights.calibration)
+        tracking = Tracking(model, batcher, slots, registry, metrics, limits, pool, clock)
+        keyring, rate = Keyring(settings.keys()), RateLimiter(settings.rate_limit_fps, clock)
+        facts = _model_facts(weights, names)
+        parts = Parts(settings, tracking, batcher, metrics, keyring, rate, facts, clock)
+        await batcher.start()
+        _log.info("ready: %s on %s, %s", facts.network, facts.device, facts.precision)
+        sweeper = asyncio.create_task(_sweep(registry))
+        try:
+            yield parts
+        finally:
+            registry.close()
+            await parts.drain.finish(settings.drain_s)
+            sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeper
+            await batcher.stop()
+
+
+def _pool_size() -> int:
+    return max(2, min(16, os.cpu_count() or 2))
+
+
+async def _sweep(registry: SessionRegistry) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_S)
+        registry.sweep()
+
+
+def _device_predictor(weights: Weights, settings: Settings, capacity: int) -> tuple[Predictor, dict[str, str]]:
+    # Here, not above: with a predictor of its own, a test of the whole service needs no network.
+    from service.engine.predictor import DevicePredictor
+
+    predictor = DevicePredictor(
+        weights,
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.threads,
+        capacity=capacity,
+    )
+    network = predictor.network
+    return predictor, {"device": str(network.device), "precision": network.precision, "runtime": "torch"}
+
+
+def _model_facts(weights: Weights, names: dict[str, str]) -> ModelOut:
+    network = weights.network.config
+    return ModelOut(
+        network=network.name,
+        stride=network.stride,
+        exemplar_size=network.exemplar_size,
+        search_size=network.search_size,
+        map_size=network.map_size,
+        upscaled_map_size=(network.map_size - 1) * weights.tracker.upscale + 1,
+        embedding_channels=network.channels,
+        scales=list(weights.tracker.scale_factors),
+        weights_sha256=weights.sha256,
+        **names,
+    )
+
+
+def _add_handlers(app: FastAPI) -> None:
+    def answer(
+        request: Request, error: Exception, status: int, body: dict[str, Any], extra: dict[str, str]
+    ) -> Response:
+        parts = getattr(request.app.state, "parts", None)
+        if isinstance(parts, Parts):
+            parts.metrics.refused(str(body["type"]).partition("#")[2])
+        return JSONResponse(body, status, headers=extra, media_type=MEDIA_TYPE)
+
+    @app.exception_handler(ServiceError)
+    async def refused(request: Request, error: ServiceError) -> Response:
+        return answer(request, error, kind_of(error).status, problem(error), headers(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        faults = tuple(("".join(f"/{part}" for part in fault["loc"]), fault["msg"]) for fault in error.errors())
+        body = problem(InvalidRequest("the request does not have the fields it should", faults=faults))
+        return answer(request, error, 422, body, {})
+
+    @app.exception_handler(HTTPException)
+    async def routing(request: Request, error: HTTPException) -> Response:
+        slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http-error")
+        body = {
+            "type": f"about:blank#{slug}",
+            "title": error.detail,
+            "status": error.status_code,
+            "detail": f"{request.method} {request.url.path}: {error.detail}",
+        }
+        return answer(request, error, error.status_code, body, dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        return answer(request, error, 500, problem(error), {})

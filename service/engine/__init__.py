@@ -1,0 +1,1 @@
+"""The device's side: slots for exemplars, batching, and the thread that runs the network."""

@@ -1,0 +1,51 @@
+"""The network and the tensor that holds every session's exemplars. The one module here that knows torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model import inference
+from model.checkpoints import Weights
+from service.engine.slots import Slot
+
+
+class DevicePredictor:
+    """The predictor of a real device: exemplars lie in one preallocated fp16 tensor, indexed by slot."""
+
+    def __init__(self, weights: Weights, *, device: str, precision: str, threads: int, capacity: int) -> None:
+        """`capacity` is the number of slots. Raises ConfigError where device or precision cannot be had."""
+        self._network = inference.Predictor(weights, device=device, precision=precision)
+        if threads:
+            torch.set_num_threads(threads)
+        config = self._network.network_config
+        side = config.embedding_size(config.exemplar_size)
+        # Not zeroed: on a CPU the pages of slots that were never used cost nothing.
+        self._exemplars = torch.empty(
+            (capacity, config.channels, side, side), dtype=torch.float16, device=self._network.device
+        )
+
+    @property
+    def network(self) -> inference.Predictor:
+        """The network, its device and precision."""
+        return self._network
+
+    @property
+    def bytes_per_target(self) -> int:
+        """Device memory of one slot."""
+        return self._exemplars[0].numel() * self._exemplars.element_size()
+
+    def embed(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> None:
+        self._exemplars[self._indexes(slots)] = self._network.embed(crops)
+
+    def respond(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._network.respond(self._exemplars[self._indexes(slots)], crops)
+
+    def probe(self) -> None:
+        self._network.warm_up()
+
+    def _indexes(self, slots: Sequence[Slot]) -> torch.Tensor:
+        return torch.tensor([slot.index for slot in slots], device=self._exemplars.device)

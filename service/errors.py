@@ -1,0 +1,108 @@
+"""The errors a caller of the service can meet.
+
+ServiceError                    anything the service refuses or fails at
+├── InvalidRequest              the request is malformed, or a field of it is
+│   ├── InvalidBox              a box is not finite, under a pixel, or off the frame
+│   ├── InvalidImage            the frame is no image, or a damaged one
+│   ├── ImageTooLarge           the frame has more pixels than allowed
+│   └── TooManyTargets          the session would follow more targets than allowed
+├── PayloadTooLarge             the body or the frame has more bytes than allowed
+├── UnsupportedMedia            the body's media type is none of those taken
+├── Unauthorized                an API key is needed, and missing or wrong
+├── SessionNotFound             there is no such session (for this key)
+├── SessionEnded                the session expired or was deleted while it was driven
+├── TargetNotFound              the session follows no such target
+├── SessionBusy                 another connection drives the session
+├── FrameSizeChanged            a later frame has another size than the first
+├── RateLimited                 the key sends more frames a second than allowed
+├── AtCapacity                  no room for another session
+├── ModelUnavailable            the model failed, or its worker is dead
+└── ShuttingDown                the server is draining
+"""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """Anything the service refuses or fails at.
+
+    `pointer` is a JSON pointer to the field at fault, if one is; `retry_after_s` says when to try again.
+    """
+
+    def __init__(self, detail: str, *, pointer: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.pointer = pointer
+        self.retry_after_s = retry_after_s
+
+
+class InvalidRequest(ServiceError):
+    """The request is malformed, or a field of it is. `faults` are further (pointer, detail) pairs."""
+
+    def __init__(self, detail: str, *, pointer: str | None = None, faults: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(detail, pointer=pointer)
+        self.faults = faults
+
+
+class InvalidBox(InvalidRequest):
+    """A box is not finite, under a pixel wide or high, or does not overlap the frame."""
+
+
+class InvalidImage(InvalidRequest):
+    """The frame is no JPEG, PNG or WebP image, or a damaged one."""
+
+
+class ImageTooLarge(InvalidRequest):
+    """The frame's header says more pixels than allowed."""
+
+
+class TooManyTargets(InvalidRequest):
+    """The session would follow more targets than allowed."""
+
+
+class PayloadTooLarge(ServiceError):
+    """The body or the frame has more bytes than allowed."""
+
+
+class UnsupportedMedia(ServiceError):
+    """The body's media type is none of those taken."""
+
+
+class Unauthorized(ServiceError):
+    """An API key is needed, and missing or wrong."""
+
+
+class SessionNotFound(ServiceError):
+    """There is no such session, or it belongs to another key."""
+
+
+class SessionEnded(ServiceError):
+    """The session expired or was deleted while it was driven."""
+
+
+class TargetNotFound(ServiceError):
+    """The session follows no such target."""
+
+
+class SessionBusy(ServiceError):
+    """Another connection drives the session."""
+
+
+class FrameSizeChanged(ServiceError):
+    """A later frame has another size than the first."""
+
+
+class RateLimited(ServiceError):
+    """The key sends more frames a second than allowed."""
+
+
+class AtCapacity(ServiceError):
+    """No room for another session."""
+
+
+class ModelUnavailable(ServiceError):
+    """The model failed on this frame, or its worker is dead."""
+
+
+class ShuttingDown(ServiceError):
+    """The server is draining and takes nothing new."""

@@ -1,0 +1,19 @@
+"""Frames from untrusted bytes: the model's decoder, with the service's errors."""
+
+from __future__ import annotations
+
+from model import images
+from model.images import Image
+from service.errors import ImageTooLarge, InvalidImage
+
+__all__ = ["Image", "decode_frame"]
+
+
+def decode_frame(data: bytes, max_pixels: int) -> Image:
+    """Decode to uint8 [height, width, 3] RGB; raises InvalidImage, ImageTooLarge."""
+    try:
+        return images.decode(data, max_pixels)
+    except images.ImageTooLargeError as error:
+        raise ImageTooLarge(str(error)) from None
+    except images.InvalidImageError as error:
+        raise InvalidImage(str(error)) from None

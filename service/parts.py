@@ -1,0 +1,70 @@
+"""What `create_app` puts together and the routes use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from service.api.schemas import ModelOut
+from service.engine.batcher import Batcher
+from service.keys import Keyring
+from service.metrics import Metrics
+from service.rate import RateLimiter
+from service.sessions.tracking import Tracking
+from service.settings import Settings
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The running server's parts."""
+
+    settings: Settings
+    tracking: Tracking
+    batcher: Batcher
+    metrics: Metrics
+    keyring: Keyring
+    rate: RateLimiter
+    model: ModelOut
+    clock: Callable[[], float]
+    drain: Drain = field(default_factory=lambda: Drain())
+
+
+class Drain:
+    """The order to finish: streams stop reading, answer what they have accepted, and close."""
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._wakers: set[asyncio.Event] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the server is draining."""
+        return self._begun
+
+    def enter(self, waker: asyncio.Event) -> None:
+        """A stream that must be waited for; `waker` is set when draining begins."""
+        self._wakers.add(waker)
+        self._empty.clear()
+        if self._begun:
+            waker.set()
+
+    def leave(self, waker: asyncio.Event) -> None:
+        """That stream has closed."""
+        self._wakers.discard(waker)
+        if not self._wakers:
+            self._empty.set()
+
+    async def finish(self, limit_s: float) -> bool:
+        """Begin, and wait for every stream to close; False where some had not after `limit_s`."""
+        self._begun = True
+        for waker in self._wakers:
+            waker.set()
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True

@@ -1,0 +1,88 @@
+"""Run the application under uvicorn: the right socket limits, and a drain that answers every accepted frame."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import logging.config
+import signal
+import socket
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import uvicorn
+
+from model.errors import ModelError
+from service.app import create_app
+from service.logs import log_config
+from service.parts import Parts
+from service.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_PING_S, _PONG_S = 5.0, 20.0
+"""A connection whose other side is gone without a word is noticed within the sum of these."""
+
+
+class DrainingServer(uvicorn.Server):
+    """A uvicorn server that, told to stop, first lets every stream answer what it has accepted.
+
+    uvicorn itself would close the sockets at once. SIGTERM and SIGINT end with exit status 0.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        parts = getattr(self.config.app.state, "parts", None)  # type: ignore[union-attr]
+        if isinstance(parts, Parts):
+            parts.tracking.registry.close()
+            if not await parts.drain.finish(parts.settings.drain_s):
+                _log.warning("some streams had not finished after %g s", parts.settings.drain_s)
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        # uvicorn raises the signal again after its shutdown; a drained server has ended well.
+        with _handled((signal.SIGINT, signal.SIGTERM), self.handle_exit):
+            yield
+
+
+@contextlib.contextmanager
+def _handled(signals: tuple[signal.Signals, ...], handler: Any) -> Iterator[None]:
+    before = {each: signal.signal(each, handler) for each in signals}
+    try:
+        yield
+    finally:
+        for each, old in before.items():
+            signal.signal(each, old)
+
+
+def run(settings: Settings) -> int:
+    """Serve until told to stop; returns the exit status: 0 done, 2 unusable model or device, 1 anything else."""
+    configuration = log_config(settings.log_format)
+    logging.config.dictConfig(configuration)
+    server = DrainingServer(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            ws="websockets-sansio",
+            ws_max_size=settings.max_frame_bytes,
+            ws_ping_interval=_PING_S,
+            ws_ping_timeout=_PONG_S,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=1,
+            access_log=False,
+            server_header=False,
+        )
+    )
+    try:
+        server.run()
+    except ModelError as error:
+        _log.error("%s", error)
+        return 2
+    except SystemExit:
+        # uvicorn's way of saying that it could not start; it has logged why.
+        return 1
+    return 0 if server.started else 1

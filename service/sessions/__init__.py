@@ -1,0 +1,1 @@
+"""Sessions: their state, their life, and the step from one frame to the next."""

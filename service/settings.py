@@ -1,0 +1,96 @@
+"""The server's settings: environment variables `SIAMFC_*`, or arguments of the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "SIAMFC_"
+
+# Read by the command line, not by the server.
+_NOT_SETTINGS = frozenset({"SIAMFC_DEBUG"})
+
+
+class SettingsError(ValueError):
+    """A setting is unknown, malformed or out of bounds."""
+
+
+class Settings(BaseSettings):
+    """Everything the server can be told. Frozen; every value bounded."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    runtime: Literal["auto", "torch"] = Field("auto", description="What runs the network.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="Arithmetic of the embedding.")
+    weights: Path | None = Field(None, description="A weights file; the bundled one if not given.")
+    threads: int = Field(0, ge=0, le=1024, description="CPU threads of the network; 0: one a core.")
+    store: str = Field("memory://", description="Where sessions live: memory://.")
+    max_sessions: int = Field(512, ge=1, le=1_000_000, description="Sessions at once; one more is refused.")
+    max_targets: int = Field(16, ge=1, le=256, description="Targets a session.")
+    session_ttl_s: float = Field(600.0, gt=0, le=604_800, description="Seconds without a frame until a session ends.")
+    max_frame_bytes: int = Field(8 * 2**20, ge=1024, le=2**30, description="Bytes of an encoded frame.")
+    max_frame_pixels: int = Field(4096 * 4096, ge=1024, le=2**30, description="Pixels of a frame, by its header.")
+    batch_max: int = Field(32, ge=1, le=1024, description="Targets in one pass of the network.")
+    batch_wait_ms: float = Field(0.0, ge=0, le=1000, description="Time to wait for a batch to fill.")
+    window: int = Field(4, ge=1, le=64, description="Unanswered frames a stream may have under way.")
+    drain_s: float = Field(8.0, gt=0, le=600, description="Time to answer what is under way when told to stop.")
+    api_keys: SecretStr | None = Field(None, description="Comma-separated keys; none: no key is asked for.")
+    api_keys_file: Path | None = Field(None, description="A file with one key a line.")
+    rate_limit_fps: float = Field(0.0, ge=0, le=1e6, description="Frames a second for each key; 0: no limit.")
+    cors_origins: str = Field("", description="Comma-separated origins whose pages may call; * for any.")
+    log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
+
+    @field_validator("store")
+    @classmethod
+    def _known_store(cls, value: str) -> str:
+        if value != "memory://":
+            raise ValueError("the only store is memory://")
+        return value
+
+    @model_validator(mode="after")
+    def _keys_readable(self) -> Settings:
+        self.keys()
+        return self
+
+    def keys(self) -> tuple[str, ...]:
+        """The API keys; empty where none is asked for."""
+        found: list[str] = []
+        if self.api_keys is not None:
+            found += [key.strip() for key in self.api_keys.get_secret_value().split(",")]
+        if self.api_keys_file is not None:
+            try:
+                found += [line.strip() for line in self.api_keys_file.read_text(encoding="utf-8").splitlines()]
+            except OSError as error:
+                raise ValueError(f"the key file cannot be read: {error}") from error
+        keys = tuple(dict.fromkeys(key for key in found if key))
+        if not keys and (self.api_keys is not None or self.api_keys_file is not None):
+            raise ValueError("API keys are asked for, but none is given")
+        return keys
+
+    def origins(self) -> tuple[str, ...]:
+        """The CORS origins."""
+        return tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment, `overrides` (by field name) first. Raises SettingsError, naming the variable.
+
+    A variable with our prefix that is no setting is refused: a misspelt name must not pass silently.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known | _NOT_SETTINGS)
+    if unknown:
+        raise SettingsError(f"no such setting: {', '.join(unknown)}")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
+        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,117 @@
+"""Text messages to and from values, with every limit on what a client may say."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from typing import Any
+
+from service.errors import InvalidBox, InvalidRequest
+from service.wire.messages import ClientMessage, End, RemoveTarget, Result, SetTarget, TargetState
+
+MAX_TEXT = 16 * 1024
+"""Characters of a client's text message."""
+
+MAX_ID = 64
+"""Characters of a target's id."""
+
+_FIELDS = {"set_target": {"id", "box"}, "remove_target": {"id"}, "end": set[str]()}
+
+
+def parse(text: str) -> ClientMessage:
+    """A client's text message; raises InvalidRequest or InvalidBox, saying what is wrong with it."""
+    if len(text) > MAX_TEXT:
+        raise InvalidRequest(f"a text message may have at most {MAX_TEXT} characters")
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidRequest("a text message must be JSON") from None
+    if not isinstance(message, dict):
+        raise InvalidRequest("a text message must be a JSON object")
+    kind = message.get("type")
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        raise InvalidRequest(f"type must be one of {', '.join(_FIELDS)}", pointer="/type")
+    unknown = message.keys() - _FIELDS[kind] - {"type"}
+    if unknown:
+        raise InvalidRequest(f"{kind} has no field {sorted(unknown)[0]!r}", pointer=f"/{sorted(unknown)[0]}")
+    if kind == "end":
+        return End()
+    target_id = parse_id(message.get("id"))
+    if kind == "remove_target":
+        return RemoveTarget(target_id)
+    return SetTarget(target_id, parse_box(message.get("box")))
+
+
+def parse_id(value: Any, pointer: str = "/id") -> str:
+    """A target's id: 1 to 64 printable characters. Raises InvalidRequest."""
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID or not value.isprintable():
+        raise InvalidRequest(f"id must be a string of 1 to {MAX_ID} printable characters", pointer=pointer)
+    return value
+
+
+def parse_box(value: Any, pointer: str = "/box") -> tuple[float, float, float, float]:
+    """A box: four finite numbers, the last two at least 1. Raises InvalidBox."""
+    if not isinstance(value, list | tuple) or len(value) != 4:
+        raise InvalidBox("a box is four numbers x, y, w, h", pointer=pointer)
+    if any(isinstance(number, bool) or not isinstance(number, int | float) for number in value):
+        raise InvalidBox("a box is four numbers x, y, w, h", pointer=pointer)
+    try:
+        x, y, w, h = map(float, value)
+    except OverflowError:
+        raise InvalidBox("a box must be four finite numbers", pointer=pointer) from None
+    if not all(map(math.isfinite, (x, y, w, h))):
+        raise InvalidBox("a box must be four finite numbers", pointer=pointer)
+    if w < 1 or h < 1:
+        raise InvalidBox("a box must be at least 1 pixel wide and high", pointer=pointer)
+    return x, y, w, h
+
+
+def ready(session_id: str, frame_index: int, window: int, mode: str) -> str:
+    """The server's first message."""
+    return _text(type="ready", session_id=session_id, frame_index=frame_index, window=window, mode=mode)
+
+
+def result(message: Result) -> str:
+    """The answer to a tracked frame."""
+    timing = message.timing
+    return _text(
+        type="result",
+        seq=message.seq,
+        frame_index=message.frame_index,
+        targets=[target_fields(target) for target in message.targets],
+        timing_ms={name: round(1e3 * getattr(timing, name), 3) for name in ("decode", "queue", "infer", "total")},
+    )
+
+
+def target_fields(target: TargetState) -> dict[str, Any]:
+    """A target as it stands in JSON, over HTTP and socket alike."""
+    fields: dict[str, Any] = {
+        "id": target.id,
+        "box": [round(number, 4) for number in target.box],
+        "score": round(target.score, 4),
+        "status": target.status,
+    }
+    if target.response_map is not None:
+        fields["response_map"] = base64.b64encode(target.response_map).decode("ascii")
+        fields["map_box"] = target.map_box
+    return fields
+
+
+def dropped(seq: int) -> str:
+    """The answer to a frame that a newer one displaced."""
+    return _text(type="dropped", seq=seq)
+
+
+def error(problem: dict[str, Any], seq: int | None = None) -> str:
+    """The answer to a frame that failed; without `seq`, to a text message that did."""
+    return _text(type="error", problem=problem) if seq is None else _text(type="error", seq=seq, problem=problem)
+
+
+def bye() -> str:
+    """The last message before a clean close."""
+    return _text(type="bye")
+
+
+def _text(**fields: Any) -> str:
+    return json.dumps(fields, separators=(",", ":"), allow_nan=False)
