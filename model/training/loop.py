@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import math
+import pickle
 import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from model.config import preset
+from model.config import Preprocessing, preset
+from model.errors import CheckpointError
 from model.network import SiamFC, initialise
 from model.training.config import TrainingConfig
 from model.training.objective import Loss, objective
 from model.training.pairs import Batch, PairSampler
 
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a step reports: its number, of how many, its loss, and the share of time spent waiting for data."""
-
-    step: int
-    steps: int
-    loss: dict[str, float]
-    waiting: float
+PREPROCESSING = Preprocessing(order="rgb", mean=114.0, std=58.0)
+"""Mean and spread of natural images' pixels, roughly; becomes a part of the weights."""
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
@@ -64,7 +58,9 @@ class Trainer:
         pixels = torch.from_numpy(batch.pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         shifts = torch.from_numpy(batch.shifts).to(self.device)
         groups = torch.from_numpy(batch.groups).to(self.device)
-        crops = ((pixels.float() - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
+        crops = ((pixels.float() - PREPROCESSING.mean) / PREPROCESSING.std).contiguous(
+            memory_format=torch.channels_last
+        )
         with torch.autocast(self.device.type, torch.bfloat16):
             embeddings = self.network.embed(crops)
             loss = objective(self.network, embeddings, shifts, groups, self.config)
@@ -104,8 +100,17 @@ class Trainer:
         partial.replace(path)
 
     def load(self, path: Path) -> None:
-        """Continue from a checkpoint of `save`."""
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        """Continue from a checkpoint of `save`; raises CheckpointError where it is another network's, or unreadable.
+
+        The configuration is this run's own: a resumed run may be given more steps.
+        """
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+            made_for = state["config"]["preset"]
+        except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            raise CheckpointError(f"{path}: cannot be read as a training checkpoint: {error}") from error
+        if made_for != self.config.preset:
+            raise CheckpointError(f"{path}: holds a {made_for} network; this run trains {self.config.preset}")
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average, self.step = state["average"], state["step"]
@@ -117,16 +122,12 @@ class Trainer:
         return network.eval()
 
 
-PIXEL_MEAN, PIXEL_STD = 114.0, 58.0
-"""Mean and spread of the corpus's pixels, 0..255; part of the weights' preprocessing."""
-
-
 def _copy(network: SiamFC) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
 
 
 @contextmanager
-def _prefetched(sampler: PairSampler, steps: range, ahead: int = 4) -> Iterator[queue.Queue[Batch | Exception]]:
+def prefetched(sampler: PairSampler, steps: range, ahead: int = 4) -> Iterator[queue.Queue[Batch | Exception]]:
     """Batches of the steps, in order, rendered on a thread of their own."""
     batches: queue.Queue[Batch | Exception] = queue.Queue(ahead)
     stop = threading.Event()
