@@ -1,0 +1,77 @@
+"""The client: `Client` (blocking) and `AsyncClient`, in OpenCV's habit of `start(frame, box)` and `update(frame)`.
+
+Needs the base install only: no torch, no server.
+"""
+
+from service.client.aio import AsyncClient, AsyncSession
+from service.client.errors import (
+    AnswerTimeout,
+    AtCapacity,
+    ClientError,
+    ConnectionLost,
+    Fault,
+    FrameError,
+    FrameSizeChanged,
+    ImageTooLarge,
+    InvalidBox,
+    InvalidFrame,
+    InvalidImage,
+    InvalidRequest,
+    ModelUnavailable,
+    PayloadTooLarge,
+    ProblemError,
+    RateLimited,
+    ServerFault,
+    SessionBusy,
+    SessionEnded,
+    SessionNotFound,
+    ShuttingDown,
+    TargetNotFound,
+    TooManyTargets,
+    Unauthorized,
+    UnexpectedAnswer,
+    UnsupportedMedia,
+)
+from service.client.reconnect import Reconnect
+from service.client.results import Answer, Dropped, Failed, Result, SessionState, Target
+from service.client.sync import Client, Session
+
+__all__ = [
+    "Answer",
+    "AnswerTimeout",
+    "AsyncClient",
+    "AsyncSession",
+    "AtCapacity",
+    "Client",
+    "ClientError",
+    "ConnectionLost",
+    "Dropped",
+    "Failed",
+    "Fault",
+    "FrameError",
+    "FrameSizeChanged",
+    "ImageTooLarge",
+    "InvalidBox",
+    "InvalidFrame",
+    "InvalidImage",
+    "InvalidRequest",
+    "ModelUnavailable",
+    "PayloadTooLarge",
+    "ProblemError",
+    "RateLimited",
+    "Reconnect",
+    "Result",
+    "ServerFault",
+    "Session",
+    "SessionBusy",
+    "SessionEnded",
+    "SessionNotFound",
+    "SessionState",
+    "ShuttingDown",
+    "Target",
+    "TargetNotFound",
+    "TooManyTargets",
+    "Unauthorized",
+    "UnexpectedAnswer",
+    "UnsupportedMedia",
+]

@@ -1,0 +1,216 @@
+"""One stream of frames and answers, without I/O: what to put on the wire, what came from it, what a reconnect needs.
+
+A shell owns the socket. It opens one, gives its first message to `connected`, sends what `data_to_send` returns,
+gives every later message to `receive`, and a closure to `disconnected`, which raises or means: connect again.
+
+Every frame gets one answer, in the order of `submit`, over any number of connections. After a reconnect:
+
+- the server counted none of the unanswered frames: all are sent again;
+- it counted one (`needs_state`): its answer was lost on the way, and the session's state is that answer. It is taken
+  for the oldest frame's, which it is unless that one failed and its error was lost too;
+- it counted several: only the last one's answer can still be had, so all are sent again, and are counted twice;
+- mode "latest": nothing says which frame was counted, so all are sent again, and the server drops what is overtaken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal, TypeAlias
+
+from service.client.errors import ProblemError, TargetNotFound, UnexpectedAnswer, from_close_code, from_problem
+from service.client.results import Answer, Result, SessionState, parse_answer
+
+Mode: TypeAlias = Literal["every", "latest"]
+Message: TypeAlias = str | bytes
+
+SUBPROTOCOL = "siamfc.v1"
+ABNORMAL = 1006
+BUSY_CODE = 4409
+OVERLOADED_CODE = 1013
+RECONNECT_CODES = frozenset({1001, 1005, ABNORMAL, 1012, OVERLOADED_CODE, 1014})
+"""Going away, no code, no close frame at all, restarting, overloaded, a proxy's bad gateway."""
+LATEST_DEPTH = 32
+"""Unanswered frames under way in mode "latest", where the server drops instead of pushing back."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One message to the server; `number` says which frame of the stream it is, None that it is no frame."""
+
+    message: Message
+    number: int | None = None
+
+
+class StreamProtocol:
+    """The state of one stream. No method does I/O or waits."""
+
+    def __init__(self, mode: Mode = "every", *, driven_before: bool = False) -> None:
+        """driven_before: this client has just driven the session over another connection."""
+        self.mode = mode
+        self.window = 1
+        self.needs_state = False
+        """After `connected`: fetch the session's state and give it to `recover` before sending anything."""
+        self.progressed = False
+        """Whether this connection has brought an answer; one that never does is no reason to begin backoff anew."""
+        self._items: deque[_Item] = deque()  # all that is not answered yet, oldest first
+        self._sent = 0  # how many of them this connection has carried
+        self._in_flight = 0  # how many of those are frames
+        self._next_number = 0
+        self._next_seq = 0
+        self._counted: int | None = None  # the server's frame_index, as far as it is known here
+        self._connections = 0
+        self._driven_before = driven_before
+        self._lost_in_flight = False
+        self._refused: list[ProblemError] = []
+
+    @property
+    def outstanding(self) -> int:
+        """Frames submitted and not answered."""
+        return sum(item.number is not None for item in self._items)
+
+    @property
+    def room(self) -> bool:
+        """Whether another frame may be submitted now."""
+        return self.outstanding < self._limit
+
+    @property
+    def _limit(self) -> int:
+        return self.window if self.mode == "every" else max(self.window, LATEST_DEPTH)
+
+    # What goes out
+
+    def submit(self, frame: bytes) -> int:
+        """Queue a frame; its number in the stream, from 0."""
+        number = self._next_number
+        self._next_number += 1
+        self._items.append(_Item(frame, number))
+        return number
+
+    def renumber(self) -> None:
+        """Call the next frame 0. Only while none is outstanding."""
+        assert not self.outstanding
+        self._next_number = 0
+
+    def set_target(self, target_id: str, box: Sequence[float]) -> None:
+        """Queue a new or corrected box, drawn on the next frame submitted."""
+        self._control(type="set_target", id=target_id, box=list(box))
+
+    def remove_target(self, target_id: str) -> None:
+        """Queue the end of one target."""
+        self._control(type="remove_target", id=target_id)
+
+    def data_to_send(self) -> list[Message]:
+        """The messages for the wire, in order, each handed out once a connection; frames up to the window."""
+        ready: list[Message] = []
+        for item in islice(self._items, self._sent, None):
+            if item.number is not None:
+                if self._in_flight >= self._limit:
+                    break
+                self._in_flight += 1
+            ready.append(item.message)
+        self._sent += len(ready)
+        return ready
+
+    # What comes in
+
+    def connected(self, message: Message) -> None:
+        """Take a new connection's first message. Raises UnexpectedAnswer unless it is `ready`."""
+        body = _parse(message)
+        try:
+            if body["type"] != "ready":
+                raise UnexpectedAnswer(f"the first message must be ready, not {body['type']!r}")
+            frame_index, self.window = int(body["frame_index"]), max(1, int(body["window"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnexpectedAnswer(f"not a ready message: {body}") from error
+        self._sent = self._in_flight = self._next_seq = 0
+        self._connections += 1
+        self.progressed = False
+        counted = 0 if self._counted is None else frame_index - self._counted
+        self.needs_state = counted == 1 and self.mode == "every" and self._lost_in_flight
+        if not self.needs_state:
+            self._counted, self._lost_in_flight = frame_index, False
+
+    def recover(self, state: SessionState) -> list[Answer]:
+        """Take the session's state as the answer that was lost, if it still is that one."""
+        expected = None if self._counted is None else self._counted + 1
+        self.needs_state, self._lost_in_flight, self._counted = False, False, state.frame_index
+        if state.frame_index != expected:
+            return []
+        return [Result(self._pop(), state.frame_index, state.targets, refused=self._take_refused())]
+
+    def receive(self, message: Message) -> list[Answer]:
+        """Take a message of the server; the answers it brings. Raises UnexpectedAnswer."""
+        body = _parse(message)
+        if "seq" not in body:
+            self._notice(body)
+            return []
+        if body["seq"] != self._next_seq or not self._in_flight:
+            raise UnexpectedAnswer(f"an answer to frame {body['seq']} where {self._next_seq} was due")
+        number = next(item.number for item in self._items if item.number is not None)
+        answer = parse_answer(body, number, tuple(self._refused) if body.get("type") == "result" else ())
+        if isinstance(answer, Result):
+            self._take_refused()
+            self._counted = answer.frame_index
+        self._pop()
+        self._in_flight -= 1
+        self._next_seq += 1
+        self.progressed = True
+        return [answer]
+
+    def disconnected(self, code: int | None, reason: str = "", *, opening: bool = False) -> None:
+        """Take a closure; None is one without a close frame. Returns where a new connection is worth it, else raises.
+
+        opening: it came instead of `ready`. Just after a drop the server may still take the dead connection for a
+        living one, so that "busy" is then worth another try.
+        """
+        self._lost_in_flight = self._lost_in_flight or self._in_flight > 0
+        self._in_flight = 0
+        code = ABNORMAL if code is None else code
+        if code in RECONNECT_CODES or (
+            code == BUSY_CODE and opening and (self._driven_before or self._connections > 0)
+        ):
+            return
+        raise from_close_code(code, reason)
+
+    # Inside
+
+    def _control(self, **body: Any) -> None:
+        self._items.append(_Item(json.dumps(body)))
+
+    def _pop(self) -> int:
+        """Forget the oldest frame and the controls before it; the frame's number."""
+        while True:
+            item = self._items.popleft()
+            self._sent = max(0, self._sent - 1)
+            if item.number is not None:
+                return item.number
+
+    def _take_refused(self) -> tuple[ProblemError, ...]:
+        refused, self._refused = tuple(self._refused), []
+        return refused
+
+    def _notice(self, body: dict[str, Any]) -> None:
+        """A message that answers no frame: a control that was refused, or the server's farewell."""
+        if body.get("type") != "error":
+            return
+        problem = body.get("problem")
+        error = from_problem(problem if isinstance(problem, dict) else {})
+        # A removal that is sent again after a drop may have been done before it.
+        if not (isinstance(error, TargetNotFound) and self._connections > 1):
+            self._refused.append(error)
+
+
+def _parse(message: Message) -> dict[str, Any]:
+    if isinstance(message, bytes):
+        raise UnexpectedAnswer("the server sent a binary message")
+    try:
+        body = json.loads(message)
+    except ValueError as error:
+        raise UnexpectedAnswer(f"not JSON: {message[:80]!r}") from error
+    if not isinstance(body, dict):
+        raise UnexpectedAnswer(f"not a message: {message[:80]!r}")
+    return body

@@ -1,0 +1,130 @@
+"""The thin commands: serve, convert, train, bench."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.checkpoints import load_weights
+from service.cli import bench
+from service.settings import Settings
+from tests.service.cli.conftest import Run
+from tests.support.networks import random_weights
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings the server was asked to run with; it ends at once with status 7."""
+    served: list[Settings] = []
+
+    def run(settings: Settings) -> int:
+        served.append(settings)
+        return 7
+
+    monkeypatch.setattr("service.serve.run", run)
+    return served
+
+
+def test_serve_passes_what_is_given_and_the_status_back(
+    run: Run, served: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIAMFC_PORT", "9001")
+    monkeypatch.setenv("SIAMFC_DEVICE", "cpu")
+    assert run("serve", "--port", 9002, "--log-format", "json").exit_code == 7
+    (settings,) = served
+    assert (settings.port, settings.device, settings.log_format) == (9002, "cpu", "json")
+
+
+def test_serve_refuses_a_misspelt_setting(run: Run, served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIAMFC_PROT", "9001")
+    result = run("serve")
+    assert (result.exit_code, served) == (2, [])
+    assert "SIAMFC_PROT" in result.stderr
+
+
+def test_convert(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.pth", tmp_path / "out.safetensors"
+    source.write_bytes(b"a checkpoint")
+    monkeypatch.setattr("model.convert.convert", lambda path: random_weights("baseline"))
+    result = run("convert", source, out)
+    assert result.exit_code == 0
+    assert "baseline" in result.stdout
+    assert load_weights(out).network.config.name == "baseline"
+
+
+@pytest.mark.parametrize(
+    ("content", "out", "part"),
+    [
+        pytest.param(b"no checkpoint", "out.safetensors", "in.pth", id="no checkpoint"),
+        pytest.param(b"", "out.pth", ".safetensors", id="another ending"),
+        pytest.param(b"", "no/out.safetensors", "no folder", id="no folder"),
+    ],
+)
+def test_convert_refuses(run: Run, tmp_path: Path, content: bytes, out: str, part: str) -> None:
+    (tmp_path / "in.pth").write_bytes(content)
+    result = run("convert", tmp_path / "in.pth", tmp_path / out)
+    assert result.exit_code == 2
+    assert part in result.stderr
+    assert not (tmp_path / out).exists()
+
+
+@pytest.mark.parametrize(("finished", "status"), [(True, 0), (False, 130)])
+def test_train(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, finished: bool, status: int) -> None:
+    calls: list[Any] = []
+
+    def train(config: Any, *folders: Path, **options: Any) -> bool:
+        calls.append((config.steps, config.decay_steps, config.seed, *folders, options["resume"], options["device"]))
+        return finished
+
+    monkeypatch.setattr("model.training.run.train", train)
+    (tmp_path / "run.toml").write_text("seed = 5\nsteps = 50\ndecay_steps = 20\n")
+    out = tmp_path / "out"
+    arguments = ["--corpus", tmp_path, "--out", out, "--config", tmp_path / "run.toml", "--resume", "--steps", 10]
+    result = run("train", *arguments)
+    assert result.exit_code == status
+    assert calls == [(10, 10, 5, tmp_path, out, True, "auto")]
+    assert ("--resume" in result.stderr) is not finished
+
+
+def test_train_refuses_an_unknown_key(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("sede = 5\n")
+    result = run("train", "--corpus", tmp_path, "--out", tmp_path / "out", "--config", tmp_path / "run.toml")
+    assert result.exit_code == 2
+    assert "sede" in result.stderr
+
+
+@pytest.fixture
+def benchmarks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A checkout with the benchmarks `one` and `two`."""
+    folder = tmp_path / "benchmarks"
+    folder.mkdir()
+    for number, name in enumerate(("one", "two"), start=1):
+        (folder / f"{name}.py").touch()
+        module = types.ModuleType(f"benchmarks.{name}")
+        module.run = lambda number=number: {"ms": number}  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "benchmarks", types.ModuleType("benchmarks"))
+        monkeypatch.setitem(sys.modules, f"benchmarks.{name}", module)
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_bench(run: Run, tmp_path: Path) -> None:
+    assert run("bench", "--list").stdout == "one\ntwo\n"
+    assert json.loads(run("bench", "two").stdout) == {"two": {"ms": 2}}
+    assert run("bench", "--json", tmp_path / "out.json").exit_code == 0
+    assert json.loads((tmp_path / "out.json").read_text()) == {"one": {"ms": 1}, "two": {"ms": 2}}
+    unknown = run("bench", "three")
+    assert unknown.exit_code == 2
+    assert "one, two" in unknown.stderr
+
+
+def test_bench_outside_a_checkout(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    result = run("bench")
+    assert result.exit_code == 2
+    assert "checkout" in result.stderr
