@@ -21,11 +21,12 @@ from starlette.responses import JSONResponse, Response
 from model.checkpoints import Weights, bundled_weights, load_weights
 from service.api import health, sessions, stream, web
 from service.api.limits import BodyLimit
+from service.api.openapi import complete
 from service.api.schemas import ModelOut
 from service.engine.batcher import Batcher
 from service.engine.jobs import Predictor
 from service.engine.slots import SlotTable
-from service.errors import InvalidRequest, ServiceError
+from service.errors import InvalidRequest, ServiceError, pointer_to
 from service.keys import Keyring
 from service.metrics import Metrics
 from service.parts import Parts
@@ -45,17 +46,29 @@ PredictorFactory = Callable[[Weights, Settings, int], tuple[Predictor, dict[str,
 """(weights, settings, slots) to a predictor, and its device, precision and runtime by name."""
 
 
-def create_app(settings: Settings | None = None, make_predictor: PredictorFactory | None = None) -> FastAPI:
-    """The ASGI application. Everything heavy happens in its lifespan; raises SettingsError, ModelError there."""
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        return complete(super().openapi())
+
+
+def create_app(
+    settings: Settings | None = None,
+    make_predictor: PredictorFactory | None = None,
+    weights: Weights | None = None,
+) -> FastAPI:
+    """The ASGI application. Everything heavy happens in its lifespan, which raises ModelError.
+
+    `weights`: already loaded; else the settings' file or the bundled one. Raises SettingsError.
+    """
     settings = settings if settings is not None else load_settings()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _running(settings, make_predictor or _device_predictor) as parts:
+        async with _running(settings, make_predictor or _device_predictor, weights) as parts:
             app.state.parts = parts
             yield
 
-    app = FastAPI(
+    app = _Application(
         title="SiamFC tracking service",
         version="1",
         summary="Send a first frame and a box, stream frames, get boxes back.",
@@ -80,11 +93,13 @@ def create_app(settings: Settings | None = None, make_predictor: PredictorFactor
 
 
 @asynccontextmanager
-async def _running(settings: Settings, make_predictor: PredictorFactory) -> AsyncIterator[Parts]:
+async def _running(
+    settings: Settings, make_predictor: PredictorFactory, weights: Weights | None
+) -> AsyncIterator[Parts]:
     """The parts, warmed up; taken down in the opposite order."""
     clock = time.monotonic
     metrics = Metrics()
-    weights = load_weights(settings.weights or bundled_weights())
+    weights = weights if weights is not None else load_weights(settings.weights or bundled_weights())
     slots = SlotTable(settings.max_sessions * settings.max_targets)
     predictor, names = make_predictor(weights, settings, slots.capacity)
     batcher = Batcher(predictor, slots, metrics, batch_max=settings.batch_max, wait_s=settings.batch_wait_ms / 1e3)
@@ -169,7 +184,7 @@ def _add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        faults = tuple(("".join(f"/{part}" for part in fault["loc"]), fault["msg"]) for fault in error.errors())
+        faults = tuple((pointer_to(*fault["loc"]), fault["msg"]) for fault in error.errors())
         body = problem(InvalidRequest("the request does not have the fields it should", faults=faults))
         return answer(request, error, 422, body, {})
 

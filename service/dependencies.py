@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends
@@ -45,3 +46,12 @@ def charge_frame(connection: HTTPConnection, parts: PartsDep, owner: OwnerDep) -
 
 
 FrameCharge = Depends(charge_frame)
+
+
+async def waited_for(parts: PartsDep) -> AsyncIterator[None]:
+    """A request that a draining server lets finish."""
+    with parts.drain.busy():
+        yield
+
+
+WaitedFor = Depends(waited_for)

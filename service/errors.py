@@ -23,6 +23,11 @@ ServiceError                    anything the service refuses or fails at
 from __future__ import annotations
 
 
+def pointer_to(*path: str | int) -> str:
+    """The JSON pointer (RFC 6901) to a field, by the names and indexes that lead there."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
 class ServiceError(Exception):
     """Anything the service refuses or fails at.
 

@@ -35,4 +35,6 @@ def log_config(style: Literal["console", "json"]) -> dict[str, Any]:
         "formatters": {"line": formatter},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"level": "INFO", "handlers": ["stderr"]},
+        # uvicorn would log every socket's path, and with it the session's id.
+        "loggers": {"uvicorn.error": {"level": "WARNING"}},
     }

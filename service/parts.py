@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from service.api.schemas import ModelOut
@@ -31,7 +32,7 @@ class Parts:
 
 
 class Drain:
-    """The order to finish: streams stop reading, answer what they have accepted, and close."""
+    """The order to finish: streams stop reading, answer what they have accepted, and close; requests end."""
 
     def __init__(self) -> None:
         self._begun = False
@@ -57,8 +58,18 @@ class Drain:
         if not self._wakers:
             self._empty.set()
 
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Work that must be waited for, and that ends by itself: a request."""
+        waker = asyncio.Event()
+        self.enter(waker)
+        try:
+            yield
+        finally:
+            self.leave(waker)
+
     async def finish(self, limit_s: float) -> bool:
-        """Begin, and wait for every stream to close; False where some had not after `limit_s`."""
+        """Begin, and wait for everything under way to end; False where some had not after `limit_s`."""
         self._begun = True
         for waker in self._wakers:
             waker.set()

@@ -7,12 +7,15 @@ import logging
 import logging.config
 import signal
 import socket
+import sys
 from collections.abc import Generator, Iterator
 from typing import Any
 
 import uvicorn
 
+from model.checkpoints import bundled_weights, load_weights
 from model.errors import ModelError
+from model.inference import choose_device, choose_precision
 from service.app import create_app
 from service.logs import log_config
 from service.parts import Parts
@@ -29,6 +32,13 @@ class DrainingServer(uvicorn.Server):
 
     uvicorn itself would close the sockets at once. SIGTERM and SIGINT end with exit status 0.
     """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers if self.started else []:
+            for each in server.sockets:
+                host, port = each.getsockname()[:2]
+                _log.info("serving on http://%s:%d", f"[{host}]" if ":" in host else host, port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -59,11 +69,17 @@ def _handled(signals: tuple[signal.Signals, ...], handler: Any) -> Iterator[None
 
 def run(settings: Settings) -> int:
     """Serve until told to stop; returns the exit status: 0 done, 2 unusable model or device, 1 anything else."""
-    configuration = log_config(settings.log_format)
-    logging.config.dictConfig(configuration)
+    logging.config.dictConfig(log_config(settings.log_format))
+    try:
+        # Before uvicorn, which would bury the reason under a traceback.
+        weights = load_weights(settings.weights or bundled_weights())
+        choose_precision(settings.precision, choose_device(settings.device))
+    except ModelError as error:
+        print(f"siamfc: {error}", file=sys.stderr)
+        return 2
     server = DrainingServer(
         uvicorn.Config(
-            create_app(settings),
+            create_app(settings, weights=weights),
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -79,9 +95,6 @@ def run(settings: Settings) -> int:
     )
     try:
         server.run()
-    except ModelError as error:
-        _log.error("%s", error)
-        return 2
     except SystemExit:
         # uvicorn's way of saying that it could not start; it has logged why.
         return 1

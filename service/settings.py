@@ -67,11 +67,11 @@ class Settings(BaseSettings):
         if self.api_keys_file is not None:
             try:
                 found += [line.strip() for line in self.api_keys_file.read_text(encoding="utf-8").splitlines()]
-            except OSError as error:
-                raise ValueError(f"the key file cannot be read: {error}") from error
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"the file of {PREFIX}API_KEYS_FILE cannot be read: {error}") from error
         keys = tuple(dict.fromkeys(key for key in found if key))
         if not keys and (self.api_keys is not None or self.api_keys_file is not None):
-            raise ValueError("API keys are asked for, but none is given")
+            raise ValueError(f"{PREFIX}API_KEYS or {PREFIX}API_KEYS_FILE is set, but holds no key")
         return keys
 
     def origins(self) -> tuple[str, ...]:
@@ -85,12 +85,13 @@ def load_settings(**overrides: Any) -> Settings:
     A variable with our prefix that is no setting is refused: a misspelt name must not pass silently.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known | _NOT_SETTINGS)
+    ours = (name for name in os.environ if name.upper().startswith(PREFIX))
+    unknown = sorted(name for name in ours if name.upper() not in known | _NOT_SETTINGS)
     if unknown:
         raise SettingsError(f"no such setting: {', '.join(unknown)}")
     try:
         return Settings(**overrides)
     except ValidationError as error:
         first = error.errors()[0]
-        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
-        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+        name = f"{PREFIX}{first['loc'][0]}: ".upper() if first["loc"] else ""
+        raise SettingsError(name + first["msg"].removeprefix("Value error, ")) from None

@@ -7,6 +7,7 @@ import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -15,8 +16,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from service.api.schemas import CreateIn, PlaceIn
-from service.errors import InvalidBox, InvalidImage, InvalidRequest, PayloadTooLarge, UnsupportedMedia
-from service.sessions.tracking import Placement, name_targets
+from service.errors import InvalidBox, InvalidImage, InvalidRequest, PayloadTooLarge, UnsupportedMedia, pointer_to
+from service.sessions.tracking import Placement
 from service.wire.codec import parse_box, parse_id
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -104,7 +105,7 @@ class _Form:
 def _only(form: FormData, names: set[str]) -> None:
     for name in form:
         if name not in names:
-            raise InvalidRequest(f"there is no part {name!r} here", pointer=f"/{name}")
+            raise InvalidRequest(f"there is no part {name!r} here", pointer=pointer_to(name))
         if len(form.getlist(name)) > 1:
             raise InvalidRequest(f"the part {name} is given more than once", pointer=f"/{name}")
 
@@ -165,7 +166,7 @@ def _text_targets(text: str) -> list[tuple[str | None, Any]]:
 def _placements(targets: Sequence[tuple[str | None, Any]]) -> tuple[Placement, ...]:
     if not targets:
         raise InvalidRequest("at least one target is needed", pointer="/targets")
-    names = name_targets(
+    names = _named(
         [
             None if target_id is None else parse_id(target_id, f"/targets/{index}/id")
             for index, (target_id, _) in enumerate(targets)
@@ -177,12 +178,29 @@ def _placements(targets: Sequence[tuple[str | None, Any]]) -> tuple[Placement, .
     )
 
 
+def _named(ids: Sequence[str | None]) -> list[str]:
+    """A request's targets' names: the given ones; for the others "0", "1", … by position, or the next that is free."""
+    taken: set[str] = set()
+    for index, name in enumerate(ids):
+        if name in taken:
+            raise InvalidRequest(f"two targets have the id {name!r}", pointer=f"/targets/{index}/id")
+        if name is not None:
+            taken.add(name)
+    names = []
+    for index, name in enumerate(ids):
+        if name is None:
+            name = next(free for free in map(str, count(index)) if free not in taken)
+            taken.add(name)
+        names.append(name)
+    return names
+
+
 def _validated(schema: type[Body], data: bytes) -> Body:
     try:
         return schema.model_validate_json(data)
     except ValidationError as error:
         faults = tuple(
-            ("".join(f"/{part}" for part in fault["loc"]), fault["msg"].removeprefix("Value error, "))
+            (pointer_to(*fault["loc"]), fault["msg"].removeprefix("Value error, "))
             for fault in error.errors(include_input=False, include_url=False)
         )
         raise InvalidRequest("the body does not have the fields it should", faults=faults) from None

@@ -9,6 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import PayloadTooLarge
 from service.problems import MEDIA_TYPE, kind_of, problem
 
+_MAX_DIGITS = 18
+"""Digits of a believable Content-Length."""
+
 
 class BodyLimit:
     """Refuses a request body of more than `limit` bytes with 413, by its Content-Length or as it arrives."""
@@ -21,7 +24,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._limit:
+        if length.isdigit() and (len(length) > _MAX_DIGITS or int(length) > self._limit):
             await self._refuse(send)
             return
         received = 0

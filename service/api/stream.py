@@ -102,13 +102,12 @@ class _Stream:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._working: asyncio.Task[None] | None = None
+        self._sending = asyncio.Lock()
         self._early: tuple[int, asyncio.Task[Decoded]] | None = None
 
     async def run(self) -> None:
         """Until either side is done; closes the socket with the right code."""
         drain, metrics = self._parts.drain, self._parts.metrics
-        self._working = asyncio.current_task()
         drain.enter(self._wake)
         metrics.stream(1)
         reader: asyncio.Task[None] | None = None
@@ -148,10 +147,13 @@ class _Stream:
     async def _accept(self, data: bytes) -> None:
         protocol, rate = self._protocol, self._parts.rate
         wait_s = rate.take(self._payer)
-        while wait_s and protocol.mode == "every":
+        while wait_s and not protocol.may_refuse:
             await asyncio.sleep(wait_s)
             wait_s = rate.take(self._payer)
+        dropped_before = protocol.dropped
         protocol.receive_frame(data, time.perf_counter(), refused=wait_s > 0)
+        for _ in range(protocol.dropped - dropped_before):
+            self._parts.metrics.frame("dropped")
         await self._send(protocol.displaced())
         self._wake.set()
 
@@ -175,6 +177,7 @@ class _Stream:
             if self._parts.drain.begun:
                 protocol.end()
             item = protocol.take()
+            self._room.set()
             if isinstance(item, Frame):
                 await self._answer(item)
             elif isinstance(item, RemoveTarget):
@@ -205,6 +208,7 @@ class _Stream:
 
     async def _track(self, frame: Frame) -> str:
         tracking, session = self._parts.tracking, self._session
+        waited = time.perf_counter() - frame.received_at
         decoded = await self._decoded(frame)
         self._decode_early()
         placements = [Placement(each.id, each.box, "/box") for each in frame.placements]
@@ -213,7 +217,7 @@ class _Stream:
             await self._say(codec.error(problem(fault)))
         targets = tuple(self._shown(target, advance.evidence.get(target.id)) for target in advance.progress.targets)
         total = time.perf_counter() - frame.received_at
-        timing = Timing(decoded.decode_s, advance.queue_s, advance.infer_s, total)
+        timing = Timing(decoded.decode_s, waited + advance.queue_s, advance.infer_s, total)
         self._parts.metrics.stages(
             {"decode": timing.decode, "queue": timing.queue, "infer": timing.infer, "total": timing.total}
         )
@@ -253,8 +257,10 @@ class _Stream:
         return replace(state, response_map=picture, map_box=box)
 
     async def _send(self, texts: list[str]) -> None:
-        for text in texts:
-            await self._say(text)
+        # Both coroutines come here: what the protocol gave out first must leave first, even if a send has to wait.
+        async with self._sending:
+            for text in texts:
+                await self._say(text)
         self._room.set()
 
     async def _say(self, text: str) -> None:

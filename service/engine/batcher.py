@@ -104,7 +104,9 @@ class Batcher:
         except BaseException as error:
             _log.exception("the model does not work")
             self._failure = f"the model does not work: {type(error).__name__}"
-            _post(self._loop, _settle, self._warmed, None, error)
+            # What is no Exception would end the event loop instead of the start.
+            told = error if isinstance(error, Exception) else RuntimeError(self._failure)
+            _post(self._loop, _settle, self._warmed, None, told)
             return
         self._failure = None
         _post(self._loop, _settle, self._warmed, None, None)

@@ -26,7 +26,13 @@ from model.tracker import Calibration, Search, Track, conclude, search_regions, 
 from service.engine.batcher import Answer, Batcher
 from service.engine.jobs import Embed, Respond
 from service.engine.slots import SlotTable
-from service.errors import FrameSizeChanged, InvalidBox, InvalidRequest, ServiceError, TooManyTargets
+from service.errors import (
+    FrameSizeChanged,
+    InvalidBox,
+    ModelUnavailable,
+    ServiceError,
+    TooManyTargets,
+)
 from service.images import Image, decode_frame
 from service.metrics import Metrics
 from service.sessions.registry import SessionRegistry
@@ -212,7 +218,10 @@ class Tracking:
             return [], Answer(None, 0.0, 0.0)
         searches = await self._run(self._search_all, frame.image, targets)
         crops = np.stack([search.crops for search in searches])
-        return searches, await self._batcher.submit(Respond(tuple(target.slot for target in targets), crops))
+        answer = await self._batcher.submit(Respond(tuple(target.slot for target in targets), crops))
+        if answer.maps is not None and not np.isfinite(answer.maps).all():
+            raise ModelUnavailable("the network's answer to this frame is not finite")
+        return searches, answer
 
     def _start_all(self, image: Image, boxes: Sequence[Box]) -> list[tuple[Track, Image]]:
         return [start(image, box, self.model.network, self.model.tracker) for box in boxes]
@@ -276,15 +285,3 @@ def _checked(placement: Placement, size: tuple[int, int]) -> Box:
         return Box.checked(placement.box, size)
     except InvalidBoxError as error:
         raise InvalidBox(str(error), pointer=placement.pointer) from None
-
-
-def name_targets(ids: Sequence[str | None]) -> list[str]:
-    """Names for a request's targets: the given ones, and "0", "1", … by position for the others.
-
-    Raises InvalidRequest where two are the same.
-    """
-    names = [name if name is not None else str(index) for index, name in enumerate(ids)]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise InvalidRequest(f"two targets have the id {name!r}", pointer=f"/targets/{index}/id")
-    return names

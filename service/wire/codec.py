@@ -7,7 +7,7 @@ import json
 import math
 from typing import Any
 
-from service.errors import InvalidBox, InvalidRequest
+from service.errors import InvalidBox, InvalidRequest, pointer_to
 from service.wire.messages import ClientMessage, End, RemoveTarget, Result, SetTarget, TargetState
 
 MAX_TEXT = 16 * 1024
@@ -32,9 +32,9 @@ def parse(text: str) -> ClientMessage:
     kind = message.get("type")
     if not isinstance(kind, str) or kind not in _FIELDS:
         raise InvalidRequest(f"type must be one of {', '.join(_FIELDS)}", pointer="/type")
-    unknown = message.keys() - _FIELDS[kind] - {"type"}
-    if unknown:
-        raise InvalidRequest(f"{kind} has no field {sorted(unknown)[0]!r}", pointer=f"/{sorted(unknown)[0]}")
+    for name in message:
+        if name not in _FIELDS[kind] and name != "type":
+            raise InvalidRequest(f"{kind} has no field {name!r}", pointer=pointer_to(name))
     if kind == "end":
         return End()
     target_id = parse_id(message.get("id"))

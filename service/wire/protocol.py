@@ -19,6 +19,10 @@ _LATEST_BACKLOG = 64
 """Unanswered frames in `latest`: most are dropped at once, but their answers wait for the one under way."""
 
 
+_MAILBOX = 256
+"""Things to do that may wait, whatever they are: messages that ask for no answer must not pile up either."""
+
+
 class State(Enum):
     """Where a stream is. OPEN takes everything; ENDING answers what it has; CLOSED takes and gives nothing."""
 
@@ -66,6 +70,7 @@ class StreamProtocol:
         self._unanswered: deque[int] = deque()
         self._answers: dict[int, str] = {}
         self._count = 0
+        self._dropped = 0
 
     @property
     def state(self) -> State:
@@ -76,12 +81,22 @@ class StreamProtocol:
     def wants_input(self) -> bool:
         """Whether the shell should read on."""
         limit = self._window if self.mode == "every" else max(self._window, _LATEST_BACKLOG)
-        return self._state is State.OPEN and len(self._unanswered) < limit
+        return self._state is State.OPEN and len(self._unanswered) < limit and len(self._mailbox) < _MAILBOX
 
     @property
     def idle(self) -> bool:
         """Whether nothing accepted is left to do or to answer."""
         return not self._mailbox and not self._unanswered
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether the next frame may be `refused`: in `latest`, unless boxes were drawn on it."""
+        return self.mode == "latest" and not self._placements
+
+    @property
+    def dropped(self) -> int:
+        """Frames answered as dropped so far."""
+        return self._dropped
 
     def receive_frame(self, data: bytes, received_at: float = 0.0, *, refused: bool = False) -> bool:
         """A binary message; returns whether it was accepted. One `refused` (over the rate) is answered as dropped."""
@@ -92,7 +107,7 @@ class StreamProtocol:
         self._count += 1
         self._unanswered.append(frame.seq)
         if refused:
-            self._answers[frame.seq] = codec.dropped(frame.seq)
+            self._drop(frame)
             return True
         if self.mode == "latest":
             self._displace()
@@ -120,6 +135,8 @@ class StreamProtocol:
         """The connection is gone: nothing can be answered any more."""
         self._move(Input.LOST)
         self._mailbox.clear()
+        self._unanswered.clear()
+        self._answers.clear()
 
     def take(self) -> Frame | RemoveTarget | None:
         """The next thing to do; None while there is none."""
@@ -131,13 +148,17 @@ class StreamProtocol:
         return first if isinstance(first, Frame) else None
 
     def answer(self, seq: int, text: str) -> list[str]:
-        """Answer a frame; returns the answers that may be sent now, in order."""
-        assert seq in self._unanswered, f"frame {seq} was answered before"
+        """Answer a frame; returns the answers that may be sent now, in order: none where the connection is gone."""
+        if self._state is State.CLOSED:
+            return []
+        assert seq in self._unanswered, f"frame {seq} is not under way"
+        assert seq not in self._answers, f"frame {seq} was answered before"
         self._answers[seq] = text
         return self._sendable()
 
     def fail_all(self, problem: dict[str, Any]) -> list[str]:
-        """Answer every accepted frame that has no answer with that problem."""
+        """Answer every accepted frame that has no answer with that problem, and accept nothing more."""
+        self.end()
         self._mailbox.clear()
         for seq in self._unanswered:
             self._answers.setdefault(seq, codec.error(problem, seq))
@@ -153,10 +174,14 @@ class StreamProtocol:
         kept: deque[Frame | RemoveTarget] = deque()
         for waiting in self._mailbox:
             if isinstance(waiting, Frame) and not waiting.placements:
-                self._answers[waiting.seq] = codec.dropped(waiting.seq)
+                self._drop(waiting)
             else:
                 kept.append(waiting)
         self._mailbox = kept
+
+    def _drop(self, frame: Frame) -> None:
+        self._answers[frame.seq] = codec.dropped(frame.seq)
+        self._dropped += 1
 
     def displaced(self) -> list[str]:
         """Answers to displaced frames that may be sent now, in order."""

@@ -1,0 +1,69 @@
+"""The parts of the OpenAPI document that the framework cannot derive: bodies of two forms, problems, the key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from service.api.schemas import CreateIn, PlaceIn, ProblemOut
+from service.problems import MEDIA_TYPE
+
+_REFERENCE = "#/components/schemas/{model}"
+_KEY = "apiKey"
+
+
+def _schema(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(model=model.__name__)}
+
+
+def two_forms(model: type[CreateIn | PlaceIn], parts: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    """A body that comes as multipart/form-data (a file `frame` and text `parts`) or as JSON."""
+    form = {
+        "type": "object",
+        "properties": {"frame": {"type": "string", "format": "binary"}} | parts,
+        "required": required,
+    }
+    content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": _schema(model)}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def image_body() -> dict[str, Any]:
+    """A body that is one encoded image."""
+    content = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def problems() -> dict[int | str, dict[str, Any]]:
+    """The refusals of the session calls, by status."""
+    content = {MEDIA_TYPE: {"schema": _schema(ProblemOut)}}
+    return {
+        status: {"description": text, "content": content}
+        for status, text in {
+            401: "key missing or unknown",
+            404: "no such session or target",
+            409: "busy, or the frame's size changed",
+            410: "the session ended meanwhile",
+            413: "too many bytes",
+            415: "unsupported media type",
+            422: "unusable image, box or field",
+            429: "over the rate",
+            503: "full, draining, or the model failed",
+        }.items()
+    }
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """The framework's document with the schemas that `two_forms` and `problems` refer to, and the key."""
+    models = [(model, "validation") for model in (CreateIn, PlaceIn, ProblemOut)]
+    _, definitions = models_json_schema(models, ref_template=_REFERENCE)  # type: ignore[arg-type]
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {}).update(definitions["$defs"])
+    components["securitySchemes"] = {_KEY: {"type": "http", "scheme": "bearer"}}
+    for path, operations in document["paths"].items():
+        if path.startswith("/v1/"):
+            for operation in operations.values():
+                # Either none, where the server asks for no key, or this one.
+                operation["security"] = [{}, {_KEY: []}]
+    return document

@@ -1,0 +1,66 @@
+"""Servers that live as long as the test session: starting one costs seconds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.calls import http_client
+from tests.support.server import Server, running_server
+
+KEYS = ("first-key", "second-key/with+signs=")
+ORIGIN = "https://app.example"
+SMALL = {"MAX_SESSIONS": "2", "MAX_TARGETS": "3", "MAX_FRAME_BYTES": "20000", "MAX_FRAME_PIXELS": "40000"}
+
+
+@pytest.fixture(scope="session")
+def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled network with one scale instead of three: the same protocol for a third of the work."""
+    from model.checkpoints import bundled_weights, load_weights, save_weights
+
+    weights = load_weights(bundled_weights())
+    path = tmp_path_factory.mktemp("weights") / "one-scale.safetensors"
+    save_weights(path, dataclasses.replace(weights, tracker=dataclasses.replace(weights.tracker, scales=1)))
+    return path
+
+
+def _server(tmp_path_factory: pytest.TempPathFactory, name: str, **settings: str) -> Iterator[Server]:
+    with running_server(tmp_path_factory.mktemp("server") / f"{name}.log", **settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, weights_file: Path) -> Iterator[Server]:
+    """The server most tests share."""
+    yield from _server(tmp_path_factory, "default", WEIGHTS=str(weights_file))
+
+
+@pytest.fixture(scope="session")
+def small_server(tmp_path_factory: pytest.TempPathFactory, weights_file: Path) -> Iterator[Server]:
+    """A server with low limits (`SMALL`)."""
+    yield from _server(tmp_path_factory, "small", WEIGHTS=str(weights_file), **SMALL)
+
+
+@pytest.fixture(scope="session")
+def keyed_server(tmp_path_factory: pytest.TempPathFactory, weights_file: Path) -> Iterator[Server]:
+    """A server that asks for one of `KEYS` and lets pages of `ORIGIN` call."""
+    settings = {"API_KEYS": ",".join(KEYS), "CORS_ORIGINS": ORIGIN}
+    yield from _server(tmp_path_factory, "keyed", WEIGHTS=str(weights_file), **settings)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    """An HTTP client of the shared server."""
+    with http_client(server) as made:
+        yield made
+
+
+@pytest.fixture
+def small_client(small_server: Server) -> Iterator[httpx.Client]:
+    """An HTTP client of the small server."""
+    with http_client(small_server) as made:
+        yield made

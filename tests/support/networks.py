@@ -1,0 +1,46 @@
+"""Small networks and random weights, so that a test need not pay for the real ones."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from model.checkpoints import Weights
+from model.config import ConvLayer, NetworkConfig, PoolLayer, Preprocessing, preset
+from model.network import SiamFC, initialise
+
+# 127 -conv11/4-> 30 -pool2/2-> 15 -conv3-> 13; 255 -> 62 -> 31 -> 29; the map has 17 cells of 8 px, as `paper` has.
+TINY = NetworkConfig(
+    name="tiny",
+    layers=(ConvLayer(6, 11, stride=4), PoolLayer(2, 2), ConvLayer(8, 3, groups=2, norm=False, relu=False)),
+)
+
+
+def random_network(config: NetworkConfig, seed: int = 0) -> SiamFC:
+    """A network in eval mode with random kernels, biases and batch norm statistics, none of them trivial."""
+    generator = torch.Generator().manual_seed(seed)
+    network = SiamFC(config)
+    initialise(network, generator)
+    randomise_norms(network, generator)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            assert module.bias is not None
+            module.bias.data.normal_(0, 0.1, generator=generator)
+    return network.eval().requires_grad_(False)
+
+
+def randomise_norms(network: nn.Module, generator: torch.Generator) -> None:
+    """Give every batch norm weights, biases and statistics that change what passes."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.weight.data.uniform_(0.5, 1.5, generator=generator)
+            module.bias.data.normal_(0, 0.3, generator=generator)
+            module.running_mean.normal_(0, 0.3, generator=generator)
+            module.running_var.uniform_(0.5, 2.0, generator=generator)
+
+
+def random_weights(name: str = "paper", seed: int = 0) -> Weights:
+    """Untrained weights of a preset."""
+    return Weights(random_network(preset(name), seed), Preprocessing(mean=114.0, std=58.0))
