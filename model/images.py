@@ -55,4 +55,7 @@ def _rgb(image: Pillow.Image) -> Image:
         # 16-bit grey: Pillow's own conversion would clip instead of scale.
         grey = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
+    image.load()
+    # Pillow warns of a palette with alpha values, which are dropped here all the same.
+    image.info.pop("transparency", None)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))

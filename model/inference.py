@@ -5,6 +5,7 @@ Shape legend: B targets, N scales, C channels, e x e cells of an exemplar's embe
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -60,7 +61,7 @@ def choose_precision(name: str, device: torch.device) -> Precision:
 def _cpu_has_bf16() -> bool:
     capabilities = torch.backends.cpu.get_cpu_capability()
     try:
-        lines = open("/proc/cpuinfo", encoding="ascii", errors="replace").read()  # noqa: SIM115 - read at once
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
     except OSError:
         return False
     return "AVX512" in capabilities and ("avx512_bf16" in lines or "amx_bf16" in lines)

@@ -7,6 +7,8 @@ of a 255 px crop is the centre of that crop's embedding.
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -71,9 +73,10 @@ def fold_norms(network: SiamFC) -> SiamFC:
 
     The match norm becomes one multiplication and one addition. Equal to the original in eval mode up to rounding.
     """
+    network = deepcopy(network).eval()
     folded = SiamFC(network.config).eval()
     modules: list[nn.Module] = []
-    for module in network.eval().embedding:
+    for module in network.embedding:
         if isinstance(module, nn.BatchNorm2d):
             convolution = modules.pop()
             assert isinstance(convolution, nn.Conv2d)

@@ -41,18 +41,21 @@ def gather(predictor: Predictor, corpus: Corpus, max_frames: int = 60) -> Eviden
     Every clip counts the same, however long. Raises CorpusError where the corpus has fewer than two ordered clips.
     """
     tracks = [track for track in corpus.tracks if track.ordered and len(track.present) >= 3]
-    if len(tracks) < 2:
+    if len({_clip(track) for track in tracks}) < 2:
         raise CorpusError("a calibration needs at least two ordered clips")
     rows: list[tuple[float, float, bool, float]] = []
     for index, track in enumerate(tracks):
-        stranger = next(
-            (other for other in tracks[index + 1 :] + tracks[:index] if other.source != track.source),
-            tracks[index - 1],
-        )
+        others = [other for other in tracks[index + 1 :] + tracks[:index] if _clip(other) != _clip(track)]
+        # Another source's frames where there are any: clips of one source can show the same scene.
+        stranger = next((other for other in others if other.source != track.source), others[0])
         found = list(_followed(predictor, corpus, track, stranger, max_frames))
         rows += [(*row, 1 / len(found)) for row in found]
     table = np.array(rows, np.float64)
     return Evidence(table[:, :2], table[:, 2] > 0.5, table[:, 3])
+
+
+def _clip(track: Track) -> tuple[str, str]:
+    return track.source, track.clip
 
 
 def _followed(

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ from model.boxes import Box
 from model.errors import CorpusError
 
 Image = NDArray[np.uint8]
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,9 @@ class Corpus:
         self._shards: dict[str, bytes] = {}
         self._members: dict[str, dict[str, Member]] = {}
         self._folder = folder
-        self.stills = tuple(self._still(row) for row in self._rows("stills.jsonl"))
-        self.tracks = tuple(track for row in self._rows("videos.jsonl") for track in self._tracks(row))
-        self.cutouts = tuple(
-            Cutout(row["source"], self._member(row["shard"], row["member"])) for row in self._rows("cutouts.jsonl")
-        )
+        self.stills = tuple(self._rows("stills.jsonl", self._still))
+        self.tracks = tuple(track for tracks in self._rows("videos.jsonl", self._tracks) for track in tracks)
+        self.cutouts = tuple(self._rows("cutouts.jsonl", self._cutout))
         if not self.stills and not self.tracks:
             raise CorpusError(f"{folder}: neither stills.jsonl nor videos.jsonl names anything")
 
@@ -102,16 +101,18 @@ class Corpus:
             raise CorpusError(f"{member.shard}: the image at byte {member.offset} cannot be decoded")
         return np.asarray(cv2.cvtColor(image, conversion), np.uint8)
 
-    def _rows(self, name: str) -> Iterator[dict[str, Any]]:
+    def _rows(self, name: str, read: Callable[[dict[str, Any]], Row]) -> Iterator[Row]:
         path = self._folder / name
         if not path.exists():
             return
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 try:
-                    yield json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise CorpusError(f"{path}:{number}: {error}") from error
+                    row = read(json.loads(line))
+                except (CorpusError, KeyError, TypeError, ValueError) as error:
+                    reason = f"no {error}" if isinstance(error, KeyError) else error
+                    raise CorpusError(f"{path}:{number}: {reason}") from error
+                yield row
 
     def _member(self, shard: str, name: str) -> Member:
         if shard not in self._shards:
@@ -133,10 +134,15 @@ class Corpus:
         boxes = tuple(Box(*box) for box in row["boxes"])
         return Still(row["source"], self._member(row["shard"], row["member"]), boxes)
 
-    def _tracks(self, row: dict[str, Any]) -> Iterator[Track]:
+    def _cutout(self, row: dict[str, Any]) -> Cutout:
+        return Cutout(row["source"], self._member(row["shard"], row["member"]))
+
+    def _tracks(self, row: dict[str, Any]) -> list[Track]:
         frames = tuple(self._member(row["shard"], name) for name in row["frames"])
+        tracks: list[Track] = []
         for track in row["tracks"]:
             boxes = tuple(None if box is None else Box(*box) for box in track["boxes"])
             if len(boxes) != len(frames):
                 raise CorpusError(f"{row['clip']}: {len(boxes)} boxes for {len(frames)} frames")
-            yield Track(row["source"], row["clip"], frames, boxes, not row.get("unordered", False))
+            tracks.append(Track(row["source"], row["clip"], frames, boxes, not row.get("unordered", False)))
+        return tracks

@@ -22,8 +22,11 @@ def convert(source: Path, out: Path) -> None:
     if not out.parent.is_dir():
         raise InputError(f"{out}: there is no folder {out.parent}")
     with needs_extra("train", "converting weights"):
+        import torch
+
         from model import convert as conversion
         from model.checkpoints import save_weights
     weights = conversion.convert(source)
-    save_weights(out, weights)
+    # As exact as the source: a conversion is no place to round.
+    save_weights(out, weights, dtype=torch.float32)
     click.echo(f"{out}: {weights.network.config.name}, from {weights.training.get('converted_from', source)}")

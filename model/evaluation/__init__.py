@@ -1,0 +1,1 @@
+"""One-pass evaluation: sequences, metrics, the run over them, plots. No torch."""

@@ -1,0 +1,169 @@
+"""Evaluation sequences on disk: frames with the target's true box in each.
+
+Three layouts, told apart by their files; DIR holds sequences or is one itself:
+
+- ours: `NAME/img/*.jpg` and `NAME/groundtruth.txt`; 0-indexed, nan where the target is absent.
+- OTB: `NAME/img/*.jpg` and `NAME/groundtruth_rect.txt`, or one `groundtruth_rect.K.txt` a target; 1-indexed.
+- GOT-10k: `NAME/*.jpg`, `NAME/groundtruth.txt` and perhaps `NAME/absence.label` (1 where the target is absent);
+  1-indexed (got-10k/toolkit, issue 6: "All coordinate values are 1-based").
+
+A truth file has one box `x y w h` a line, separated by commas, tabs or spaces. In every layout a box without area
+marks an absent target too, as OTB and GOT-10k files have it (got-10k/toolkit, issue 10).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.boxes import FloatArray, from_one_indexed
+from model.errors import SequenceError
+
+_IMAGES = (".jpg", ".jpeg", ".png", ".webp")
+
+_OTB_FIRST = {"david": 300}
+_OTB_PARTIAL = ("david", "football1", "freeman3", "freeman4", "diving")
+"""OTB sequences whose truth covers a part of the frames, from the first unless named above (the benchmark's page)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequence:
+    """Frames in order and the truth: float64 [N, 4] boxes `x, y, w, h`, 0-indexed pixels, rows of nan where absent."""
+
+    name: str
+    frames: tuple[Path, ...]
+    truth: FloatArray
+
+    def __post_init__(self) -> None:
+        """Raises SequenceError unless there is one box a frame and a present one to score after the first."""
+        if self.truth.shape != (len(self.frames), 4):
+            raise SequenceError(f"{self.name}: truth of shape {self.truth.shape} for {len(self.frames)} frames")
+        if np.count_nonzero(self.present) < 2:
+            raise SequenceError(f"{self.name}: the target must be present in at least two frames")
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Whether the target is in each frame, bool [N]."""
+        return np.asarray(np.isfinite(self.truth).all(axis=1), np.bool_)
+
+    @property
+    def first(self) -> int:
+        """Index of the first frame that shows the target: where a run starts."""
+        return int(self.present.argmax())
+
+
+def read_sequences(folder: Path) -> list[Sequence]:
+    """Every sequence in `folder`, by name; or the one that `folder` is.
+
+    Raises SequenceError, naming file and line, where a truth file is malformed or does not fit the frames, and where
+    there is no sequence at all.
+    """
+    if not folder.is_dir():
+        raise SequenceError(f"{folder}: no such folder")
+    sequences = list(_read_folder(folder))
+    if not sequences:
+        children = sorted(path for path in folder.iterdir() if path.is_dir())
+        sequences = [sequence for child in children for sequence in _read_folder(child)]
+    if not sequences:
+        raise SequenceError(
+            f"{folder}: no sequences; expected NAME/img/*.jpg with NAME/groundtruth.txt, or the OTB or GOT-10k layout"
+        )
+    names = [sequence.name for sequence in sequences]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise SequenceError(f"{folder}: two sequences are called {', '.join(doubled)}")
+    return sequences
+
+
+def _read_folder(folder: Path) -> Iterator[Sequence]:
+    name = folder.resolve().name
+    images = folder / "img"
+    ours = folder / "groundtruth.txt"
+    if ours.is_file() and images.is_dir():
+        yield _sequence(name, ours, _frames(images), _read_truth(ours))
+        return
+    if ours.is_file():
+        truth = from_one_indexed(_read_truth(ours))
+        truth[_read_absence(folder / "absence.label", len(truth))] = np.nan
+        yield _sequence(name, ours, _frames(folder), truth)
+        return
+    for path in sorted(folder.glob("groundtruth_rect*.txt")):
+        target = path.name.removeprefix("groundtruth_rect").removesuffix(".txt").strip(".")
+        if target and not path.read_bytes().strip():
+            continue  # OTB's Human4 ships an empty file for a target that nobody annotated.
+        truth = from_one_indexed(_read_truth(path))
+        frames = _otb_part(name, _frames(images), len(truth))
+        yield _sequence(f"{name}-{target}" if target else name, path, frames, truth)
+
+
+def _sequence(name: str, path: Path, frames: tuple[Path, ...], truth: FloatArray) -> Sequence:
+    if len(frames) != len(truth):
+        raise SequenceError(f"{path}: {len(truth)} boxes for {len(frames)} frames")
+    truth.setflags(write=False)
+    return Sequence(name, frames, truth)
+
+
+def _frames(folder: Path) -> tuple[Path, ...]:
+    if not folder.is_dir():
+        raise SequenceError(f"{folder}: no such folder")
+    images = [path for path in folder.iterdir() if path.suffix.lower() in _IMAGES and not path.name.startswith(".")]
+    # 2.jpg comes before 10.jpg.
+    return tuple(sorted(images, key=lambda path: ([int(part) for part in re.findall(r"\d+", path.stem)], path.name)))
+
+
+def _otb_part(name: str, frames: tuple[Path, ...], count: int) -> tuple[Path, ...]:
+    if name.lower() not in _OTB_PARTIAL or len(frames) <= count:
+        return frames
+    first = _OTB_FIRST.get(name.lower(), 1) - 1
+    return frames[first : first + count]
+
+
+def _read_truth(path: Path) -> FloatArray:
+    """Boxes float64 [N, 4] as written, rows of nan where absent."""
+    rows = [_read_box(path, number, line) for number, line in _lines(path)]
+    if not rows:
+        raise SequenceError(f"{path}: no boxes")
+    return np.array(rows, np.float64)
+
+
+def _read_box(path: Path, number: int, line: str) -> list[float]:
+    try:
+        box = [float(part) for part in re.split(r"[,\s]+", line)]
+    except ValueError:
+        raise SequenceError(f"{path}:{number}: not numbers: {line[:80]!r}") from None
+    if len(box) != 4:
+        raise SequenceError(f"{path}:{number}: a box is four numbers x, y, w, h; got {len(box)}")
+    if all(map(math.isnan, box)):
+        return box
+    if not all(map(math.isfinite, box)):
+        raise SequenceError(f"{path}:{number}: four finite numbers or four nan, not {line[:80]!r}")
+    return box if box[2] > 0 and box[3] > 0 else [math.nan] * 4
+
+
+def _read_absence(path: Path, count: int) -> NDArray[np.bool_]:
+    if not path.is_file():
+        return np.zeros(count, np.bool_)
+    flags: list[bool] = []
+    for number, line in _lines(path):
+        if line not in ("0", "1"):
+            raise SequenceError(f"{path}:{number}: 0 or 1 expected, not {line[:80]!r}")
+        flags.append(line == "1")
+    if len(flags) != count:
+        raise SequenceError(f"{path}: {len(flags)} labels for {count} boxes")
+    return np.array(flags, np.bool_)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Stripped lines and their numbers from 1, without the blank ones at the end."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SequenceError(f"{path}: cannot be read: {error}") from error
+    for number, line in enumerate(text.rstrip().splitlines(), 1):
+        yield number, line.strip()

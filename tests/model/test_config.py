@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from model.config import (
+    PRESET_NAMES,
+    ConvLayer,
+    NetworkConfig,
+    PoolLayer,
+    Preprocessing,
+    TrackerConfig,
+    preset,
+)
+from model.errors import ConfigError
+
+# paper: 127 -conv11/2-> 59 -pool3/2-> 29 -conv5-> 25 -pool3/2-> 12 -conv3-> 10 -> 8 -> 6
+#        255            -> 123        -> 61      -> 57          -> 28      -> 26 -> 24 -> 22
+# baseline, its second pooling of stride 1: 127 -> 59 -> 29 -> 25 -> 23 -> 21 -> 19 -> 17
+#        255 -> 123 -> 61 -> 57 -> 55 -> 53 -> 51 -> 49
+# vgg11: 127 -> 125 -pool2-> 62 -> 60 -> 30 -> 28 -> 26 -> 24; 255 -> 253 -> 126 -> 124 -> 62 -> 60 -> 58 -> 56
+# vgg16: 127 -> 125 -> 123 -> 61 -> 59 -> 57 -> 28 -> 26 -> 24 -> 22 -> 20
+#        255 -> 253 -> 251 -> 125 -> 123 -> 121 -> 60 -> 58 -> 56 -> 54 -> 52
+SIZES = [
+    pytest.param("paper", 8, 256, 6, 22, 17, 129, id="paper"),
+    pytest.param("baseline", 4, 32, 17, 49, 33, 129, id="baseline"),
+    pytest.param("vgg11_5c", 4, 32, 24, 56, 33, 129, id="vgg11_5c"),
+    pytest.param("vgg16_8c", 4, 32, 20, 52, 33, 129, id="vgg16_8c"),
+]
+
+
+@pytest.mark.parametrize(("name", "stride", "channels", "exemplar", "search", "map_size", "upscaled"), SIZES)
+def test_sizes_of_the_presets(
+    name: str, stride: int, channels: int, exemplar: int, search: int, map_size: int, upscaled: int
+) -> None:
+    network = preset(name)
+    assert network.name == name
+    assert (network.stride, network.channels) == (stride, channels)
+    assert (network.embedding_size(127), network.embedding_size(255)) == (exemplar, search)
+    assert (network.map_size, network.upscaled_size) == (map_size, upscaled)
+
+
+def test_every_preset_has_its_sizes_checked() -> None:
+    assert {case.values[0] for case in SIZES} == set(PRESET_NAMES)
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"'resnet'.*paper, baseline"):
+        preset("resnet")
+
+
+def _network(**changes: Any) -> NetworkConfig:
+    return NetworkConfig(**{"name": "n", "layers": (ConvLayer(8, 3, groups=1),), **changes})
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        pytest.param(lambda: ConvLayer(0, 3), "at least 1", id="no channels"),
+        pytest.param(lambda: ConvLayer(8, 3, stride=0), "at least 1", id="no stride"),
+        pytest.param(lambda: ConvLayer(9, 3, groups=2), "multiple of groups", id="channels not divided by groups"),
+        pytest.param(lambda: PoolLayer(0, 2), "at least 1", id="pooling of nothing"),
+        pytest.param(lambda: _network(layers=()), "at least one layer", id="no layers"),
+        pytest.param(
+            lambda: _network(layers=(ConvLayer(8, 3), PoolLayer(2, 2))), "last layer", id="pooling at the end"
+        ),
+        pytest.param(lambda: _network(layers=(ConvLayer(8, 3, groups=2),)), "do not divide", id="3 channels, 2 groups"),
+        pytest.param(lambda: _network(exemplar_size=255), "below search_size", id="exemplar as large as search region"),
+        pytest.param(lambda: _network(search_size=2000), "at most 1024", id="huge search region"),
+        pytest.param(lambda: _network(exemplar_size=2), "too small", id="exemplar below the kernel"),
+        pytest.param(lambda: _network(norm_eps=0.0), "norm_eps", id="no eps"),
+        pytest.param(lambda: Preprocessing(order="hsv"), "rgb or bgr", id="channel order"),  # type: ignore[arg-type]
+        pytest.param(lambda: Preprocessing(mean=math.nan), "mean", id="mean of nan"),
+        pytest.param(lambda: Preprocessing(std=0.0), "std", id="no spread"),
+        pytest.param(lambda: Preprocessing(std=math.inf), "std", id="infinite spread"),
+        pytest.param(lambda: TrackerConfig(context=-0.1), "context", id="negative context"),
+        pytest.param(lambda: TrackerConfig(scales=2), "scales", id="even scales"),
+        pytest.param(lambda: TrackerConfig(scale_step=1.0), "scale_step", id="scales that do not differ"),
+        pytest.param(lambda: TrackerConfig(scale_damping=1.1), "scale_damping", id="more than the whole change"),
+        pytest.param(lambda: TrackerConfig(scale_penalty=-0.1), "scale_penalty", id="negative penalty"),
+        pytest.param(lambda: TrackerConfig(window_influence=math.nan), "window_influence", id="window of nan"),
+        pytest.param(lambda: TrackerConfig(upscale=0), "upscale", id="no upscaling"),
+        pytest.param(lambda: TrackerConfig(min_side=0.5), "min_side", id="less than a pixel"),
+        pytest.param(lambda: TrackerConfig(max_growth=0.9), "max_growth", id="must shrink"),
+        pytest.param(lambda: TrackerConfig(max_frame_share=0), "max_frame_share", id="no share of the frame"),
+    ],
+)
+def test_refusals(make: Any, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        make()
+
+
+@pytest.mark.parametrize("kind", [Preprocessing, TrackerConfig])
+def test_an_unknown_key_is_refused_by_name(kind: Any) -> None:
+    with pytest.raises(ConfigError, match=f"{kind.__name__} has no field colour, scale_stepp"):
+        kind.from_dict({"scale_stepp": 1.05, "colour": 1})
+
+
+def test_from_dict_takes_known_keys() -> None:
+    assert TrackerConfig.from_dict({"scales": 5}) == TrackerConfig(scales=5)
+
+
+@pytest.mark.parametrize(
+    ("scales", "expected"),
+    [(1, (1.0,)), (3, (1 / 1.0375, 1.0, 1.0375)), (5, (1 / 1.0375**2, 1 / 1.0375, 1.0, 1.0375, 1.0375**2))],
+)
+def test_scale_factors_lie_around_one(scales: int, expected: tuple[float, ...]) -> None:
+    assert TrackerConfig(scales=scales).scale_factors == pytest.approx(expected)

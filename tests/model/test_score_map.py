@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.config import TrackerConfig
+from model.score_map import cosine_window, find_peak, upscale, upscale_matrix
+
+PLAIN = TrackerConfig(scales=1, window_influence=0, upscale=16)
+THREE = TrackerConfig(scales=3, window_influence=0, upscale=4)
+
+
+def bump(x: float, y: float, height: float = 1.0, cells: int = 17, width: float = 1.6) -> np.ndarray:
+    """A map whose peak lies (x, y) cells from the middle, float32 [cells, cells]."""
+    line = np.arange(cells) - (cells - 1) / 2
+    value = height * np.exp(-((line[None] - x) ** 2 + (line[:, None] - y) ** 2) / (2 * width**2))
+    return value.astype(np.float32)
+
+
+@given(cells=st.integers(1, 40), factor=st.integers(1, 16))
+@settings(max_examples=40)
+def test_upscaling_keeps_constants_and_cells(cells: int, factor: int) -> None:
+    matrix = upscale_matrix(cells, factor)
+    assert matrix.shape == ((cells - 1) * factor + 1, cells)
+    np.testing.assert_allclose(matrix.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(matrix[::factor], np.eye(cells), atol=1e-6)
+
+
+def test_upscaling_by_two_uses_keys_weights() -> None:
+    # Midway between cells: -1/16, 9/16, 9/16, -1/16; at the edge the outer one falls on the edge itself.
+    matrix = upscale_matrix(5, 2)
+    np.testing.assert_allclose(matrix[3], [-1 / 16, 9 / 16, 9 / 16, -1 / 16, 0], atol=1e-7)
+    np.testing.assert_allclose(matrix[1], [8 / 16, 9 / 16, -1 / 16, 0, 0], atol=1e-7)
+
+
+def test_upscaling_reproduces_a_parabola_inside() -> None:
+    # Keys 1981: third-order convergence, so quadratics come back exactly away from the edges.
+    line = np.arange(9, dtype=np.float32)
+    fine = upscale_matrix(9, 4) @ (line - 4) ** 2
+    np.testing.assert_allclose(fine[4:-4], (np.arange(33)[4:-4] / 4 - 4) ** 2, atol=1e-4)
+
+
+def test_upscaling_works_on_stacks(rng: np.random.Generator) -> None:
+    maps = rng.normal(size=(3, 2, 5, 5)).astype(np.float32)
+    upscaled = upscale(maps, 3)
+    assert upscaled.shape == (3, 2, 13, 13)
+    np.testing.assert_allclose(upscaled[1, 1], upscale(maps[1, 1], 3), atol=1e-6)
+    np.testing.assert_allclose(upscaled[..., ::3, ::3], maps, atol=1e-5)
+
+
+def test_window_has_sum_one_and_its_peak_in_the_middle() -> None:
+    window = cosine_window(9)
+    assert window.sum() == pytest.approx(1, abs=1e-5)
+    assert np.unravel_index(window.argmax(), window.shape) == (4, 4)
+    np.testing.assert_allclose(window, window.T)
+    np.testing.assert_allclose(window, window[::-1, ::-1], atol=1e-8)
+    # Hann: the edge of 9 + 2 points is sin²(pi / 10) of the middle.
+    assert window[4, 0] / window[4, 4] == pytest.approx(np.sin(np.pi / 10) ** 2, rel=1e-4)
+
+
+def test_cached_arrays_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        upscale_matrix(5, 2)[0, 0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        cosine_window(5)[0, 0] = 1
+
+
+@given(x=st.floats(-6, 6), y=st.floats(-6, 6))
+def test_a_peak_between_cells_is_found(x: float, y: float) -> None:
+    peak = find_peak(bump(x, y)[None], PLAIN)
+    # Half a step of the upscaled map, and what the cubic is off by.
+    assert peak.dx == pytest.approx(x, abs=1 / 32 + 0.07)
+    assert peak.dy == pytest.approx(y, abs=1 / 32 + 0.07)
+
+
+def test_a_peak_on_a_cell_is_exact_and_its_logit_is_the_cells() -> None:
+    peak = find_peak(bump(3, -2, height=5)[None], PLAIN)
+    assert (peak.scale, peak.dx, peak.dy) == (0, 3.0, -2.0)
+    assert peak.logit == pytest.approx(5, abs=1e-5)
+
+
+def test_a_tie_leaves_the_scale_as_it_is() -> None:
+    assert find_peak(np.stack([bump(1, 1)] * 3), TrackerConfig(scale_penalty=1.0)).scale == 1
+
+
+def test_a_flat_map_stays_where_it_is() -> None:
+    peak = find_peak(np.zeros((3, 17, 17), np.float32), TrackerConfig())
+    assert (peak.scale, peak.dx, peak.dy, peak.logit, peak.contrast) == (1, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("offset", [0.0, -50.0, 50.0], ids=["positive", "all negative", "far above zero"])
+@pytest.mark.parametrize(
+    ("heights", "scale"),
+    [
+        pytest.param((10.2, 10, 9), 1, id="a little higher is not enough"),
+        pytest.param((10.4, 10, 9), 0, id="clearly higher is"),
+        pytest.param((9, 10, 10.4), 2, id="on the other side too"),
+        pytest.param((10.4, 10, 10.5), 2, id="the higher of two"),
+    ],
+)
+def test_the_penalty_means_the_same_for_logits_of_either_sign(
+    heights: tuple[float, ...], scale: int, offset: float
+) -> None:
+    # 10 / 0.9745 = 10.26 above the common floor is what the outer scales must reach.
+    maps = np.stack([bump(0, 0, height) for height in heights]) + np.float32(offset)
+    assert find_peak(maps, THREE).scale == scale
+
+
+def test_the_window_prefers_the_nearer_of_two_like_peaks() -> None:
+    maps = (bump(6, 0, 1.02) + bump(-1, 0, 1.0))[None]
+    assert find_peak(maps, PLAIN).dx == pytest.approx(6, abs=0.1)
+    windowed = TrackerConfig(scales=1, window_influence=0.3)
+    assert find_peak(maps, windowed).dx == pytest.approx(-1, abs=0.3)
+
+
+def test_the_logit_is_free_of_window_and_penalty() -> None:
+    maps = np.stack([bump(0, 0, 1), bump(0, 0, 2), bump(2, 1, 8)]) - np.float32(3)
+    peak = find_peak(maps, TrackerConfig(window_influence=0.176, scale_penalty=0.5))
+    assert peak.scale == 2
+    assert peak.logit == pytest.approx(5, abs=0.1)
+
+
+def test_contrast_by_hand() -> None:
+    # Outside the peak, stripes of 1 and -1: mean about 0, deviation about 1.
+    stripes = np.where(np.arange(17)[:, None] % 2 == 0, 1.0, -1.0) * np.ones((17, 17))
+    outside = np.ones((17, 17), bool)
+    outside[6:11, 6:11] = False
+    stripes[8, 8] = 9
+    rest = stripes[outside]
+    peak = find_peak(stripes[None].astype(np.float32), TrackerConfig(scales=1, upscale=1, window_influence=0))
+    assert peak.contrast == pytest.approx((9 - rest.mean()) / rest.std(), rel=1e-5)
+    assert 8.5 < peak.contrast < 9.5
+
+
+def test_contrast_of_a_map_too_small_for_an_outside_is_zero() -> None:
+    assert find_peak(np.eye(3, dtype=np.float32)[None], TrackerConfig(scales=1, upscale=1)).contrast == 0
+
+
+def test_find_peak_does_not_change_its_maps(rng: np.random.Generator) -> None:
+    maps = rng.normal(size=(3, 17, 17)).astype(np.float32)
+    before = maps.copy()
+    find_peak(maps, TrackerConfig())
+    np.testing.assert_array_equal(maps, before)

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.boxes import Box
+from model.config import TrackerConfig, preset
+from model.crops import Region
+from model.errors import ConfigError
+from model.score_map import Peak
+from model.tracker import Calibration, Search, Track, conclude, map_region, search_regions, start
+
+PAPER = preset("paper")
+ONE = TrackerConfig(scales=1, window_influence=0, upscale=1)
+THREE = TrackerConfig(scales=3, window_influence=0, scale_penalty=1, upscale=1)
+FRAME = (640, 480)
+SURE = Calibration(bias=100)
+LOST = Calibration(bias=-100)
+
+
+def maps_with_peak(scales: int, scale: int, column: int, row: int) -> np.ndarray:
+    maps = np.zeros((scales, 17, 17), np.float32)
+    maps[scale, row, column] = 1
+    return maps
+
+
+def track_at(box: Box, first: tuple[float, float] | None = None) -> Track:
+    return Track(box, first or box.size, (1.0, 2.0, 3.0))
+
+
+def searched(track: Track, config: TrackerConfig, side: float = 510) -> Search:
+    regions = tuple(Region(*track.box.center, side * factor) for factor in config.scale_factors)
+    return Search(regions, np.zeros((len(regions), 255, 255, 3), np.uint8))
+
+
+def test_start_keeps_the_box_and_cuts_the_exemplar_around_it(rng: np.random.Generator) -> None:
+    frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
+    # sqrt((w + m)(h + m)) = 127 for a square of 63.5, so crop and frame pixels are the same.
+    box = Box.around((200.5, 300.5), (63.5, 63.5))
+    track, exemplar = start(frame, box, PAPER, TrackerConfig())
+    np.testing.assert_array_equal(exemplar, frame[237:364, 137:264])
+    assert track.box == box
+    assert track.first_size == box.size
+    assert (track.score, track.status) == (1.0, "tracking")
+    assert track.fill == pytest.approx(tuple(frame.mean((0, 1))), abs=1e-6)
+
+
+def test_search_regions_lie_around_the_target_at_every_scale(rng: np.random.Generator) -> None:
+    frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
+    track = track_at(Box(100, 50, 30, 40))
+    search = search_regions(frame, track, PAPER, TrackerConfig())
+    # The exemplar covers sqrt(65 * 75), the search region 255 / 127 of it.
+    side = math.sqrt(65 * 75) * 255 / 127
+    assert [region.side for region in search.regions] == pytest.approx([side / 1.0375, side, side * 1.0375])
+    assert {(region.cx, region.cy) for region in search.regions} == {(115, 70)}
+    assert search.crops.shape == (3, 255, 255, 3)
+    assert search.crops.dtype == np.uint8
+
+
+def test_outside_the_frame_the_search_region_has_the_first_frames_colour() -> None:
+    frame = np.full((100, 100, 3), 200, np.uint8)
+    search = search_regions(frame, track_at(Box(-5, -5, 10, 10)), PAPER, ONE)
+    assert search.crops[0, 0, 0].tolist() == [1, 2, 3]
+    assert search.crops[0, -1, -1].tolist() == [200, 200, 200]
+
+
+def test_the_centre_moves_by_cells_times_stride() -> None:
+    track = track_at(Box.around((300, 200), (40, 60)))
+    # A region of 510 px on 255 crop pixels: a cell of 8 crop pixels is 16 px. Two to the right, one up.
+    moved = conclude(track, searched(track, ONE), maps_with_peak(1, 0, 10, 7), FRAME, PAPER, ONE, SURE)
+    assert moved.box.center == pytest.approx((332, 184))
+    assert moved.box.size == pytest.approx((40, 60))
+
+
+def test_the_move_is_measured_in_the_region_of_the_chosen_scale() -> None:
+    track = track_at(Box.around((300, 200), (40, 60)))
+    moved = conclude(track, searched(track, THREE), maps_with_peak(3, 2, 10, 8), FRAME, PAPER, THREE, SURE)
+    assert moved.box.center == pytest.approx((300 + 32 * 1.0375, 200))
+
+
+@pytest.mark.parametrize(
+    ("scale", "change"),
+    [(0, 1 + 0.59 * (1 / 1.0375 - 1)), (1, 1.0), (2, 1 + 0.59 * 0.0375)],
+    ids=["smaller", "same", "larger"],
+)
+def test_the_size_takes_over_a_share_of_the_scale(scale: int, change: float) -> None:
+    track = track_at(Box.around((300, 200), (40, 60)))
+    moved = conclude(track, searched(track, THREE), maps_with_peak(3, scale, 8, 8), FRAME, PAPER, THREE, SURE)
+    assert moved.box.size == pytest.approx((40 * change, 60 * change))
+
+
+def test_a_lost_target_keeps_its_size_but_moves() -> None:
+    track = track_at(Box.around((300, 200), (40, 60)))
+    moved = conclude(track, searched(track, THREE), maps_with_peak(3, 2, 10, 8), FRAME, PAPER, THREE, LOST)
+    assert moved.status == "lost"
+    assert moved.box.size == (40, 60)
+    assert moved.box.center[0] > 330
+
+
+@pytest.mark.parametrize(
+    ("size", "first", "scale", "expected"),
+    [
+        pytest.param((2.01, 3.0), (20, 30), 0, (2.0, 3 * 2 / 2.01), id="never below min_side"),
+        pytest.param((200, 40), (20.1, 4.1), 2, (201, 40.2), id="never beyond max_growth"),
+        pytest.param((1279, 100), (1000, 90), 2, (1280, 100 * 1280 / 1279), id="never beyond max_frame_share"),
+        pytest.param((1.5, 1.5), (1.5, 1.5), 0, (1.5, 1.5), id="given below the bound: not smaller still"),
+        pytest.param((1.5, 1.5), (1.5, 1.5), 1, (1.5, 1.5), id="given below the bound: left alone"),
+        pytest.param((2000, 50), (2000, 50), 2, (2000, 50), id="given beyond the bound: not larger still"),
+    ],
+)
+def test_the_size_is_bounded(
+    size: tuple[float, float], first: tuple[float, float], scale: int, expected: tuple[float, float]
+) -> None:
+    track = track_at(Box.around((300, 200), size), first)
+    moved = conclude(track, searched(track, THREE), maps_with_peak(3, scale, 8, 8), FRAME, PAPER, THREE, SURE)
+    assert moved.box.size == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "expected"),
+    [(16, 8, (640, 200)), (0, 8, (0, 200)), (8, 0, (300, 0)), (8, 16, (300, 480))],
+    ids=["right", "left", "top", "bottom"],
+)
+def test_the_centre_stays_in_the_frame(column: int, row: int, expected: tuple[float, float]) -> None:
+    track = track_at(Box.around((300, 200), (40, 60)))
+    search = searched(track, ONE, side=255 * 10)  # 80 px a cell
+    moved = conclude(track, search, maps_with_peak(1, 0, column, row), FRAME, PAPER, ONE, SURE)
+    assert moved.box.center == pytest.approx(expected)
+
+
+def test_the_step_is_pure(rng: np.random.Generator) -> None:
+    frame = rng.integers(0, 256, (100, 120, 3), np.uint8)
+    track = track_at(Box(30, 30, 20, 20))
+    maps = rng.normal(size=(3, 17, 17)).astype(np.float32)
+    for array in (frame, maps):
+        array.setflags(write=False)
+    results = []
+    for _ in range(2):
+        search = search_regions(frame, track, PAPER, TrackerConfig())
+        search.crops.setflags(write=False)
+        results.append(conclude(track, search, maps, (120, 100), PAPER, TrackerConfig(), Calibration()))
+    assert results[0] == results[1]
+    assert track == track_at(Box(30, 30, 20, 20))
+    assert results[0].first_size == track.first_size
+    assert results[0].fill == track.fill
+
+
+@given(st.integers(0, 10**6), st.integers(1, 60))
+@settings(max_examples=15)
+def test_whatever_the_maps_say_the_track_stays_sane(seed: int, steps: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = tuple(rng.uniform(1, 300, 2))
+    track = track_at(Box.around((rng.uniform(0, 640), rng.uniform(0, 480)), size))
+    config = TrackerConfig(upscale=2)
+    for _ in range(steps):
+        side = float(np.hypot(*track.box.size))
+        maps = (rng.normal(size=(3, 17, 17)) * 10 ** rng.uniform(-3, 3)).astype(np.float32)
+        track = conclude(track, searched(track, config, side), maps, FRAME, PAPER, config, Calibration())
+        x, y = track.box.center
+        assert -1e-6 <= x <= 640 + 1e-6
+        assert -1e-6 <= y <= 480 + 1e-6
+        assert min(track.box.size) >= min(2.0, *size) - 1e-6
+        assert track.box.w / track.box.h == pytest.approx(size[0] / size[1])
+        assert 0 <= track.score <= 1
+
+
+def test_map_region_is_the_square_of_displacements() -> None:
+    track = track_at(Box.around((300, 200), (40, 60)))
+    # 17 cells of stride 8 span 129 of the crop's 255 pixels, those 510 of the frame.
+    assert map_region(searched(track, ONE), 0, PAPER) == Region(300, 200, 258)
+
+
+def peak(logit: float, contrast: float = 0.0) -> Peak:
+    return Peak(scale=0, dx=0, dy=0, logit=logit, contrast=contrast)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "reading", "expected"),
+    [
+        pytest.param(Calibration(), peak(0), 0.5, id="nothing known"),
+        pytest.param(Calibration(), peak(math.log(3)), 0.75, id="odds of three"),
+        pytest.param(Calibration(bias=1, logit=2, contrast=0.5), peak(-1, 2 + 2 * math.log(4)), 0.8, id="all parts"),
+        pytest.param(Calibration(), peak(1e6), 1.0, id="overflow above"),
+        pytest.param(Calibration(), peak(-1e3), 0.0, id="e to the 1000 overflows"),
+        pytest.param(Calibration(), peak(-1e6), 0.0, id="overflow below"),
+    ],
+)
+def test_scores_by_hand(calibration: Calibration, reading: Peak, expected: float) -> None:
+    assert calibration.score(reading) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("score", "status"),
+    [(0.0, "lost"), (0.199, "lost"), (0.2, "uncertain"), (0.499, "uncertain"), (0.5, "tracking"), (1.0, "tracking")],
+)
+def test_status_of_a_score(score: float, status: str) -> None:
+    assert Calibration(uncertain_below=0.5, lost_below=0.2).status(score) == status
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({"bias": math.nan}, id="nan"),
+        pytest.param({"logit": math.inf}, id="infinite"),
+        pytest.param({"lost_below": 0.6, "uncertain_below": 0.5}, id="lost above uncertain"),
+        pytest.param({"uncertain_below": 1.1}, id="beyond one"),
+        pytest.param({"slope": 1.0}, id="unknown"),
+    ],
+)
+def test_calibration_refusals(values: dict[str, float]) -> None:
+    with pytest.raises(ConfigError):
+        Calibration.from_dict(values)
+
+
+def test_a_track_is_a_value() -> None:
+    track = track_at(Box(1, 2, 3, 4))
+    assert replace(track, score=0.5) != track
+    with pytest.raises(AttributeError):
+        track.score = 0.5  # type: ignore[misc]

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from model.config import preset
+from model.errors import CheckpointError
+from model.training import loop
+from model.training.config import TrainingConfig
+from model.training.corpus import Corpus
+from model.training.loop import Trainer, learning_rate, prefetched
+from model.training.objective import Loss
+from model.training.pairs import Batch, PairSampler
+from tests.support.networks import TINY
+
+CONFIG = TrainingConfig(items=2, steps=4, decay_steps=2, warmup_steps=1, ema=0.9)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every preset is the tiny network."""
+    monkeypatch.setattr(loop, "preset", lambda name: TINY)
+
+
+@pytest.fixture(scope="module")
+def batches(corpus: Corpus) -> list[Batch]:
+    sampler = PairSampler(corpus, TINY, CONFIG)
+    return [sampler.batch(step) for step in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        pytest.param(0, 0.1, id="the first of ten warming up"),
+        pytest.param(4, 0.5, id="half warm"),
+        pytest.param(9, 1.0, id="warm"),
+        pytest.param(60, 1.0, id="the last before the decay"),
+        pytest.param(70, (1 + 2**-0.5) / 2, id="a quarter down: cos 45°"),
+        pytest.param(80, 0.5, id="half down"),
+        pytest.param(99, 0.005, id="never below the floor"),
+    ],
+)
+def test_learning_rate_by_hand(step: int, expected: float) -> None:
+    config = TrainingConfig(steps=100, warmup_steps=10, decay_steps=40, learning_rate=2.0)
+    assert learning_rate(step, config) == pytest.approx(2 * expected)
+
+
+def test_without_decay_the_rate_stays() -> None:
+    config = TrainingConfig(steps=100, warmup_steps=0, decay_steps=0, learning_rate=1.0)
+    assert {learning_rate(step, config) for step in range(100)} == {1.0}
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_a_resumed_run_ends_as_an_uninterrupted_one(batches: list[Batch], tmp_path: Path) -> None:
+    whole = Trainer(CONFIG, CPU)
+    for index, batch in enumerate(batches):
+        whole.train_step(batch)
+        if index == 1:
+            whole.save(tmp_path / "last.pt")
+    resumed = Trainer(replace(CONFIG, seed=99), CPU)
+    resumed.load(tmp_path / "last.pt")
+    assert resumed.step == 2
+    for batch in batches[2:]:
+        resumed.train_step(batch)
+    assert resumed.step == whole.step == 4
+    for kind in ("network", "average"):
+        states = [getattr(trainer, kind) for trainer in (whole, resumed)]
+        first, second = (state if isinstance(state, dict) else state.state_dict() for state in states)
+        assert all(torch.equal(first[name], second[name]) for name in first), kind
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_runs_of_one_seed_are_the_same(batches: list[Batch]) -> None:
+    losses = []
+    for seed in (1, 1, 2):
+        trainer = Trainer(replace(CONFIG, seed=seed), CPU)
+        losses.append([trainer.train_step(batch).total.item() for batch in batches[:2]])
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_the_average_by_hand(batches: list[Batch]) -> None:
+    trainer = Trainer(CONFIG, CPU)
+    name = "embedding.0.weight"
+    start = trainer.network.state_dict()[name].clone()
+    trainer.train_step(batches[0])
+    moved = trainer.network.state_dict()[name]
+    # The first step's decay is min(0.9, 1 / 10).
+    torch.testing.assert_close(trainer.average[name], 0.1 * start + 0.9 * moved)
+    torch.testing.assert_close(trainer.averaged().state_dict()[name], trainer.average[name])
+    assert not trainer.averaged().training
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_without_an_average_the_weights_themselves_are_kept(batches: list[Batch]) -> None:
+    trainer = Trainer(replace(CONFIG, ema=0.0), CPU)
+    trainer.train_step(batches[0])
+    name = "embedding.0.weight"
+    assert torch.equal(trainer.averaged().state_dict()[name], trainer.network.state_dict()[name])
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_a_loss_that_is_not_finite_stops_the_run_before_it_harms(
+    batches: list[Batch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(CONFIG, CPU)
+    before = {name: value.clone() for name, value in trainer.network.named_parameters()}
+    objective = loop.objective
+
+    def broken(*arguments: Any) -> Loss:
+        loss = objective(*arguments)
+        return replace(loss, total=loss.total * torch.nan)
+
+    monkeypatch.setattr(loop, "objective", broken)
+    with pytest.raises(FloatingPointError, match="nan at step 0"):
+        trainer.train_step(batches[0])
+    assert trainer.step == 0
+    assert all(torch.equal(before[name], value) for name, value in trainer.network.named_parameters())
+
+
+def test_the_real_network_takes_a_step(batches: list[Batch]) -> None:
+    trainer = Trainer(CONFIG, CPU)
+    loss = trainer.train_step(batches[0])
+    assert trainer.network.config == preset("paper")
+    assert torch.isfinite(loss.total)
+    assert 0 <= loss.error_px.item() <= 200
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    Trainer(CONFIG, CPU).save(path)
+    with pytest.raises(CheckpointError, match="holds a paper network; this run trains baseline"):
+        Trainer(replace(CONFIG, preset="baseline"), CPU).load(path)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        Trainer(CONFIG, CPU).load(path)
+    with pytest.raises(CheckpointError, match=r"none\.pt"):
+        Trainer(CONFIG, CPU).load(tmp_path / "none.pt")
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "last.pt"
+    trainer = Trainer(CONFIG, CPU)
+    trainer.save(path)
+    before = path.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        trainer.save(path)
+    assert path.read_bytes() == before
+
+
+class Counting:
+    """A sampler whose batches are their step's number."""
+
+    def __init__(self, broken: int = -1) -> None:
+        self.broken = broken
+
+    def batch(self, step: int) -> int:
+        if step == self.broken:
+            raise ValueError(f"step {step}")
+        return step
+
+
+def test_batches_come_in_order() -> None:
+    with prefetched(Counting(), range(3, 12)) as queue:  # type: ignore[arg-type]
+        assert [queue.get(timeout=10) for _ in range(9)] == list(range(3, 12))
+
+
+def test_an_error_of_the_sampler_reaches_the_loop() -> None:
+    with prefetched(Counting(broken=1), range(5)) as queue:  # type: ignore[arg-type]
+        assert queue.get(timeout=10) == 0
+        error = queue.get(timeout=10)
+    assert isinstance(error, ValueError)
+
+
+def test_the_thread_ends_with_the_loop_however_much_is_left() -> None:
+    before = threading.active_count()
+    with prefetched(Counting(), range(10**9)) as queue:  # type: ignore[arg-type]
+        queue.get(timeout=10)
+    assert threading.active_count() == before

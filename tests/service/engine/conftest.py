@@ -1,0 +1,70 @@
+"""A batcher around a fake predictor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.engine.batcher import Batcher
+from service.engine.jobs import Embed, Respond
+from service.engine.slots import Slot, SlotTable
+from service.metrics import Metrics
+from tests.support.fake_predictor import FakePredictor
+
+
+def embed_job(slots: tuple[Slot, ...]) -> Embed:
+    """Embed black exemplars."""
+    return Embed(slots, np.zeros((len(slots), 127, 127, 3), np.uint8))
+
+
+def respond_job(slots: tuple[Slot, ...]) -> Respond:
+    """Search one black crop a slot."""
+    return Respond(slots, np.zeros((len(slots), 1, 255, 255, 3), np.uint8))
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A started batcher, its predictor and its slots."""
+
+    batcher: Batcher
+    predictor: FakePredictor
+    slots: SlotTable
+    metrics: Metrics
+
+    async def embedded(self, count: int) -> tuple[Slot, ...]:
+        """New slots with exemplars in them."""
+        slots = self.slots.allocate(count)
+        await self.batcher.submit(embed_job(slots))
+        return slots
+
+
+RunEngine = Callable[..., AbstractAsyncContextManager[Engine]]
+
+
+@pytest.fixture
+def run_engine() -> RunEngine:
+    """Starts a batcher with the given bounds, and stops it."""
+
+    @asynccontextmanager
+    async def start(**bounds: Any) -> AsyncIterator[Engine]:
+        predictor, slots, metrics = FakePredictor(), SlotTable(16), Metrics()
+        batcher = Batcher(predictor, slots, metrics, **({"batch_max": 4} | bounds))
+        await batcher.start()
+        try:
+            yield Engine(batcher, predictor, slots, metrics)
+        finally:
+            await batcher.stop()
+
+    return start
+
+
+@pytest.fixture
+async def engine(run_engine: RunEngine) -> AsyncIterator[Engine]:
+    """A started batcher that takes at most four targets in one pass."""
+    async with run_engine() as running:
+        yield running

@@ -1,0 +1,93 @@
+"""The device's predictor gives what the network gives, out of the right slots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from model import inference
+from model.checkpoints import Weights, load_weights
+from model.errors import ConfigError
+from service.engine.predictor import DevicePredictor
+from service.engine.slots import SlotTable
+
+
+@pytest.fixture(scope="module")
+def weights(random_weights: Path) -> Weights:
+    """Untrained, but a real network."""
+    return load_weights(random_weights)
+
+
+@pytest.fixture
+def predictor(weights: Weights) -> DevicePredictor:
+    """On the CPU in fp32, with four slots."""
+    return DevicePredictor(weights, device="cpu", precision="fp32", threads=1, capacity=4)
+
+
+def crops(rng: np.random.Generator, *shape: int) -> NDArray[np.uint8]:
+    """Crops of that shape, each a coarse pattern of its own: noise would look the same to any network."""
+    *batch, side, _ = shape
+    coarse = rng.integers(0, 256, (*batch, 5, 5, 3), np.uint8)
+    cells = np.arange(side) * 5 // side
+    return np.ascontiguousarray(coarse[..., cells[:, None], cells[None, :], :])
+
+
+def test_answers_are_the_networks_own(weights: Weights, predictor: DevicePredictor, rng: np.random.Generator) -> None:
+    plain = inference.Predictor(weights, device="cpu", precision="fp32")
+    exemplars, searches = crops(rng, 2, 127, 127), crops(rng, 2, 1, 255, 255)
+    slots = SlotTable(4).allocate(3)[1:]
+    predictor.embed(slots, exemplars)
+    maps = predictor.respond(slots, searches)
+    assert maps.shape == (2, 1, 17, 17)
+    assert maps.dtype == np.float32
+    np.testing.assert_allclose(maps, plain.respond(plain.embed(exemplars), searches), rtol=1e-4, atol=1e-5)
+    assert maps.std() > 0.01
+    # The slots say whose exemplar it is, not their place in the call.
+    np.testing.assert_allclose(predictor.respond(slots[::-1], searches[[1, 0]])[::-1], maps, rtol=1e-4, atol=1e-5)
+
+
+def test_an_exemplar_outlives_the_coming_and_going_of_others(
+    predictor: DevicePredictor, rng: np.random.Generator
+) -> None:
+    table = SlotTable(4)
+    before, kept, after = table.allocate(3)
+    search = crops(rng, 1, 1, 255, 255)
+    predictor.embed((before, kept, after), crops(rng, 3, 127, 127))
+    maps = predictor.respond((kept,), search)
+    for gone in (before, after):
+        table.release(gone)
+    others = table.allocate(3)
+    assert {slot.index for slot in others} & {before.index, after.index}
+    predictor.embed(others, crops(rng, 3, 127, 127))
+    np.testing.assert_allclose(predictor.respond((kept,), search), maps, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(predictor.respond(others[:1], search), maps, rtol=1e-2, atol=1e-3)
+
+
+def test_the_probe_leaves_exemplars_alone(predictor: DevicePredictor, rng: np.random.Generator) -> None:
+    slots = SlotTable(4).allocate(1)
+    search = crops(rng, 1, 1, 255, 255)
+    predictor.embed(slots, crops(rng, 1, 127, 127))
+    maps = predictor.respond(slots, search)
+    predictor.probe()
+    np.testing.assert_allclose(predictor.respond(slots, search), maps, rtol=1e-4, atol=1e-5)
+
+
+def test_what_a_target_costs(predictor: DevicePredictor) -> None:
+    # 256 channels of 6 x 6 cells at two bytes.
+    assert predictor.bytes_per_target == 256 * 6 * 6 * 2
+
+
+@pytest.mark.parametrize(
+    ("device", "precision"),
+    [
+        pytest.param("abacus", "fp32", id="device"),
+        pytest.param("cpu", "int3", id="precision"),
+        pytest.param("cpu", "fp16", id="precision-of-another-device"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(weights: Weights, device: str, precision: str) -> None:
+    with pytest.raises(ConfigError):
+        DevicePredictor(weights, device=device, precision=precision, threads=1, capacity=1)

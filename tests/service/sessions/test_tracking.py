@@ -1,0 +1,409 @@
+"""From frame to frame: what is followed, and what a failure or a cancellation leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import pytest
+
+from service.errors import (
+    AtCapacity,
+    FrameSizeChanged,
+    ImageTooLarge,
+    InvalidBox,
+    InvalidImage,
+    ModelUnavailable,
+    ServiceError,
+    SessionEnded,
+    TargetNotFound,
+    TooManyTargets,
+)
+from service.sessions import tracking
+from service.sessions.session import Session
+from service.sessions.tracking import Placement
+from tests.service.sessions.conftest import MAX_TARGETS, SLOTS, Core
+from tests.support import blobs
+from tests.support.fake_predictor import Kind
+from tests.support.waiting import eventually, reached
+
+pytestmark = pytest.mark.anyio
+
+FAR_OFF = (1000.0, 1000.0, 20.0, 20.0)
+
+
+def boxes(session: Session) -> dict[str, list[float]]:
+    return {target.id: target.track.box.as_list() for target in session.progress.targets}
+
+
+def slots_of(session: Session) -> dict[str, int]:
+    return {target.id: target.slot.index for target in session.progress.targets}
+
+
+async def test_a_session_follows_its_target(core: Core) -> None:
+    session = await core.start((60, 50))
+    assert (session.progress.frame_index, session.frame_size, core.slots.used) == (0, (160, 120), 1)
+    assert boxes(session) == {"0": [60, 50, 16, 16]}
+    for index, (x, y) in enumerate([(63, 52), (66, 49), (72, 50)], 1):
+        advance = await core.tracking.advance(session, await core.decoded(x, y))
+        assert session.progress is advance.progress
+        assert advance.progress.frame_index == index
+        assert boxes(session)["0"] == pytest.approx([x, y, 16, 16], abs=1)
+        assert advance.evidence["0"].maps.shape == (1, 17, 17)
+        assert advance.faults == ()
+    assert session.progress.targets[0].track.status == "tracking"
+
+
+async def test_exemplars_are_those_of_the_boxes(core: Core) -> None:
+    session = await core.start((60, 50), (10, 10))
+    white, grey = (core.predictor.exemplars[slots_of(session)[name]][1] for name in "01")
+    assert white > grey + 20
+
+
+async def test_sessions_share_a_batch(core: Core) -> None:
+    sessions = [await core.start((60, 50)), await core.start((20, 30))]
+    frames = [await core.decoded(62, 51), await core.decoded(21, 33)]
+    with core.predictor.held("embed") as begun:
+        blocking = asyncio.create_task(core.start((60, 50)))
+        await reached(begun)
+        tasks = [
+            asyncio.create_task(core.tracking.advance(session, frame))
+            for session, frame in zip(sessions, frames, strict=True)
+        ]
+        await eventually(lambda: len(core.batcher._waiting) == 2)
+    await asyncio.gather(blocking, *tasks)
+    assert len(core.predictor.of("respond")) == 1
+    assert boxes(sessions[0])["0"] == pytest.approx([62, 51, 16, 16], abs=1)
+    assert boxes(sessions[1])["0"] == pytest.approx([21, 33, 16, 16], abs=1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        pytest.param(None, 60, id="none"),
+        pytest.param(10.0, 10, id="shorter"),
+        pytest.param(1e9, 60, id="longer-than-allowed"),
+    ],
+)
+async def test_time_to_live(core: Core, asked: float | None, given: float) -> None:
+    assert (await core.start(ttl_s=asked)).ttl_s == given
+
+
+REFUSED_STARTS = [
+    pytest.param(b"hello", [Placement("0", blobs.box(60, 50))], InvalidImage, id="not-an-image"),
+    pytest.param(
+        blobs.frame(0, 0, blobs.WIDTH, blobs.HEIGHT + 1),
+        [Placement("0", blobs.box(60, 50))],
+        ImageTooLarge,
+        id="too-many-pixels",
+    ),
+    pytest.param(blobs.frame(60, 50), [Placement("0", FAR_OFF, "/box")], InvalidBox, id="box-off-the-frame"),
+    pytest.param(
+        blobs.frame(60, 50), [Placement(str(k), blobs.box(60, 50)) for k in range(4)], TooManyTargets, id="targets"
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "placements", "error"), REFUSED_STARTS)
+async def test_a_refused_start_leaves_nothing(
+    core: Core, data: bytes, placements: list[Placement], error: type[ServiceError]
+) -> None:
+    with pytest.raises(error) as caught:
+        await core.tracking.start(data, placements, "me")
+    assert caught.value.pointer == ("/box" if error is InvalidBox else None)
+    assert (len(core.registry), core.slots.used, core.predictor.of("embed")) == (0, 0, [])
+
+
+async def test_a_start_without_room_for_its_targets_leaves_nothing(core: Core) -> None:
+    for _ in range(SLOTS // MAX_TARGETS - 1):
+        await core.start(*[(60, 50)] * MAX_TARGETS)
+    await core.start((60, 50))
+    used = core.slots.used
+    with pytest.raises(AtCapacity):
+        await core.start(*[(60, 50)] * MAX_TARGETS)
+    assert core.slots.used == used
+
+
+async def test_a_start_that_the_model_fails_leaves_nothing(core: Core) -> None:
+    core.predictor.fail("embed", RuntimeError("device lost"))
+    with pytest.raises(ModelUnavailable):
+        await core.start((60, 50), (10, 10))
+    assert (len(core.registry), core.slots.used) == (0, 0)
+    core.predictor.mend("embed")
+    await eventually(lambda: core.batcher.failure is None)
+    await core.start()
+
+
+async def unchanged(core: Core, session: Session, error: type[BaseException], call: Awaitable[object]) -> None:
+    """The call raises, and the session and the slots are as before."""
+    before, used = session.progress, core.slots.used
+    with pytest.raises(error):
+        await call
+    assert session.progress is before
+    assert core.slots.used == used
+
+
+async def test_a_frame_of_another_size_changes_nothing(core: Core) -> None:
+    session = await core.start()
+    frame = await core.tracking.decode(blobs.frame(60, 50, blobs.WIDTH, blobs.HEIGHT - 1))
+    await unchanged(core, session, FrameSizeChanged, core.tracking.advance(session, frame))
+    placement = Placement("0", blobs.box(60, 50))
+    await unchanged(core, session, FrameSizeChanged, core.tracking.correct(session, frame, placement))
+
+
+@pytest.mark.parametrize("kind", ["embed", "respond"])
+async def test_a_frame_that_the_model_fails_changes_nothing(core: Core, kind: Kind) -> None:
+    session = await core.start((60, 50), (10, 10))
+    frame = await core.decoded(62, 50)
+    core.predictor.fail(kind, RuntimeError("device lost"))
+    placements = [Placement("1", blobs.box(62, 50)), Placement("new", blobs.box(62, 50))]
+    await unchanged(core, session, ModelUnavailable, core.tracking.advance(session, frame, placements))
+    core.predictor.mend(kind)
+    await eventually(lambda: core.batcher.failure is None)
+    advance = await core.tracking.advance(session, frame, placements)
+    assert (advance.progress.frame_index, list(boxes(session))) == (1, ["0", "1", "new"])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+async def test_maps_that_are_not_finite_are_a_failure(core: Core, value: float) -> None:
+    session = await core.start()
+    core.predictor.logits = value
+    await unchanged(core, session, ModelUnavailable, core.tracking.advance(session, await core.decoded(62, 50)))
+    core.predictor.logits = None
+    await core.tracking.advance(session, await core.decoded(62, 50))
+    assert session.progress.frame_index == 1
+
+
+async def test_a_failure_to_read_the_maps_changes_nothing(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = await core.start()
+
+    def broken(*_: object) -> None:
+        raise ArithmeticError("no peak")
+
+    monkeypatch.setattr("service.sessions.tracking.conclude", broken)
+    placements = [Placement("new", blobs.box(62, 50))]
+    call = core.tracking.advance(session, await core.decoded(62, 50), placements)
+    await unchanged(core, session, ArithmeticError, call)
+
+
+async def test_boxes_drawn_on_a_frame_add_and_correct(core: Core) -> None:
+    session = await core.start((60, 50), (10, 10))
+    before = slots_of(session)
+    drawn = [Placement("1", blobs.box(62, 50)), Placement("new", (0.5, 0.5, 10.0, 12.0))]
+    advance = await core.tracking.advance(session, await core.decoded(62, 50), drawn)
+    after = slots_of(session)
+    assert list(after) == ["0", "1", "new"]
+    assert after["0"] == before["0"]
+    assert len(set(after.values())) == core.slots.used == 3
+    assert boxes(session)["1"] == [62, 50, 16, 16]
+    assert boxes(session)["new"] == [0.5, 0.5, 10, 12]
+    assert list(advance.evidence) == ["0"], "a target with a box drawn on it is not searched"
+    assert session.progress.targets[1].track.score == 1.0
+
+
+async def test_a_box_that_cannot_be_used_is_a_fault_and_the_others_go_on(core: Core) -> None:
+    session = await core.start((60, 50), (10, 10))
+    drawn = [
+        Placement("0", FAR_OFF, "/box"),
+        Placement("third", blobs.box(10, 10)),
+        Placement("fourth", blobs.box(10, 10)),
+        Placement("1", blobs.box(12, 10)),
+    ]
+    advance = await core.tracking.advance(session, await core.decoded(63, 50), drawn)
+    assert [type(fault) for fault in advance.faults] == [InvalidBox, TooManyTargets]
+    assert advance.faults[0].pointer == "/box"
+    assert list(boxes(session)) == ["0", "1", "third"]
+    assert boxes(session)["0"] == pytest.approx([63, 50, 16, 16], abs=1)
+    assert boxes(session)["1"] == [12, 10, 16, 16]
+
+
+async def test_a_session_without_targets_goes_on(core: Core) -> None:
+    session = await core.start()
+    core.tracking.remove(session, "0")
+    assert core.slots.used == 0
+    advance = await core.tracking.advance(session, await core.decoded(60, 50))
+    assert (advance.progress.frame_index, advance.progress.targets, advance.queue_s) == (1, (), 0)
+    assert core.predictor.of("respond") == []
+    await core.tracking.advance(session, await core.decoded(60, 50), [Placement("a", blobs.box(60, 50))])
+    assert list(boxes(session)) == ["a"]
+
+
+async def test_removal(core: Core) -> None:
+    session = await core.start((60, 50), (10, 10))
+    core.tracking.remove(session, "0")
+    assert (list(boxes(session)), core.slots.used, session.progress.frame_index) == (["1"], 1, 0)
+    with pytest.raises(TargetNotFound):
+        core.tracking.remove(session, "0")
+    core.registry.end(session, "deleted")
+    with pytest.raises((SessionEnded, TargetNotFound)):
+        core.tracking.remove(session, "1")
+    assert core.slots.used == 0
+
+
+async def test_corrections_keep_the_count_and_the_others(core: Core) -> None:
+    session = await core.start((60, 50), (10, 10))
+    other, used = session.target("1"), core.slots.used
+    await core.tracking.correct(session, await core.decoded(62, 50), Placement("0", blobs.box(62, 50)))
+    assert boxes(session)["0"] == [62, 50, 16, 16]
+    assert session.target("1") is other
+    assert (session.progress.frame_index, core.slots.used) == (0, used)
+    await core.tracking.correct(session, await core.decoded(62, 50), Placement("new", blobs.box(62, 50)))
+    assert (list(boxes(session)), core.slots.used) == (["0", "1", "new"], 3)
+
+
+async def test_refused_corrections_change_nothing(core: Core) -> None:
+    session = await core.start((60, 50), (10, 10), (20, 20))
+    frame, correct = await core.decoded(60, 50), core.tracking.correct
+    await unchanged(core, session, InvalidBox, correct(session, frame, Placement("0", FAR_OFF)))
+    await unchanged(core, session, TooManyTargets, correct(session, frame, Placement("4", blobs.box(60, 50))))
+    core.predictor.fail("embed", RuntimeError("device lost"))
+    await unchanged(core, session, ModelUnavailable, correct(session, frame, Placement("0", blobs.box(60, 50))))
+
+
+async def test_progress_and_corrections_keep_a_session_alive(core: Core) -> None:
+    session = await core.start()
+    core.clock.advance(50)
+    await core.tracking.advance(session, await core.decoded(60, 50))
+    core.clock.advance(50)
+    await core.tracking.correct(session, await core.decoded(60, 50), Placement("0", blobs.box(60, 50)))
+    core.clock.advance(50)
+    assert core.registry.get(session.id, "me") is session
+    core.clock.advance(10)
+    assert core.registry.sweep() == 1
+
+
+Call = Callable[[Core, Session], Awaitable[object]]
+
+
+async def advancing(core: Core, session: Session) -> None:
+    drawn = [Placement("0", blobs.box(62, 50)), Placement("new", blobs.box(62, 50))]
+    await core.tracking.advance(session, await core.decoded(62, 50), drawn)
+
+
+async def correcting(core: Core, session: Session) -> None:
+    await core.tracking.correct(session, await core.decoded(62, 50), Placement("0", blobs.box(62, 50)))
+
+
+async def starting(core: Core, _: Session) -> None:
+    await core.start((60, 50), (10, 10))
+
+
+ON_THE_DEVICE = [
+    pytest.param(starting, "embed", id="start-embedding"),
+    pytest.param(advancing, "embed", id="frame-embedding"),
+    pytest.param(advancing, "respond", id="frame-searching"),
+    pytest.param(correcting, "embed", id="correction-embedding"),
+]
+
+
+@pytest.mark.parametrize(("call", "kind"), ON_THE_DEVICE)
+async def test_a_cancellation_on_the_device_leaks_nothing(core: Core, call: Call, kind: Kind) -> None:
+    session = await core.start((60, 50), (10, 10))
+    with core.predictor.held(kind) as begun:
+        task = asyncio.ensure_future(call(core, session))
+        await reached(begun)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert session.progress.frame_index == 0
+    assert (core.slots.used, len(core.registry)) == (2, 1)
+    await advancing(core, session)
+    assert session.progress.frame_index == 1
+
+
+IN_THE_POOL = [
+    pytest.param(starting, "decode_frame", id="start-decoding"),
+    pytest.param(starting, "start", id="start-cropping"),
+    pytest.param(advancing, "decode_frame", id="frame-decoding"),
+    pytest.param(advancing, "start", id="frame-cropping"),
+    pytest.param(advancing, "search_regions", id="frame-searching"),
+    pytest.param(advancing, "conclude", id="frame-concluding"),
+    pytest.param(correcting, "start", id="correction-cropping"),
+]
+
+
+@pytest.mark.parametrize(("call", "step"), IN_THE_POOL)
+async def test_a_cancellation_in_the_pool_leaks_nothing(
+    core: Core, call: Call, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await core.start((60, 50), (10, 10))
+    begun, gate, real = threading.Event(), threading.Event(), getattr(tracking, step)
+
+    def held(*arguments: object) -> object:
+        begun.set()
+        assert gate.wait(20)
+        return real(*arguments)
+
+    monkeypatch.setattr(tracking, step, held)
+    try:
+        task = asyncio.ensure_future(call(core, session))
+        await reached(begun)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    finally:
+        gate.set()
+        monkeypatch.undo()
+    assert (core.slots.used, len(core.registry)) == (2, 1)
+    assert session.progress.frame_index == 0
+    await advancing(core, session)
+    assert session.progress.frame_index == 1
+
+
+@pytest.mark.parametrize(("call", "kind"), ON_THE_DEVICE[1:])
+async def test_a_session_that_ends_meanwhile_takes_its_slots_along(core: Core, call: Call, kind: Kind) -> None:
+    session = await core.start((60, 50), (10, 10))
+    with core.predictor.held(kind) as begun:
+        task = asyncio.ensure_future(call(core, session))
+        await reached(begun)
+        core.registry.end(session, "deleted")
+    with pytest.raises(SessionEnded):
+        await task
+    assert (core.slots.used, len(core.registry)) == (0, 0)
+    assert session.progress.targets == ()
+
+
+async def test_the_next_owner_of_a_slot_is_not_disturbed_by_the_last(core: Core) -> None:
+    first = await core.start((60, 50))
+    frame = await core.decoded(62, 50)
+    with core.predictor.held("respond") as begun:
+        blocking = asyncio.ensure_future(core.tracking.advance(first, frame))
+        await reached(begun)
+        core.registry.end(first, "deleted")
+        second = asyncio.ensure_future(core.start((20, 30)))
+        await eventually(lambda: len(core.batcher._waiting) == 1)
+    with pytest.raises(SessionEnded):
+        await blocking
+    session = await second
+    assert slots_of(session) == {"0": 0}
+    await core.tracking.advance(session, await core.decoded(22, 31))
+    assert boxes(session)["0"] == pytest.approx([22, 31, 16, 16], abs=1)
+
+
+async def test_a_storm_of_starts_ends_and_cancellations_leaks_nothing(core: Core, rng: np.random.Generator) -> None:
+    async def life(fate: int) -> None:
+        try:
+            session = await core.start((60, 50), (10, 10))
+        except AtCapacity:
+            return
+        if fate == 0:
+            core.registry.end(session, "expired")
+        try:
+            await advancing(core, session)
+        except (SessionEnded, AtCapacity):
+            pass
+        finally:
+            core.registry.end(session, "deleted")
+
+    for _ in range(10):
+        tasks = [asyncio.ensure_future(life(int(rng.integers(3)))) for _ in range(6)]
+        await asyncio.sleep(float(rng.random()) / 200)
+        for task in tasks:
+            if rng.random() < 0.3:
+                task.cancel()
+        async with asyncio.timeout(20):
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert (core.slots.used, len(core.registry)) == (0, 0)
+    await core.start(*[(60, 50)] * MAX_TARGETS)

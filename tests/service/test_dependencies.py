@@ -1,0 +1,59 @@
+"""What routes ask for."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from service.dependencies import charge_frame, owner_of, parts_of, payer_of
+from service.errors import RateLimited, ShuttingDown, Unauthorized
+from service.keys import ANYONE, Keyring
+from service.rate import RateLimiter
+from tests.service.conftest import Running
+from tests.support.clock import Clock
+
+pytestmark = pytest.mark.anyio
+
+
+def connection(app: Any, host: str | None = "192.0.2.1", key: str | None = None) -> HTTPConnection:
+    headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
+    client = (host, 50000) if host else None
+    return HTTPConnection({"type": "http", "app": app, "headers": headers, "client": client})
+
+
+async def test_before_the_start_there_is_nothing_to_ask_for() -> None:
+    with pytest.raises(ShuttingDown):
+        parts_of(connection(SimpleNamespace(state=SimpleNamespace())))
+
+
+async def test_parts_are_the_applications(service: Running) -> None:
+    assert parts_of(connection(service.app)) is service.parts
+
+
+async def test_owners(service: Running) -> None:
+    assert owner_of(connection(service.app), service.parts) == ANYONE
+    keyed = dataclasses.replace(service.parts, keyring=Keyring(["sesame"]))
+    owner = owner_of(connection(service.app, key="sesame"), keyed)
+    assert owner != ANYONE
+    with pytest.raises(Unauthorized):
+        owner_of(connection(service.app, key="wrong"), keyed)
+    # With keys it is the key that pays, from wherever it calls; without, the address.
+    assert payer_of(connection(service.app, key="sesame"), keyed, owner) == owner
+    assert payer_of(connection(service.app), service.parts, ANYONE) == "192.0.2.1"
+    assert payer_of(connection(service.app, host=None), service.parts, ANYONE) == ANYONE
+
+
+async def test_frames_are_charged_to_who_sends_them(service: Running) -> None:
+    clock = Clock()
+    parts = dataclasses.replace(service.parts, rate=RateLimiter(1, clock))
+    charge_frame(connection(service.app), parts, ANYONE)
+    with pytest.raises(RateLimited) as caught:
+        charge_frame(connection(service.app), parts, ANYONE)
+    assert caught.value.retry_after_s == pytest.approx(1)
+    charge_frame(connection(service.app, host="192.0.2.2"), parts, ANYONE)
+    clock.advance(1)
+    charge_frame(connection(service.app), parts, ANYONE)

@@ -1,0 +1,51 @@
+"""The decoder's errors become the service's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import ImageTooLarge, InvalidImage, ServiceError
+from service.images import decode_frame
+from tests.support import blobs
+
+PNG = blobs.frame(10, 10)
+
+
+def test_a_frame_is_decoded() -> None:
+    np.testing.assert_array_equal(decode_frame(PNG, blobs.WIDTH * blobs.HEIGHT), blobs.picture(10, 10))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"hello", id="text"),
+        pytest.param(PNG[:8], id="signature-alone"),
+        pytest.param(PNG[: len(PNG) // 2], id="cut-off"),
+        pytest.param(b"GIF89a" + bytes(100), id="gif"),
+    ],
+)
+def test_what_is_no_image_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidImage):
+        decode_frame(data, 10**6)
+
+
+def test_too_many_pixels_are_refused_by_the_header_alone() -> None:
+    # It breaks off where the pixels begin: were it decoded, it would be a damaged image.
+    with pytest.raises(ImageTooLarge, match="160 x 120"):
+        decode_frame(PNG[: PNG.index(b"IDAT") + 4], blobs.WIDTH * blobs.HEIGHT - 1)
+
+
+@given(st.integers(0, len(PNG) - 1), st.integers(1, 255), st.integers(0, len(PNG)))
+def test_a_damaged_image_raises_nothing_else(at: int, change: int, length: int) -> None:
+    damaged = bytearray(PNG)
+    damaged[at] ^= change
+    try:
+        image = decode_frame(bytes(damaged[:length]), 10**6)
+    except ServiceError:
+        return
+    assert image.dtype == np.uint8
+    assert image.shape[2] == 3

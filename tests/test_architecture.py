@@ -1,0 +1,123 @@
+"""What holds between modules: who may import whom, what an import costs, how large a file may be, and its tests."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("model", "service")
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 60
+
+TESTED_IN = {
+    "service/__main__.py": "integration/test_drain.py",
+    "service/api/bodies.py": "integration/test_http_refusals.py",
+    "service/api/health.py": "integration/test_lifecycle.py",
+    "service/api/limits.py": "integration/test_http_refusals.py",
+    "service/api/openapi.py": "integration/test_http.py",
+    "service/api/schemas.py": "integration/test_http_targets.py",
+    "service/api/sessions.py": "integration/test_http.py",
+    "service/api/stream.py": "integration/test_stream.py",
+    "service/api/web.py": "integration/test_page.py",
+    "service/app.py": "integration/test_http_access.py",
+    "service/cli/bench.py": "service/cli/test_commands.py",
+    "service/cli/convert.py": "service/cli/test_commands.py",
+    "service/cli/failures.py": "service/cli/test_program.py",
+    "service/cli/following.py": "service/cli/test_track.py",
+    "service/cli/options.py": "service/cli/test_program.py",
+    "service/cli/progress.py": "service/cli/test_track.py",
+    "service/cli/serve.py": "service/cli/test_commands.py",
+    "service/cli/train.py": "service/cli/test_commands.py",
+    "service/client/aio.py": "service/client/test_sessions.py",
+    "service/client/aio_link.py": "service/client/test_connections.py",
+    "service/client/sockets.py": "service/client/test_connections.py",
+    "service/client/sync.py": "service/client/test_sessions.py",
+    "service/client/sync_link.py": "service/client/test_connections.py",
+    "service/dependencies.py": "integration/test_http_access.py",
+    "service/engine/jobs.py": "service/engine/test_batcher.py",
+    "service/serve.py": "integration/test_drain.py",
+    "service/sessions/registry.py": "integration/test_lifecycle.py",
+    "service/sessions/session.py": "integration/test_stream_life.py",
+    "service/sessions/tracking.py": "integration/test_load.py",
+    "service/wire/messages.py": "service/wire/test_codec.py",
+}
+"""Modules without a test file of their own name, and the one that tests them: what runs only as a part of a whole."""
+
+
+def sources() -> list[str]:
+    """Every module's file, relative to the root."""
+    files = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return sorted(path.relative_to(ROOT).as_posix() for path in files)
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_import_contracts_hold() -> None:
+    result = run("from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache'])")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "0 broken" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        pytest.param("model.boxes", ("torch", "cv2", "PIL"), id="boxes"),
+        pytest.param("model.tracker", ("torch",), id="the tracker step"),
+        pytest.param("model.evaluation.one_pass", ("torch", "matplotlib"), id="evaluation"),
+        pytest.param("model.evaluation.plots", ("torch", "matplotlib"), id="plots"),
+        pytest.param("model.evaluation.in_process", ("torch",), id="following in process"),
+        pytest.param("service.client", ("torch", "fastapi", "starlette", "pydantic", "PIL"), id="the client"),
+        pytest.param("service.cli", ("torch", "fastapi", "starlette", "pydantic", "PIL"), id="the command line"),
+        pytest.param("service.wire.protocol", ("torch", "fastapi", "numpy", "cv2"), id="the wire protocol"),
+    ],
+)
+def test_an_import_loads_nothing_heavy(module: str, heavy: tuple[str, ...]) -> None:
+    result = run(f"import sys, {module}; print(sorted(set({heavy!r}) & set(sys.modules)))")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("source", [each for each in sources() if not each.endswith("__init__.py")])
+def test_every_module_has_a_test_file(source: str) -> None:
+    own = Path(source).with_name(f"test_{Path(source).name}")
+    tests = ROOT / "tests"
+    assert (tests / own).is_file() or (tests / TESTED_IN.get(source, own)).is_file(), f"there is no tests/{own}"
+
+
+def test_every_module_that_is_tested_elsewhere_exists() -> None:
+    assert set(TESTED_IN) <= set(sources())
+
+
+@pytest.mark.parametrize("source", sources())
+def test_files_and_functions_stay_readable(source: str) -> None:
+    text = (ROOT / source).read_text(encoding="utf-8")
+    assert text.count("\n") <= MAX_FILE_LINES
+    for name, length in functions(ast.parse(text)):
+        assert length <= MAX_FUNCTION_LINES, f"{name} has {length} lines"
+
+
+@pytest.mark.parametrize("source", sources())
+def test_modules_say_what_they_are(source: str) -> None:
+    tree = ast.parse((ROOT / source).read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree) or not tree.body
+
+
+def functions(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            yield node.name, node.end_lineno - node.lineno + 1
+
+
+def test_names_that_say_nothing_are_not_used() -> None:
+    vague = {"utils", "util", "helpers", "helper", "common", "misc"}
+    assert not [source for source in sources() if vague & set(Path(source).with_suffix("").parts)]
