@@ -1,0 +1,117 @@
+"""One frame of one target in process, by precision, against a plain eager loop in the same run.
+
+The plain loop is SiamFC as it is usually written: cv2 crops of a padded frame, fp32, batch norms as they are, three
+scales, numpy post-processing. Both follow the same rendered scene; decoding is in neither.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks._machine import facts
+from model.boxes import Box
+from model.checkpoints import Weights, bundled_weights, load_weights
+from model.correlation import match_corr
+from model.crops import context_side, mean_colour
+from model.inference import Predictor, choose_device, choose_precision
+from model.single import SingleTracker
+from tests.support.scenes import translation
+
+Image = NDArray[np.uint8]
+_ROUNDS = 3
+
+
+def run() -> dict[str, Any]:
+    """Milliseconds a frame (median over the scene, best of three rounds), and the plain loop's as a multiple."""
+    machine = facts()
+    weights = load_weights(bundled_weights())
+    scene = translation(30)
+    box = Box(*scene.truth[0])
+    steps: dict[str, Callable[[], Callable[[Image], object]]] = {
+        "plain eager fp32": lambda: _plain(weights, scene, box)
+    }
+    for precision in dict.fromkeys(["fp32", choose_precision("auto", choose_device("auto"))]):
+        steps[precision] = lambda precision=precision: _ours(weights, precision, scene, box)
+    times = {name: float("inf") for name in steps}
+    for _ in range(_ROUNDS):
+        # In turn, so that a busy moment of the machine falls on all of them.
+        for name, make in steps.items():
+            times[name] = min(times[name], _median_ms(make(), scene.frames[1:]))
+    plain = times["plain eager fp32"]
+    return {
+        "machine": machine,
+        "ms_a_frame": {name: round(value, 2) for name, value in times.items()},
+        "times_the_plain_loop": {name: round(plain / value, 2) for name, value in times.items()},
+    }
+
+
+def _median_ms(step: Callable[[Image], object], frames: Sequence[Image]) -> float:
+    taken = []
+    for frame in frames:
+        begun = time.perf_counter()
+        step(frame)
+        taken.append(time.perf_counter() - begun)
+    return 1e3 * float(np.median(taken))
+
+
+def _ours(weights: Weights, precision: str, scene: Any, box: Box) -> Callable[[Image], object]:
+    tracker = SingleTracker(Predictor(weights, precision=precision))
+    tracker.start(scene.frames[0], box)
+    return tracker.update
+
+
+def _plain(weights: Weights, scene: Any, box: Box) -> Callable[[Image], object]:
+    network = weights.network.eval()
+    constants, config = weights.tracker, weights.network.config
+    center, size = np.array(box.center), np.array(box.size)
+    fill = mean_colour(scene.frames[0])
+    window = np.outer(np.hanning(272), np.hanning(272))
+    window /= window.sum()
+
+    def embed(crops: list[Image]) -> torch.Tensor:
+        pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
+        return network.embed((pixels - weights.preprocessing.mean) / weights.preprocessing.std)
+
+    with torch.no_grad():
+        exemplar = embed([_padded_crop(scene.frames[0], center, context_side(tuple(size), 0.5), 127, fill)])
+
+    @torch.no_grad()
+    def update(frame: Image) -> object:
+        nonlocal center, size
+        side = context_side(tuple(size), constants.context) * config.search_size / config.exemplar_size
+        factors = constants.scale_factors
+        crops = [_padded_crop(frame, center, side * factor, config.search_size, fill) for factor in factors]
+        searches = embed(crops)
+        maps = match_corr(exemplar.expand(len(crops), -1, -1, -1), searches, network.match_norm)[:, 0].numpy()
+        maps = np.stack([cv2.resize(each, (272, 272), interpolation=cv2.INTER_CUBIC) for each in maps])
+        maps -= maps.min()
+        maps[[0, 2]] *= constants.scale_penalty
+        best = int(maps.max((1, 2)).argmax())
+        response = maps[best] / maps[best].sum()
+        response = (1 - constants.window_influence) * response + constants.window_influence * window
+        row, column = np.unravel_index(response.argmax(), response.shape)
+        shift = (np.array([column, row]) - 135.5) * config.stride / 16 * side * factors[best] / config.search_size
+        center = center + shift
+        size = size * (1 + constants.scale_damping * (factors[best] - 1))
+        return center
+
+    return update
+
+
+def _padded_crop(
+    frame: Image, center: NDArray[np.float64], side: float, size: int, fill: tuple[float, float, float]
+) -> Image:
+    """The usual crop: pad the whole frame by as much as the region sticks out, cut, resize."""
+    length = round(side)
+    corner = np.round(center - length / 2).astype(int)
+    pad = max(0, -corner.min(), *(corner + length - np.array(frame.shape[1::-1])))
+    padded = cv2.copyMakeBorder(frame, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=fill)
+    x, y = corner + pad
+    return np.asarray(cv2.resize(padded[y : y + length, x : x + length], (size, size)), np.uint8)
