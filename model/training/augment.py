@@ -23,11 +23,15 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A crop, uint8 [side, side, 3] RGB, and where the target's centre lies from the crop's centre, in its pixels."""
+    """A crop, uint8 [side, side, 3] RGB, and where the target's centre lies from the crop's centre, in its pixels.
+
+    `log_scale`: how much of the picture it covers, as the logarithm of the ratio to what the target's box asks for.
+    """
 
     pixels: Image
     dx: float
     dy: float
+    log_scale: float
 
 
 Fill = Literal["mean", "mirror", "scenery"]
@@ -75,14 +79,15 @@ def make_view(
     `scenery`: another picture, for what lies beyond the edge; `cutouts`: RGBA images that may be pasted, or none.
     """
     dx, dy = rng.uniform(-config.max_shift, config.max_shift, 2)
-    pixels = _warp(image, box, side, exemplar_side, (dx, dy), shared, scenery, config, rng)
+    log_scale = float(rng.normal(0, config.scale_jitter))
+    pixels = _warp(image, box, side, exemplar_side, (dx, dy), log_scale, shared, scenery, config, rng)
     scale = exemplar_side / context_side(box.size, 0.5)
     target = (box.w * scale, box.h * scale)
     if cutouts and rng.random() < config.distractor:
         _paste_beside(pixels, cutouts[0], (dx, dy), target, rng)
     if cutouts and rng.random() < config.occluder:
         _paste_over(pixels, cutouts[-1], (dx, dy), target, rng)
-    return View(_degrade(_recolour(pixels, shared, config, rng), config, rng), float(dx), float(dy))
+    return View(_degrade(_recolour(pixels, shared, config, rng), config, rng), float(dx), float(dy), log_scale)
 
 
 def _warp(
@@ -91,12 +96,13 @@ def _warp(
     side: int,
     exemplar_side: int,
     shift: tuple[float, float],
+    log_scale: float,
     shared: Shared,
     scenery: Image,
     config: AugmentConfig,
     rng: Generator,
 ) -> Image:
-    zoom = context_side(box.size, 0.5) / exemplar_side * np.exp(rng.normal(0, config.scale_jitter))
+    zoom = context_side(box.size, 0.5) / exemplar_side * np.exp(log_scale)
     stretch = np.exp(rng.normal(0, config.aspect_jitter) / 2)
     angle = np.deg2rad(rng.normal(0, config.rotation))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

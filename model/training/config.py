@@ -64,6 +64,8 @@ class TrainingConfig(_FromDict):
     negative_px: float = 20.0
     soft_px: float = 6.0
     """Width (standard deviation, crop pixels) of the soft target of the softmax over cells."""
+    scale_tolerance: float = 0.08
+    """Difference of two views' log scales at which a positive label falls to 0.61; 0: scale does not matter."""
     max_gap: int = 50
     """Most frames between the two views of one clip."""
     video_share: float = 0.5
@@ -89,6 +91,7 @@ class TrainingConfig(_FromDict):
             "video_share and composite_share must not be negative nor exceed 1 together",
         )
         _require(all(weight >= 0 for weight in self.source_weights.values()), "source_weights must not be negative")
+        _require(self.scale_tolerance >= 0, f"scale_tolerance must not be negative, not {self.scale_tolerance}")
         _require(0 <= self.ema < 1, f"ema must lie in [0, 1), not {self.ema}")
         _require(self.learning_rate > 0, "learning_rate must be positive")
 

@@ -18,7 +18,7 @@ from model.config import Preprocessing, preset
 from model.errors import CheckpointError
 from model.network import SiamFC, initialise
 from model.training.config import TrainingConfig
-from model.training.objective import Loss, objective
+from model.training.objective import Loss, Truth, objective
 from model.training.pairs import Batch, PairSampler
 
 PREPROCESSING = Preprocessing(order="rgb", mean=114.0, std=58.0)
@@ -56,14 +56,14 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.config)
         pixels = torch.from_numpy(batch.pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        shifts = torch.from_numpy(batch.shifts).to(self.device)
-        groups = torch.from_numpy(batch.groups).to(self.device)
+        labels = (batch.shifts, batch.log_scales, batch.groups)
+        truth = Truth(*(torch.from_numpy(each).to(self.device) for each in labels))
         crops = ((pixels.float() - PREPROCESSING.mean) / PREPROCESSING.std).contiguous(
             memory_format=torch.channels_last
         )
         with torch.autocast(self.device.type, torch.bfloat16):
             embeddings = self.network.embed(crops)
-            loss = objective(self.network, embeddings, shifts, groups, self.config)
+            loss = objective(self.network, embeddings, truth, self.config)
         if not torch.isfinite(loss.total):
             raise FloatingPointError(f"the loss is {loss.total.item()} at step {self.step}")
         self.optimizer.zero_grad(set_to_none=True)

@@ -53,21 +53,32 @@ def all_maps(network: SiamFC, exemplars: Tensor, embeddings: Tensor) -> Tensor:
     return normed.reshape(m, m, side, side)
 
 
-def objective(network: SiamFC, embeddings: Tensor, shifts: Tensor, groups: Tensor, config: TrainingConfig) -> Loss:
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """A batch's labels: shifts [M, 2], log_scales [M] and groups [M], as in `pairs.Batch`."""
+
+    shifts: Tensor
+    log_scales: Tensor
+    groups: Tensor
+
+
+def objective(network: SiamFC, embeddings: Tensor, truth: Truth, config: TrainingConfig) -> Loss:
     """The loss of a batch's view embeddings [M, C, s, s].
 
     Three parts. On the map of the exemplar in its partner's view: balanced binary cross-entropy with a neutral ring
-    (the paper's logistic loss), and a softmax over the map's cells, once alone and once against all maps of other
+    (the paper's logistic loss), its positive label the lower the more the two views' scales differ, so that the peak
+    tells scales apart; and a softmax over the map's cells, once alone and once against all maps of other
     objects, towards a soft peak at the truth. On the maps of other objects: softplus of their highest cells.
     """
     settings = network.config
+    shifts, groups = truth.shifts, truth.groups
     exemplars, residuals = exemplar_windows(embeddings, shifts, settings)
     maps = all_maps(network, exemplars, embeddings)
     views = torch.arange(len(maps), device=maps.device)
     partner = views ^ 1
     own = maps[views, partner]  # (M, S, S)
     distance = _distances(shifts[partner] + residuals, settings)
-    labelled = _balanced_bce(own, distance, config)
+    labelled = _balanced_bce(own, distance, _scale_label(truth.log_scales, partner, config), config)
 
     target = torch.softmax(-(distance**2).flatten(1) / (2 * config.soft_px**2), dim=1)
     alone = own.flatten(1)
@@ -92,9 +103,16 @@ def _distances(positions: Tensor, network: NetworkConfig) -> Tensor:
     return torch.sqrt(dx**2 + dy**2)
 
 
-def _balanced_bce(maps: Tensor, distance: Tensor, config: TrainingConfig) -> Tensor:
+def _scale_label(log_scales: Tensor, partner: Tensor, config: TrainingConfig) -> Tensor:
+    """What a positive cell is labelled, [M]: 1 at equal scales, falling as a Gaussian of their difference."""
+    if not config.scale_tolerance:
+        return torch.ones_like(log_scales)
+    return torch.exp(-0.5 * ((log_scales - log_scales[partner]) / config.scale_tolerance) ** 2)
+
+
+def _balanced_bce(maps: Tensor, distance: Tensor, label: Tensor, config: TrainingConfig) -> Tensor:
     positive = (distance <= config.positive_px).float()
     negative = (distance > config.negative_px).float()
-    cells = F.binary_cross_entropy_with_logits(maps, positive, reduction="none")
+    cells = F.binary_cross_entropy_with_logits(maps, positive * label[:, None, None], reduction="none")
     means = [(cells * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1) for mask in (positive, negative)]
     return torch.stack(means).mean()

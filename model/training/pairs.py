@@ -34,11 +34,12 @@ class Batch:
     """Views two by two: 2i and 2i + 1 show one object.
 
     pixels: uint8 [2N, side, side, 3] RGB; shifts: float32 [2N, 2], the target's (x, y) from the crop's centre in crop
-    pixels; groups: int64 [2N].
+    pixels; log_scales: float32 [2N], see `View`; groups: int64 [2N].
     """
 
     pixels: NDArray[np.uint8]
     shifts: NDArray[np.float32]
+    log_scales: NDArray[np.float32]
     groups: NDArray[np.int64]
 
 
@@ -85,6 +86,7 @@ class PairSampler:
         return Batch(
             pixels=np.stack([view.pixels for view in views]),
             shifts=np.array([[view.dx, view.dy] for view in views], np.float32),
+            log_scales=np.array([view.log_scale for view in views], np.float32),
             groups=np.repeat(np.array([names[item.group] for item in items], np.int64), 2),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from model.config import preset
 from model.correlation import correlate_by_loop
 from model.network import SiamFC
 from model.training.config import TrainingConfig
-from model.training.objective import Loss, all_maps, exemplar_windows, objective
+from model.training.objective import Loss, Truth, all_maps, exemplar_windows, objective
 from tests.support.networks import TINY, random_network
 
 CONFIG = TrainingConfig(items=2)
@@ -70,7 +71,42 @@ def test_all_maps_are_every_exemplar_on_every_view() -> None:
 
 
 def loss_of(embeddings: Tensor, shifts: Tensor, groups: Tensor = GROUPS) -> Loss:
-    return objective(identity_match(random_network(TINY)), embeddings, shifts, groups, CONFIG)
+    return objective(identity_match(random_network(TINY)), embeddings, truth_of(shifts, groups), CONFIG)
+
+
+def truth_of(shifts: Tensor, groups: Tensor = GROUPS) -> Truth:
+    """Labels of views at one scale."""
+    return Truth(shifts, torch.zeros(len(shifts)), groups)
+
+
+@pytest.mark.parametrize(
+    ("difference", "label"),
+    [
+        pytest.param(0.0, 1.0, id="equal scales"),
+        pytest.param(0.08, 0.60653, id="one tolerance apart"),  # exp(-1/2)
+        pytest.param(-0.16, 0.13534, id="two the other way"),  # exp(-2)
+    ],
+)
+def test_a_positive_label_falls_with_the_difference_of_scales(difference: float, label: float) -> None:
+    # A map that says the label's logit on the target's cell and no anywhere else costs the label's own entropy there.
+    scales = torch.tensor([0.0, difference, 0.0, 0.0])
+    shifts = torch.zeros(4, 2)
+    embeddings = marked_views(shifts, (0, 0, 1, 1))
+    network = identity_match(random_network(TINY))
+    same = objective(network, embeddings, truth_of(shifts), CONFIG)
+    moved = objective(network, embeddings, Truth(shifts, scales, GROUPS), CONFIG)
+    tolerant = objective(network, embeddings, Truth(shifts, scales, GROUPS), replace(CONFIG, scale_tolerance=0.0))
+    assert tolerant.labelled == same.labelled
+    # BCE is linear in its label: with logit z on a positive cell it changes by z * (1 - label).
+    logits = all_maps(network, *_exemplars(embeddings, shifts))
+    near = (torch.arange(17)[:, None] - 8) ** 2 + (torch.arange(17)[None, :] - 8) ** 2 <= (CONFIG.positive_px / 8) ** 2
+    mean = torch.stack([logits[0, 1][near].mean(), logits[1, 0][near].mean()]).sum()
+    expected = same.labelled + mean * (1 - label) / 4 / 2
+    torch.testing.assert_close(moved.labelled, expected, rtol=1e-4, atol=1e-4)
+
+
+def _exemplars(embeddings: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor]:
+    return exemplar_windows(embeddings, shifts, TINY)[0], embeddings
 
 
 @pytest.mark.parametrize(
@@ -127,7 +163,7 @@ def test_a_peak_at_the_target_costs_less_than_one_beside_it() -> None:
 def test_gradients_are_finite_and_reach_every_parameter() -> None:
     network = random_network(TINY).train().requires_grad_(True)
     shifts = torch.tensor([[5.0, -9], [33, 60], [0, 0], [-60, 12]])
-    objective(network, network.embed(torch.randn(4, 3, 255, 255)), shifts, GROUPS, CONFIG).total.backward()
+    objective(network, network.embed(torch.randn(4, 3, 255, 255)), truth_of(shifts), CONFIG).total.backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
@@ -142,7 +178,7 @@ def test_a_batch_can_be_learnt() -> None:
     crops[1::2] = crops[::2]
     losses = []
     for _ in range(15):
-        loss = objective(network, network.embed(crops), shifts, GROUPS, CONFIG)
+        loss = objective(network, network.embed(crops), truth_of(shifts), CONFIG)
         optimizer.zero_grad()
         loss.total.backward()
         optimizer.step()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.conftest import Running
+from tests.support import blobs
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -32,8 +33,6 @@ async def test_a_model_that_fails_is_not_ready_until_it_works_again(service: Run
     with service.predictor.held("probe"):
         await service.post_frame(session["session_id"], b"")  # not an image: no fault of the model
         assert (await service.client.get("/readyz")).status_code == 200
-        from tests.support import blobs
-
         await service.post_frame(session["session_id"], blobs.frame(61, 50))
         response = await service.client.get("/readyz")
         assert response.status_code == 503
@@ -50,7 +49,12 @@ async def test_metrics_are_prometheus_text(service: Running) -> None:
     assert "siamfc_frames" in response.text
 
 
-async def test_model(service: Running, random_weights: Path) -> None:
+@pytest.fixture
+def weights_digest(random_weights: Path) -> str:
+    return hashlib.sha256(random_weights.read_bytes()).hexdigest()
+
+
+async def test_model(service: Running, weights_digest: str) -> None:
     facts = (await service.client.get("/v1/model")).json()
     assert facts == {
         "network": "paper",
@@ -62,7 +66,7 @@ async def test_model(service: Running, random_weights: Path) -> None:
         "upscaled_map_size": 257,
         "embedding_channels": 256,
         "scales": pytest.approx([1 / 1.0375, 1, 1.0375]),
-        "weights_sha256": hashlib.sha256(random_weights.read_bytes()).hexdigest(),
+        "weights_sha256": weights_digest,
         "device": "cpu",
         "precision": "fp32",
         "runtime": "torch",

@@ -89,9 +89,12 @@ async def test_a_batch_is_cut_off_at_its_most_targets_and_keeps_the_order(engine
     with engine.predictor.held("respond") as begun:
         first = asyncio.create_task(engine.batcher.submit(respond_job(slots[:1])))
         await reached(begun)
-        others = await submitted(engine, [respond_job(slots[:3]), respond_job(slots[3:]), respond_job(slots[:1])])
+        jobs = [respond_job(slots[:3]), respond_job(slots[:2]), respond_job(slots[2:]), respond_job(slots[:1])]
+        others = await submitted(engine, jobs)  # type: ignore[arg-type]
     await outcomes([first, *others])
-    assert [call.slots for call in engine.predictor.of("respond")] == [slots[:1], slots, slots[:1]]
+    # Three and two are five: one too many for one pass. Two and two are four.
+    passes = [call.slots for call in engine.predictor.of("respond")]
+    assert passes == [slots[:1], slots[:3], slots, slots[:1]]
 
 
 async def test_a_job_beyond_the_most_targets_runs_in_several_passes(engine: Engine) -> None:
