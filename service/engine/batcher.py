@@ -211,7 +211,7 @@ class Batcher:
                     self._waiting.clear()
                 self._fail(left, ModelUnavailable(self._failure, retry_after_s=_RETRY_S))
                 with self._changed:
-                    if self._stopping or self._changed.wait_for(lambda: self._stopping, _RETRY_S):
+                    if self._changed.wait_for(lambda: self._stopping, _RETRY_S):
                         return
             else:
                 self._failure = None
