@@ -35,6 +35,7 @@ from service.rate import RateLimiter
 from service.sessions.registry import SessionRegistry
 from service.sessions.tracking import Limits, TrackerModel, Tracking
 from service.settings import Settings, load_settings
+from service.tracing import Tracing, TracingMiddleware
 
 _log = logging.getLogger(__name__)
 
@@ -62,11 +63,15 @@ def create_app(
     """
     settings = settings if settings is not None else load_settings()
 
+    tracing = Tracing(settings.otlp_endpoint) if settings.otlp_endpoint else None
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with _running(settings, make_predictor or _device_predictor, weights) as parts:
             app.state.parts = parts
             yield
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
     app = _Application(
         title="SiamFC tracking service",
@@ -89,6 +94,8 @@ def create_app(
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["Location", "Retry-After"],
         )
+    if tracing is not None:
+        app.add_middleware(TracingMiddleware, tracing=tracing)
     return app
 
 

@@ -45,7 +45,15 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(None, description="A file with one key a line.")
     rate_limit_fps: float = Field(0.0, ge=0, le=1e6, description="Frames a second for each key; 0: no limit.")
     cors_origins: str = Field("", description="Comma-separated origins whose pages may call; * for any.")
+    otlp_endpoint: str = Field("", description="Base address of an OTLP/HTTP collector for traces; empty: none.")
     log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("an OTLP endpoint starts with http:// or https://, as in http://localhost:4318")
+        return value
 
     @field_validator("store")
     @classmethod

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.engine.batcher import Batcher
-from service.engine.jobs import Embed, Respond
+from service.engine.batcher import Answer, Batcher
+from service.engine.jobs import Embed, Job, Respond
 from service.engine.slots import Slot, SlotTable
+from service.errors import ModelUnavailable
 from service.metrics import Metrics
 from tests.support.fake_predictor import FakePredictor
+from tests.support.waiting import eventually
 
 
 def embed_job(slots: tuple[Slot, ...]) -> Embed:
@@ -68,3 +71,23 @@ async def engine(run_engine: RunEngine) -> AsyncIterator[Engine]:
     """A started batcher that takes at most four targets in one pass."""
     async with run_engine() as running:
         yield running
+
+
+async def submitted(engine: Engine, jobs: list[Job]) -> list[asyncio.Task[Answer]]:
+    """Tasks that have handed their jobs in, in that order."""
+    tasks = [asyncio.create_task(engine.batcher.submit(job)) for job in jobs]
+    await eventually(lambda: len(engine.batcher._waiting) >= len(jobs))
+    return tasks
+
+
+async def outcomes(tasks: list[asyncio.Task[Answer]]) -> list[Answer | BaseException]:
+    """What became of each, in order; nobody may wait for ever."""
+    async with asyncio.timeout(20):
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def raises_unavailable(call: Awaitable[object]) -> str:
+    """The call is refused for the model's sake; why."""
+    with pytest.raises(ModelUnavailable) as caught:
+        await call
+    return caught.value.detail

@@ -61,3 +61,13 @@ async def core() -> AsyncIterator[Core]:
         tracking = Tracking(model, batcher, slots, registry, metrics, limits, pool, clock)
         yield Core(tracking, batcher, predictor, slots, registry, clock)
         await batcher.stop()
+
+
+def boxes(session: Session) -> dict[str, list[float]]:
+    """The targets' boxes by name."""
+    return {target.id: target.track.box.as_list() for target in session.progress.targets}
+
+
+def slots_of(session: Session) -> dict[str, int]:
+    """The targets' slot indexes by name."""
+    return {target.id: target.slot.index for target in session.progress.targets}
