@@ -7,11 +7,13 @@ IoU >= 0.5".
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from model.boxes import Box, iou
 from model.crops import Image
@@ -38,10 +40,12 @@ class Evidence:
 def gather(predictor: Predictor, corpus: Corpus, max_frames: int = 60) -> Evidence:
     """Track every ordered clip, at most `max_frames` frames each, and another clip's frames after it.
 
-    Every clip counts the same, however long. Raises CorpusError where the corpus has fewer than two ordered clips.
+    A clip counts the same however long it is, a source as the square root of its clips. Raises CorpusError where the
+    corpus has fewer than two ordered clips.
     """
-    tracks = [track for track in corpus.tracks if track.ordered and len(track.present) >= 3]
-    if len({_clip(track) for track in tracks}) < 2:
+    tracks = usable_tracks(corpus)
+    sizes = Counter(track.source for track in tracks)
+    if not can_calibrate(corpus):
         raise CorpusError("a calibration needs at least two ordered clips")
     rows: list[tuple[float, float, bool, float]] = []
     for index, track in enumerate(tracks):
@@ -49,9 +53,19 @@ def gather(predictor: Predictor, corpus: Corpus, max_frames: int = 60) -> Eviden
         # Another source's frames where there are any: clips of one source can show the same scene.
         stranger = next((other for other in others if other.source != track.source), others[0])
         found = list(_followed(predictor, corpus, track, stranger, max_frames))
-        rows += [(*row, 1 / len(found)) for row in found]
+        rows += [(*row, 1 / (len(found) * sizes[track.source] ** 0.5)) for row in found]
     table = np.array(rows, np.float64)
     return Evidence(table[:, :2], table[:, 2] > 0.5, table[:, 3])
+
+
+def usable_tracks(corpus: Corpus) -> list[Track]:
+    """The tracks that a calibration can follow: ordered, and shown in at least three frames."""
+    return [track for track in corpus.tracks if track.ordered and len(track.present) >= 3]
+
+
+def can_calibrate(corpus: Corpus) -> bool:
+    """Whether there are two ordered clips at least."""
+    return len({_clip(track) for track in usable_tracks(corpus)}) >= 2
 
 
 def _clip(track: Track) -> tuple[str, str]:
@@ -76,11 +90,11 @@ def _followed(
         yield logit, contrast, False
 
 
-def _step(predictor: Predictor, target: Target, exemplar: object, frame: Image) -> tuple[Target, float, float]:
+def _step(predictor: Predictor, target: Target, exemplar: Tensor, frame: Image) -> tuple[Target, float, float]:
     weights = predictor.weights
     network = weights.network.config
     search = search_regions(frame, target, network, weights.tracker)
-    maps = predictor.respond(exemplar, search.crops[None])[0]  # type: ignore[arg-type]
+    maps = predictor.respond(exemplar, search.crops[None])[0]
     peak = find_peak(maps, weights.tracker)
     size = frame.shape[1], frame.shape[0]
     moved = conclude(target, search, maps, size, network, weights.tracker, weights.calibration)

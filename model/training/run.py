@@ -8,13 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
 from model.checkpoints import Weights, save_weights
 from model.errors import CheckpointError
+from model.inference import Predictor, choose_device
+from model.training.calibration import can_calibrate, fit, gather
 from model.training.config import TrainingConfig
 from model.training.corpus import Corpus
 from model.training.loop import PREPROCESSING, Trainer, learning_rate, prefetched
@@ -23,6 +25,7 @@ from model.training.pairs import PairSampler
 
 CHECKPOINT, LOG, WEIGHTS = "last.pt", "log.jsonl", "weights.safetensors"
 _LOG_EVERY = 20
+_CALIBRATION_FRAMES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,11 @@ def train(
 ) -> bool:
     """Train, and write `weights.safetensors`, `last.pt` and `log.jsonl` into `out`.
 
+    A complete run's score is fitted on the corpus's ordered clips, if it has any two.
     Interrupted (SIGINT, SIGTERM), it finishes the step, writes a checkpoint and returns False; `resume` goes on from
     there, and ends with the numbers an uninterrupted run has on the same machine. Raises CorpusError,
     CheckpointError (a run is there and `resume` is not asked for, or the reverse), FloatingPointError.
     """
-    from model.inference import choose_device
-
     chosen = choose_device(device)
     checkpoint = out / CHECKPOINT
     if checkpoint.exists() and not resume:
@@ -78,8 +80,13 @@ def train(
     with _interruptible() as interrupted, (out / LOG).open("a", encoding="utf-8") as log:
         _steps(trainer, sampler, checkpoint, interrupted, _reporter(log.write, on_progress))
         trainer.save(checkpoint)
-    save_weights(out / WEIGHTS, finished(trainer))
-    return trainer.step >= config.steps
+    complete = trainer.step >= config.steps
+    weights = finished(trainer)
+    if complete and can_calibrate(data):
+        evidence = gather(Predictor(weights, device=device), data, _CALIBRATION_FRAMES)
+        weights = replace(weights, calibration=fit(evidence))
+    save_weights(out / WEIGHTS, weights)
+    return complete
 
 
 def finished(trainer: Trainer) -> Weights:
