@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 Outcome = Literal["result", "dropped", "error"]
 Stage = Literal["decode", "queue", "infer", "total"]
-EndReason = Literal["deleted", "expired", "shutdown"]
+EndReason = Literal["deleted", "expired"]
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0)
 
