@@ -196,9 +196,8 @@ class _Stream:
         try:
             text = await self._track(frame)
             metrics.frame("result")
-        except SessionEnded as error:
-            text = codec.error(problem(error), frame.seq)
-            metrics.frame("error")
+        except _ConnectionLost:
+            raise
         except Exception as error:
             if not isinstance(error, ServiceError):
                 _log.exception("a frame of session %s failed", self._session.id)
