@@ -206,6 +206,8 @@ class TrackerConfig(_FromDict):
     """Greatest size against the first box; and never larger than this share below of the frame's."""
     max_frame_share: float = 2.0
     """Greatest width (height) of a target as a share of the frame's width (height)."""
+    redetect: bool = True
+    """Whether a lost target is also searched away from where it was lost (with 3 scales or more)."""
 
     def __post_init__(self) -> None:
         _require(0 <= self.context <= 4, f"context must lie in 0..4, not {self.context}")

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model.boxes import Box
 from model.crops import Image
-from model.tracker import Track, conclude, search_regions, start
+from model.score_map import FloatArray, Peak
+from model.tracker import Search, Track, locate, search_regions, settle, start
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from model.inference import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One frame's step: the new track, where it was searched, the maps (logits [N, S, S]) and the peak chosen."""
+
+    track: Track
+    search: Search
+    maps: FloatArray
+    peak: Peak
+
+
+def step(predictor: Predictor, track: Track, exemplar: Tensor, frame: Image) -> Step:
+    """Follow a track, whose exemplar's embedding is fp16 [1, C, e, e] on the device, into `frame`."""
+    weights = predictor.weights
+    network, tracker, calibration = weights.network.config, weights.tracker, weights.calibration
+    search = search_regions(frame, track, network, tracker)
+    maps = predictor.respond(exemplar, search.crops[None])[0]
+    peak = locate(track, maps, tracker, calibration)
+    size = frame.shape[1], frame.shape[0]
+    return Step(settle(track, search, peak, size, network, tracker, calibration), search, maps, peak)
 
 
 class SingleTracker:
@@ -33,10 +56,5 @@ class SingleTracker:
         """The target in the next frame. Raises RuntimeError before `start`."""
         if self._track is None or self._exemplar is None:
             raise RuntimeError("update before start")
-        weights = self._predictor.weights
-        network = weights.network.config
-        search = search_regions(frame, self._track, network, weights.tracker)
-        maps = self._predictor.respond(self._exemplar, search.crops[None])[0]
-        size = frame.shape[1], frame.shape[0]
-        self._track = conclude(self._track, search, maps, size, network, weights.tracker, weights.calibration)
+        self._track = step(self._predictor, self._track, self._exemplar, frame).track
         return self._track

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from model.boxes import Box
 from model.config import NetworkConfig, TrackerConfig, _FromDict, _require
 from model.crops import Colour, Image, Region, context_side, crop, mean_colour
+from model.redetection import probes
 from model.score_map import Peak, find_peak
 
 Status = Literal["tracking", "uncertain", "lost"]
@@ -62,7 +63,8 @@ class Track:
     """One target's state between frames.
 
     box: where it is now. first_size: (w, h) of the box it was started with, the bound on growth. fill: the first
-    frame's mean colour, which stands for what lies outside a frame. score and status: as last concluded.
+    frame's mean colour, which stands for what lies outside a frame. score and status: as last concluded. seen: its
+    centre in the last frame in which it was not lost; None before the first. lost_for: frames since then.
     """
 
     box: Box
@@ -70,11 +72,16 @@ class Track:
     fill: Colour
     score: float = 1.0
     status: Status = "tracking"
+    seen: tuple[float, float] | None = None
+    lost_for: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A frame's search regions of one track, smallest first, and their pixels, uint8 [N, side, side, 3]."""
+    """A frame's search regions of one track and their pixels, uint8 [N, side, side, 3].
+
+    Smallest first around the track's place; of a lost track the middle one lies there, the others elsewhere.
+    """
 
     regions: tuple[Region, ...]
     crops: NDArray[np.uint8]
@@ -89,13 +96,31 @@ def start(frame: Image, box: Box, network: NetworkConfig, tracker: TrackerConfig
 
 
 def search_regions(frame: Image, track: Track, network: NetworkConfig, tracker: TrackerConfig) -> Search:
-    """Where to look for the track in the next frame: one region a scale around its present place."""
+    """Where to look for the track in the next frame: one region a scale around its present place.
+
+    Of a lost track, one region there and the others where `redetection.probes` has them.
+    """
     side = context_side(track.box.size, tracker.context) * network.search_size / network.exemplar_size
-    regions = tuple(Region(*track.box.center, side * factor) for factor in tracker.scale_factors)
+    if track.status == "lost" and tracker.redetect:
+        regions = _spread(track, side, (frame.shape[1], frame.shape[0]), network, tracker)
+    else:
+        regions = tuple(Region(*track.box.center, side * factor) for factor in tracker.scale_factors)
     crops = np.empty((len(regions), network.search_size, network.search_size, 3), np.uint8)
     for index, region in enumerate(regions):
         crops[index] = crop(frame, region, network.search_size, track.fill)
     return Search(regions, crops)
+
+
+def _spread(
+    track: Track, side: float, frame_size: tuple[int, int], network: NetworkConfig, tracker: TrackerConfig
+) -> tuple[Region, ...]:
+    seen = track.seen or track.box.center
+    # As far apart as a map reaches: what lies between two places is seen from both.
+    spacing = side * network.upscaled_size / network.search_size
+    others = tracker.scales - 1
+    places = list(probes(seen, spacing, frame_size, (track.lost_for - 1) * others, others))
+    places.insert(others // 2, track.box.center)
+    return tuple(Region(x, y, side) for x, y in places)
 
 
 def conclude(
@@ -111,7 +136,19 @@ def conclude(
 
     `frame_size` is (width, height): the target's centre stays inside it, its size within the tracker's bounds.
     """
-    peak = find_peak(maps, tracker)
+    return settle(track, search, locate(track, maps, tracker, calibration), frame_size, network, tracker, calibration)
+
+
+def settle(
+    track: Track,
+    search: Search,
+    peak: Peak,
+    frame_size: tuple[int, int],
+    network: NetworkConfig,
+    tracker: TrackerConfig,
+    calibration: Calibration,
+) -> Track:
+    """The second half of `conclude`: the track whose target is at `peak`, as `locate` found it."""
     region = search.regions[peak.scale]
     cell = network.stride * region.side / network.search_size
     width, height = frame_size
@@ -121,10 +158,36 @@ def conclude(
     )
     score = calibration.score(peak)
     status = calibration.status(score)
-    # What is lost has no scale to measure: the size waits for the target's return.
-    change = 1.0 if status == "lost" else 1 + tracker.scale_damping * (tracker.scale_factors[peak.scale] - 1)
-    size = _bounded(track, change, frame_size, tracker)
-    return replace(track, box=Box.around(center, size), score=score, status=status)
+    # What is lost, or was until now, has no scale to measure: the size waits for the target's return.
+    still = "lost" in (status, track.status)
+    change = 1.0 if still else 1 + tracker.scale_damping * (tracker.scale_factors[peak.scale] - 1)
+    moved = replace(
+        track,
+        box=Box.around(center, _bounded(track, change, frame_size, tracker)),
+        score=score,
+        status=status,
+    )
+    if status == "lost":
+        return replace(moved, seen=track.seen or track.box.center, lost_for=track.lost_for + 1)
+    return replace(moved, seen=center, lost_for=0)
+
+
+def locate(track: Track, maps: NDArray[np.float32], tracker: TrackerConfig, calibration: Calibration) -> Peak:
+    """The peak, among a track's maps [N, S, S], that says where the target is; its `scale` is the map's index.
+
+    A lost track leaves its place for a peak elsewhere only where that is at least not uncertain, and better.
+    """
+    if track.status != "lost" or not tracker.redetect:
+        return find_peak(maps, tracker)
+    middle = len(maps) // 2
+    # Elsewhere nothing says that the target is near the region's middle.
+    anywhere = replace(tracker, window_influence=0.0)
+    peaks = [
+        replace(find_peak(maps[index : index + 1], tracker if index == middle else anywhere), scale=index)
+        for index in range(len(maps))
+    ]
+    best = max(peaks, key=calibration.score)
+    return best if calibration.score(best) >= calibration.uncertain_below else peaks[middle]
 
 
 def map_region(search: Search, scale: int, network: NetworkConfig) -> Region:

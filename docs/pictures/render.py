@@ -17,8 +17,9 @@ from skimage import data
 from model.boxes import Box
 from model.checkpoints import bundled_weights, load_weights
 from model.inference import Predictor
-from model.score_map import find_peak, upscale
-from model.tracker import conclude, map_region, search_regions, start
+from model.score_map import upscale
+from model.single import step
+from model.tracker import map_region, start
 
 Image = NDArray[np.uint8]
 
@@ -52,11 +53,9 @@ def main() -> None:
     exemplar = predictor.embed(pixels[None])
     for index in range(1, FRAMES * 2 // 3):
         frame, truth = scene(index)
-        search = search_regions(frame, track, network, tracker)
-        maps = predictor.respond(exemplar, search.crops[None])[0]
-        track = conclude(track, search, maps, SIZE, network, tracker, weights.calibration)
-    scale = find_peak(maps, tracker).scale
-    region = map_region(search, scale, network)
+        last = step(predictor, track, exemplar, frame)
+        track = last.track
+    region = map_region(last.search, last.peak.scale, network)
     left = frame.copy()
     _rectangle(left, truth, WHITE, 1)
     _rectangle(left, track.box, GREEN, 3)
@@ -64,7 +63,7 @@ def main() -> None:
     at = round(track.box.x), round(track.box.y) - 8
     cv2.putText(left, label, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, GREEN, 2, cv2.LINE_AA)
     right = (frame * 0.35).astype(np.uint8)
-    heat = _heat(upscale(maps[scale], tracker.upscale), round(region.side))
+    heat = _heat(upscale(last.maps[last.peak.scale], tracker.upscale), round(region.side))
     _lay(right, heat, round(region.cx - region.side / 2), round(region.cy - region.side / 2))
     _rectangle(right, track.box, GREEN, 2)
     picture = np.hstack([left, np.full((SIZE[1], 6, 3), 255, np.uint8), right])

@@ -102,6 +102,71 @@ def test_a_lost_target_keeps_its_size_but_moves() -> None:
     assert moved.box.center[0] > 330
 
 
+WEAK = Calibration(bias=-4, logit=10)
+"""A peak of 1 is surely right, one of 0.3 is lost."""
+
+
+def lost_at(box: Box, seen: tuple[float, float], lost_for: int = 1) -> Track:
+    return replace(track_at(box), status="lost", seen=seen, lost_for=lost_for)
+
+
+def test_a_lost_target_is_searched_where_it_is_and_where_it_was_seen(rng: np.random.Generator) -> None:
+    frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
+    track = lost_at(Box.around((300, 200), (40, 60)), seen=(320, 240))
+    search = search_regions(frame, track, PAPER, THREE)
+    side = math.sqrt(90 * 110) * 255 / 127
+    assert [region.side for region in search.regions] == pytest.approx([side] * 3)
+    assert (search.regions[1].cx, search.regions[1].cy) == (300, 200)
+    assert (search.regions[0].cx, search.regions[0].cy) == (320, 240)
+    # The next place of the grid lies as far off as the displacements that one map covers.
+    reach = side * 129 / 255
+    assert math.dist((search.regions[2].cx, search.regions[2].cy), (320, 240)) == pytest.approx(reach)
+
+
+def test_a_lost_targets_places_change_from_frame_to_frame(rng: np.random.Generator) -> None:
+    frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
+    box = Box.around((300, 200), (20, 20))
+    searches = [search_regions(frame, lost_at(box, (300, 200), n), PAPER, THREE) for n in (1, 2, 3)]
+    places = [(region.cx, region.cy) for search in searches for region in (search.regions[0], search.regions[2])]
+    assert len(set(places)) == 6
+
+
+@pytest.mark.parametrize(
+    ("tracker", "regions"),
+    [(replace(THREE, redetect=False), 3), (ONE, 1)],
+    ids=["switched off", "one scale"],
+)
+def test_without_re_detection_a_lost_target_is_searched_as_any_other(
+    tracker: TrackerConfig, regions: int, rng: np.random.Generator
+) -> None:
+    frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
+    search = search_regions(frame, lost_at(Box.around((300, 200), (40, 60)), (0, 0)), PAPER, tracker)
+    assert len(search.regions) == regions
+    assert {(region.cx, region.cy) for region in search.regions} == {(300, 200)}
+
+
+def spread_out(track: Track) -> Search:
+    places = ((100, 100), track.box.center, (500, 400))
+    return Search(tuple(Region(*place, 510) for place in places), np.zeros((3, 255, 255, 3), np.uint8))
+
+
+def test_a_lost_target_is_found_elsewhere_and_keeps_its_size() -> None:
+    track = lost_at(Box.around((300, 200), (40, 60)), (320, 240), lost_for=5)
+    moved = conclude(track, spread_out(track), maps_with_peak(3, 2, 10, 8), FRAME, PAPER, THREE, WEAK)
+    assert moved.box.center == pytest.approx((532, 400))
+    assert moved.box.size == (40, 60)
+    assert (moved.status, moved.lost_for, moved.seen) == ("tracking", 0, moved.box.center)
+
+
+def test_a_weak_peak_elsewhere_does_not_move_a_lost_target() -> None:
+    track = lost_at(Box.around((300, 200), (40, 60)), (320, 240), lost_for=5)
+    maps = 0.3 * maps_with_peak(3, 2, 10, 8)
+    maps[1, 8, 9] = 0.2
+    moved = conclude(track, spread_out(track), maps, FRAME, PAPER, THREE, WEAK)
+    assert moved.box.center == pytest.approx((316, 200))
+    assert (moved.status, moved.lost_for, moved.seen) == ("lost", 6, (320, 240))
+
+
 @pytest.mark.parametrize(
     ("size", "first", "scale", "expected"),
     [
