@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.boxes import Box
+from model.evaluation.one_pass import Found
 from model.images import Image, InvalidImageError, decode
 from model.single import SingleTracker
 
@@ -23,9 +24,10 @@ class InProcessFollower:
         """Follow what `box` shows in the image file. Raises InvalidImageError, naming a file that is none."""
         self._tracker.start(_read(frame), box)
 
-    def update(self, frame: Path) -> Box:
+    def update(self, frame: Path) -> Found:
         """Where the target is in the next image file. Raises InvalidImageError as `start`."""
-        return self._tracker.update(_read(frame)).box
+        track = self._tracker.update(_read(frame))
+        return Found(track.box, track.score)
 
 
 def _read(frame: Path) -> Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
@@ -12,17 +13,27 @@ from typing import Any, Protocol
 import numpy as np
 
 from model.boxes import Box, FloatArray
+from model.errors import SequenceError
 from model.evaluation.metrics import SequenceScore, mean_score, score
+from model.evaluation.reliability import Reliability, judged, reliability
 from model.evaluation.sequences import Sequence
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a follower says of a frame: the target's box, and its score, 0..1, where it gives one."""
+
+    box: Box
+    score: float | None = None
+
+
 class Follower(Protocol):
-    """Anything that follows one target: in process, or through a server."""
+    """Anything that follows one target: in process, through a server, or another library's tracker."""
 
     def start(self, frame: Path, box: Box) -> None:
         """Follow what `box` shows in the image file `frame` from now on."""
 
-    def update(self, frame: Path) -> Box:
+    def update(self, frame: Path) -> Found:
         """Where the target is in the next image file."""
 
 
@@ -32,21 +43,27 @@ OnFrame = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """One sequence followed: boxes float64 [N, 4] (the given one first; nan before the start) and their score.
+    """One sequence followed, N frames; all nan before the start.
 
-    seconds: spent in the follower's updates, `updates` of them; reading and decoding the images included.
+    boxes: float64 [N, 4], the given one first. scores: float64 [N], 0..1, nan for the first and where the follower
+    gives none. times: float64 [N], seconds spent in the follower, reading and decoding the image included.
     """
 
     sequence: Sequence
     boxes: FloatArray
-    score: SequenceScore
-    seconds: float
-    updates: int
+    scores: FloatArray
+    times: FloatArray
+
+    @property
+    def score(self) -> SequenceScore:
+        """The sequence's numbers. Raises SequenceError where it has no truth to score against."""
+        return score(self.boxes, self.sequence.truth)
 
     @property
     def fps(self) -> float:
-        """Updates a second: their number over the sum of their times."""
-        return self.updates / max(self.seconds, 1e-9)
+        """Updates a second: their number over the sum of their times; the start is none of them."""
+        updates = self.times[self.sequence.first + 1 :]
+        return len(updates) / max(float(updates.sum()), 1e-9)
 
     def numbers(self) -> dict[str, float]:
         """The score and the speed by name, as the report has them."""
@@ -66,21 +83,38 @@ class Report:
             "fps": float(np.mean([run.fps for run in self.runs])),
         }
 
-    def as_json(self, boxes: bool = False) -> dict[str, Any]:
-        """Plain values: `{"mean": {...}, "sequences": {name: {...}}}`.
+    def reliability(self) -> Reliability | None:
+        """What the scores are worth, over the frames of all sequences; None for a follower that gives none."""
+        pairs = [judged(run.boxes, run.scores, run.sequence.truth) for run in self.runs]
+        return reliability(np.concatenate([each[0] for each in pairs]), np.concatenate([each[1] for each in pairs]))
 
-        With `boxes`, every sequence also has `"boxes"`: one `[x, y, w, h]` a frame, null before the start.
+    def as_json(self, boxes: bool = False) -> dict[str, Any]:
+        """Plain values: `{"mean": {...}, "calibration": {...}, "sequences": {name: {...}}}`.
+
+        The mean has `ece` and `auroc` too, which are over all frames; null, as is the calibration, where the follower
+        gives no score. With `boxes`, every sequence also has `"boxes"` and `"scores"`: one `[x, y, w, h]` and one
+        score a frame, null where there is none.
         """
+        worth = self.reliability()
         sequences: dict[str, dict[str, Any]] = {}
         for run in self.runs:
-            sequences[run.sequence.name] = dict(run.numbers())
+            entry: dict[str, Any] = dict(run.numbers())
             if boxes:
-                rows = [None if np.isnan(row).any() else row.tolist() for row in run.boxes]
-                sequences[run.sequence.name]["boxes"] = rows
-        return {"mean": self.mean(), "sequences": sequences}
+                entry["boxes"] = [None if np.isnan(row).any() else row.tolist() for row in run.boxes]
+                entry["scores"] = [None if math.isnan(value) else value for value in run.scores.tolist()]
+            sequences[run.sequence.name] = entry
+        return {
+            "mean": {
+                **self.mean(),
+                "ece": worth.ece if worth else None,
+                "auroc": worth.auroc if worth else None,
+            },
+            "calibration": worth.as_json() if worth else None,
+            "sequences": sequences,
+        }
 
     def table(self) -> str:
-        """The same as plain text, one line a sequence and the mean below."""
+        """The same as plain text: one line a sequence, the mean below, and what the scores are worth."""
         rows = [(run.sequence.name, run.numbers()) for run in self.runs]
         rows.append((f"mean of {len(self.runs)}", self.mean()))
         width = max(len(name) for name, _ in rows)
@@ -90,6 +124,10 @@ class Report:
             digits = (1 if column == "fps" else 3 for column in columns)
             values = [f"{numbers[column]:12.{n}f}" for column, n in zip(columns, digits, strict=True)]
             lines.append(" ".join([name.ljust(width), *values]))
+        worth = self.reliability()
+        if worth is not None:
+            auroc = "undefined" if worth.auroc is None else f"{worth.auroc:.3f}"
+            lines.append(f"score: calibration error {worth.ece:.3f}, AUROC {auroc}, over {worth.frames} frames")
         return "\n".join(lines)
 
 
@@ -97,25 +135,27 @@ def evaluate(
     sequences: SequenceOf[Sequence], make_follower: Callable[[], Follower], on_frame: OnFrame | None = None
 ) -> Report:
     """Follow every sequence once, each with a new follower. Raises SequenceError where there is no sequence."""
-    runs = tuple(follow(sequence, make_follower(), on_frame) for sequence in sequences)
-    mean_score([run.score for run in runs])
-    return Report(runs)
+    if not sequences:
+        raise SequenceError("no sequence to evaluate")
+    return Report(tuple(follow(sequence, make_follower(), on_frame) for sequence in sequences))
 
 
 def follow(sequence: Sequence, follower: Follower, on_frame: OnFrame | None = None) -> Run:
     """Follow one sequence from its first frame that shows the target."""
     first, total = sequence.first, len(sequence.frames)
-    boxes = np.full((total, 4), np.nan)
+    boxes, scores, times = np.full((total, 4), np.nan), np.full(total, np.nan), np.full(total, np.nan)
     boxes[first] = sequence.truth[first]
+    began = time.perf_counter()
     follower.start(sequence.frames[first], Box(*sequence.truth[first].tolist()))
+    times[first] = time.perf_counter() - began
     if on_frame is not None:
         on_frame(sequence.name, first + 1, total)
-    seconds = 0.0
     for index in range(first + 1, total):
         began = time.perf_counter()
-        box = follower.update(sequence.frames[index])
-        seconds += time.perf_counter() - began
-        boxes[index] = box.as_list()
+        found = follower.update(sequence.frames[index])
+        times[index] = time.perf_counter() - began
+        boxes[index] = found.box.as_list()
+        scores[index] = math.nan if found.score is None else found.score
         if on_frame is not None:
             on_frame(sequence.name, index + 1, total)
-    return Run(sequence, boxes, score(boxes, sequence.truth), seconds, total - first - 1)
+    return Run(sequence, boxes, scores, times)

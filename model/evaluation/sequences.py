@@ -41,11 +41,11 @@ class Sequence:
     truth: FloatArray
 
     def __post_init__(self) -> None:
-        """Raises SequenceError unless there is one box a frame and a present one to score after the first."""
+        """Raises SequenceError unless there is one box a frame and the target is present in one at least."""
         if self.truth.shape != (len(self.frames), 4):
             raise SequenceError(f"{self.name}: truth of shape {self.truth.shape} for {len(self.frames)} frames")
-        if np.count_nonzero(self.present) < 2:
-            raise SequenceError(f"{self.name}: the target must be present in at least two frames")
+        if not self.present.any():
+            raise SequenceError(f"{self.name}: the target is present in no frame")
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -53,27 +53,36 @@ class Sequence:
         return np.asarray(np.isfinite(self.truth).all(axis=1), np.bool_)
 
     @property
+    def scorable(self) -> bool:
+        """Whether there is a frame to score: one that shows the target, after the first."""
+        return int(np.count_nonzero(self.present)) >= 2
+
+    @property
     def first(self) -> int:
         """Index of the first frame that shows the target: where a run starts."""
         return int(self.present.argmax())
 
 
-def read_sequences(folder: Path) -> list[Sequence]:
+def read_sequences(folder: Path, *, unscored: bool = False) -> list[Sequence]:
     """Every sequence in `folder`, by name; or the one that `folder` is.
 
-    Raises SequenceError, naming file and line, where a truth file is malformed or does not fit the frames, and where
-    there is no sequence at all.
+    With `unscored`, sequences in GOT-10k's layout may state the first box alone, as its test set does: they can be
+    followed, not scored. Raises SequenceError, naming file and line, where a truth file is malformed or does not fit
+    the frames, and where there is no sequence at all.
     """
     if not folder.is_dir():
         raise SequenceError(f"{folder}: no such folder")
-    sequences = list(_read_folder(folder))
+    sequences = list(_read_folder(folder, unscored))
     if not sequences:
         children = sorted(path for path in folder.iterdir() if path.is_dir())
-        sequences = [sequence for child in children for sequence in _read_folder(child)]
+        sequences = [sequence for child in children for sequence in _read_folder(child, unscored)]
     if not sequences:
         raise SequenceError(
             f"{folder}: no sequences; expected NAME/img/*.jpg with NAME/groundtruth.txt, or the OTB or GOT-10k layout"
         )
+    for sequence in sequences:
+        if not (sequence.scorable or unscored):
+            raise SequenceError(f"{sequence.name}: the target must be present in at least two frames")
     names = [sequence.name for sequence in sequences]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
@@ -81,7 +90,7 @@ def read_sequences(folder: Path) -> list[Sequence]:
     return sequences
 
 
-def _read_folder(folder: Path) -> Iterator[Sequence]:
+def _read_folder(folder: Path, unscored: bool) -> Iterator[Sequence]:
     name = folder.resolve().name
     images = folder / "img"
     ours = folder / "groundtruth.txt"
@@ -90,8 +99,12 @@ def _read_folder(folder: Path) -> Iterator[Sequence]:
         return
     if ours.is_file():
         truth = from_one_indexed(_read_truth(ours))
-        truth[_read_absence(folder / "absence.label", len(truth))] = np.nan
-        yield _sequence(name, ours, _frames(folder), truth)
+        frames = _frames(folder)
+        if unscored and len(truth) == 1 and frames:
+            truth = np.concatenate([truth, np.full((len(frames) - 1, 4), np.nan)])
+        else:
+            truth[_read_absence(folder / "absence.label", len(truth))] = np.nan
+        yield _sequence(name, ours, frames, truth)
         return
     for path in sorted(folder.glob("groundtruth_rect*.txt")):
         target = path.name.removeprefix("groundtruth_rect").removesuffix(".txt").strip(".")

@@ -18,6 +18,7 @@ from service.cli.failures import INTERRUPTED, Failure
 from service.cli.serve import serve
 from service.cli.track import track
 from service.cli.train import train
+from service.cli.tune import tune
 
 
 class Program(click.Group):
@@ -90,7 +91,7 @@ def program(ctx: click.Context, debug: bool) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (serve, track, evaluate, train, convert, bench):
+for _command in (serve, track, evaluate, train, tune, convert, bench):
     program.add_command(_command)
 
 

@@ -9,7 +9,7 @@ import pytest
 from model.boxes import Box
 from model.errors import SequenceError
 from model.evaluation import one_pass
-from model.evaluation.one_pass import Report, evaluate, follow
+from model.evaluation.one_pass import Found, Report, evaluate, follow
 from model.evaluation.sequences import Sequence
 
 ABSENT = [np.nan] * 4
@@ -22,6 +22,8 @@ def sequence(name: str, rows: list[list[float]]) -> Sequence:
 class Still:
     """A follower that says that nothing ever moves, and remembers what it was asked."""
 
+    score: float | None = None
+
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.box = Box(0, 0, 0, 0)
@@ -30,9 +32,15 @@ class Still:
         self.asked.append(f"start {frame.name}")
         self.box = box
 
-    def update(self, frame: Path) -> Box:
+    def update(self, frame: Path) -> Found:
         self.asked.append(f"update {frame.name}")
-        return self.box
+        return Found(self.box, self.score)
+
+
+class Confident(Still):
+    """A follower that says so of itself: too high on MOVING's and LATE's frames, half of which are right."""
+
+    score = 0.75
 
 
 SQUARE = [0.0, 0, 10, 10]
@@ -46,7 +54,7 @@ def test_every_frame_is_followed_once_and_in_order() -> None:
     assert follower.asked == ["start 0.jpg", "update 1.jpg", "update 2.jpg"]
     np.testing.assert_array_equal(run.boxes, [SQUARE] * 3)
     assert run.score.ao == pytest.approx((1 + 1 / 3) / 2)
-    assert run.updates == 2
+    assert np.isnan(run.scores).all()
 
 
 def test_a_target_that_comes_late_is_started_late() -> None:
@@ -76,15 +84,17 @@ def test_progress_is_told_after_every_frame() -> None:
 
 
 def test_speed_is_updates_over_the_time_they_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks = iter([10.0, 10.5, 20.0, 21.5])  # half a second and one and a half; what lies between does not count
+    # Seven seconds to start, half a second and one and a half; what lies between does not count.
+    ticks = iter([1.0, 8.0, 10.0, 10.5, 20.0, 21.5])
     monkeypatch.setattr(one_pass.time, "perf_counter", lambda: next(ticks))
     run = follow(MOVING, Still())
-    assert (run.seconds, run.fps) == (2.0, 1.0)
+    assert run.times.tolist() == [7.0, 0.5, 1.5]
+    assert run.fps == 1.0
 
 
 def test_an_error_of_the_follower_is_not_swallowed() -> None:
     class Broken(Still):
-        def update(self, frame: Path) -> Box:
+        def update(self, frame: Path) -> Found:
             raise ValueError(frame.name)
 
     with pytest.raises(ValueError, match=r"1\.jpg"):
@@ -104,8 +114,8 @@ def report() -> Report:
 def test_the_report_has_the_documented_shape(report: Report) -> None:
     content = json.loads(json.dumps(report.as_json(), allow_nan=False))
     keys = {"auc", "precision_20", "ao", "sr_50", "sr_75", "fps"}
-    assert set(content) == {"mean", "sequences"}
-    assert set(content["mean"]) == keys
+    assert set(content) == {"mean", "calibration", "sequences"}
+    assert set(content["mean"]) == keys | {"ece", "auroc"}
     assert {name: set(numbers) for name, numbers in content["sequences"].items()} == {"moving": keys, "late": keys}
     assert content["mean"]["ao"] == pytest.approx((2 / 3 + 1) / 2)
     assert content["mean"]["fps"] == pytest.approx(
@@ -113,9 +123,25 @@ def test_the_report_has_the_documented_shape(report: Report) -> None:
     )
 
 
-def test_boxes_are_reported_when_asked_for(report: Report) -> None:
-    content = json.loads(json.dumps(report.as_json(boxes=True), allow_nan=False))
+def test_what_scores_are_worth_is_over_all_frames_after_the_first() -> None:
+    content = json.loads(json.dumps(evaluate([MOVING, LATE], Confident).as_json(), allow_nan=False))
+    # MOVING: right, wrong. LATE: absent, so wrong; right. All say 0.75.
+    assert content["mean"]["ece"] == pytest.approx(0.25)
+    assert content["mean"]["auroc"] == pytest.approx(0.5)
+    worth = content["calibration"]
+    assert (worth["frames"], worth["right"], worth["score"]) == (4, 0.5, 0.75)
+    assert [each["count"] for each in worth["bins"]] == [0] * 7 + [4, 0, 0]
+
+
+def test_a_follower_without_scores_has_none_to_judge(report: Report) -> None:
+    content = report.as_json()
+    assert (content["calibration"], content["mean"]["ece"], content["mean"]["auroc"]) == (None, None, None)
+
+
+def test_boxes_and_scores_are_reported_when_asked_for() -> None:
+    content = json.loads(json.dumps(evaluate([LATE], Confident).as_json(boxes=True), allow_nan=False))
     assert content["sequences"]["late"]["boxes"] == [None, SQUARE, SQUARE, SQUARE]
+    assert content["sequences"]["late"]["scores"] == [None, None, 0.75, 0.75]
     assert "boxes" not in content["mean"]
 
 
@@ -126,3 +152,15 @@ def test_the_table_has_a_line_a_sequence_and_the_mean(report: Report) -> None:
     # moving: overlaps 1 and 1/3: (20 + 7) / 42 = 0.643.
     assert rows[0].split()[1:6] == ["0.643", "1.000", "0.667", "0.500", "0.500"]
     assert len({len(line) for line in (head, *rows)}) == 1
+
+
+def test_the_table_says_what_the_scores_are_worth() -> None:
+    last = evaluate([MOVING, LATE], Confident).table().splitlines()[-1]
+    assert last == "score: calibration error 0.250, AUROC 0.500, over 4 frames"
+
+
+def test_a_sequence_without_truth_is_followed_and_not_scored() -> None:
+    run = follow(sequence("test", [SQUARE, ABSENT, ABSENT]), Still())
+    np.testing.assert_array_equal(run.boxes, [SQUARE] * 3)
+    with pytest.raises(SequenceError, match="no frame to score"):
+        assert run.score

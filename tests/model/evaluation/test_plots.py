@@ -4,38 +4,30 @@ import sys
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 
-from model.boxes import Box
 from model.errors import ModelError
-from model.evaluation.one_pass import Report, evaluate
+from model.evaluation.one_pass import Report
 from model.evaluation.plots import write_plots
-from model.evaluation.sequences import Sequence
 
 
-class Still:
-    def start(self, frame: Path, box: Box) -> None:
-        self.box = box
-
-    def update(self, frame: Path) -> Box:
-        return self.box
-
-
-@pytest.fixture
-def report() -> Report:
-    truth = np.array([[0.0, 0, 10, 10], [2, 0, 10, 10], [8, 0, 10, 10]])
-    return evaluate([Sequence("s", tuple(map(Path, "abc")), truth)], Still)
-
-
-def test_two_pictures_are_written(report: Report, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+def test_three_pictures_are_written(report: Report, tmp_path: Path) -> None:
     paths = write_plots(report, tmp_path / "new" / "plots")
-    assert [path.name for path in paths] == ["success.png", "precision.png"]
+    assert [path.name for path in paths] == ["success.png", "precision.png", "reliability.png"]
     for path in paths:
         image = cv2.imread(str(path))
         assert image is not None
         assert image.std() > 5
+
+
+def test_without_scores_there_is_no_reliability_to_draw(scoreless: Report, tmp_path: Path) -> None:
+    assert [path.name for path in write_plots(scoreless, tmp_path)] == ["success.png", "precision.png"]
+
+
+def test_other_trackers_are_drawn_beside_it(report: Report, scoreless: Report, tmp_path: Path) -> None:
+    alone, *_ = write_plots(report, tmp_path / "alone")
+    beside, *_ = write_plots(report, tmp_path / "beside", "ours", {"mil": scoreless})
+    assert alone.read_bytes() != beside.read_bytes()
 
 
 def test_without_matplotlib_the_error_says_what_to_install(

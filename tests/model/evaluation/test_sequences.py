@@ -168,3 +168,18 @@ def test_truth_cannot_be_changed(tmp_path: Path) -> None:
 def test_a_sequence_checks_its_parts() -> None:
     with pytest.raises(SequenceError, match=r"s: truth of shape \(3, 4\) for 1 frames"):
         Sequence("s", (Path("1.jpg"),), np.ones((3, 4)))
+
+
+def test_got10ks_test_set_states_the_first_box_alone(tmp_path: Path) -> None:
+    names = ("00000001.jpg", "00000002.jpg", "00000003.jpg")
+    make(tmp_path / "GOT-10k_Test_000001", {"groundtruth.txt": "11,21,30,40\n"}, images=".", names=names)
+    (sequence,) = read_sequences(tmp_path, unscored=True)
+    np.testing.assert_array_equal(sequence.truth, [[10, 20, 30, 40], [np.nan] * 4, [np.nan] * 4])
+    assert not sequence.scorable
+    with pytest.raises(SequenceError, match="1 boxes for 3 frames"):
+        read_sequences(tmp_path)
+
+
+def test_a_sequence_shows_its_target_at_least_once() -> None:
+    with pytest.raises(SequenceError, match="s: the target is present in no frame"):
+        Sequence("s", (Path("1.jpg"),), np.full((1, 4), np.nan))

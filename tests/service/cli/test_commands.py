@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from model.checkpoints import load_weights
+from model.training.validation import Validation
 from service.cli import bench
 from service.settings import Settings
 from tests.service.cli.conftest import Run
@@ -77,8 +78,10 @@ def test_convert_refuses(run: Run, tmp_path: Path, content: bytes, out: str, par
 def test_train(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, finished: bool, status: int) -> None:
     calls: list[Any] = []
 
-    def train(config: Any, *folders: Path, **options: Any) -> bool:
-        calls.append((config.steps, config.decay_steps, config.seed, *folders, options["resume"], options["device"]))
+    def train(config: Any, corpora: Any, out: Path, **options: Any) -> bool:
+        calls.append(
+            (config.steps, config.decay_steps, config.seed, corpora, out, options["resume"], options["device"])
+        )
         return finished
 
     monkeypatch.setattr("model.training.run.train", train)
@@ -87,15 +90,49 @@ def test_train(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, finish
     arguments = ["--corpus", tmp_path, "--out", out, "--config", tmp_path / "run.toml", "--resume", "--steps", 10]
     result = run("train", *arguments)
     assert result.exit_code == status
-    assert calls == [(10, 10, 5, tmp_path, out, True, "auto")]
+    assert calls == [(10, 10, 5, (tmp_path,), out, True, "auto")]
     assert ("--resume" in result.stderr) is not finished
 
 
-def test_train_refuses_an_unknown_key(run: Run, tmp_path: Path) -> None:
+def test_train_by_recipe_from_weights_on_two_corpora(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls: list[Any] = []
+
+    def train(config: Any, corpora: Any, out: Path, *, listener: Any, **options: Any) -> bool:
+        calls.append((config.preset, config.objective, config.init, config.teacher, corpora))
+        listener.on_validation(Validation(50, 0.9, 7.25, 0.5))
+        return True
+
+    monkeypatch.setattr("model.training.run.train", train)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / f"{name}.safetensors").touch()
+    given, teacher = (tmp_path / f"{name}.safetensors" for name in ("a", "b"))
+    corpora = ["--corpus", tmp_path / "a", "--corpus", tmp_path / "b"]
+    options = ["--recipe", "reference", "--init", given, "--teacher", teacher]
+    result = run("train", *corpora, "--out", tmp_path / "out", *options)
+    assert result.exit_code == 0
+    assert calls == [("baseline", "reference", str(given), str(teacher), (tmp_path / "a", tmp_path / "b"))]
+    assert "step 50: held out: 7.25 px, ROC AUC 0.9000, overlap 0.500" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        pytest.param(["--recipe", "papr"], "no recipe 'papr'; there are", id="no such recipe"),
+        pytest.param(["--config", "run.toml"], "sede", id="an unknown key"),
+        pytest.param(["--config", "run.toml", "--recipe", "default"], "exclude each other", id="both"),
+        pytest.param(["--init", "none.safetensors"], "none.safetensors", id="no such weights"),
+    ],
+)
+def test_train_refuses(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "run.toml").write_text("sede = 5\n")
-    result = run("train", "--corpus", tmp_path, "--out", tmp_path / "out", "--config", tmp_path / "run.toml")
+    result = run("train", "--corpus", tmp_path, "--out", tmp_path / "out", *options)
     assert result.exit_code == 2
-    assert "sede" in result.stderr
+    assert reason in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture

@@ -1,0 +1,260 @@
+"""Choosing the tracker's constants on training clips: random candidates first, then steps along each constant.
+
+The objective is the mean overlap (AO), balanced by source. Candidates race: one that trails the leader on the clips
+followed so far is not followed through the others. What is found counts only if it is better on clips of other
+families too; see `model.evaluation.clips`.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.boxes import iou
+from model.config import TrackerConfig, _FromDict, _require
+from model.evaluation.clips import Clips, Window, choose_clips
+from model.inference import Predictor
+from model.single import SingleTracker
+from model.training.corpus import Corpus, Image
+
+BOUNDS = {
+    "scale_penalty": (0.90, 1.0),
+    "window_influence": (0.0, 0.5),
+    "scale_damping": (0.1, 1.0),
+    "scale_step": (1.01, 1.10),
+}
+"""Where each constant is looked for."""
+_FIRST_STEP, _LAST_STEP = 0.2, 0.02
+"""Shares of a constant's range."""
+_RACE_FROM = 6
+"""Clips that a candidate is followed through whatever it does."""
+
+OnRound = Callable[[str], None]
+"""Called with a line that says how far the search has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class TuningConfig(_FromDict):
+    """How much work the search may be. With `trials` alone the same seed gives the same answer on the same machine."""
+
+    minutes: float = 30.0
+    """Wall clock, the check included. The present constants are followed through every clip whatever this says."""
+    trials: int = 200
+    """Candidates, the present constants included."""
+    seed: int = 0
+    """Draws the clips and the first candidates."""
+    frames: int = 20
+    """Successive frames of a clip."""
+    clips_per_source: int = 8
+    """At most so many, in the search and in the check."""
+    random: int = 8
+    """Candidates drawn at random before the steps begin."""
+
+    def __post_init__(self) -> None:
+        _require(0 < self.minutes <= 10080, f"minutes must lie in (0, 10080], not {self.minutes}")
+        _require(1 <= self.trials <= 10**6, f"trials must lie in 1..1000000, not {self.trials}")
+        _require(self.seed >= 0, f"seed must be 0 or more, not {self.seed}")
+        _require(3 <= self.frames <= 10**6, f"frames must lie in 3..1000000, not {self.frames}")
+        _require(
+            1 <= self.clips_per_source <= 10**6, f"clips_per_source must be 1 or more, not {self.clips_per_source}"
+        )
+        _require(0 <= self.random <= 10**6, f"random must be 0 or more, not {self.random}")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A candidate followed through every clip of the search: its constants and its objective, 0..1."""
+
+    tracker: TrackerConfig
+    ao: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What came of it.
+
+    tracker: the best constants where they are better on the check's clips as well, else the present ones. present and
+    best: the trials of the search; check_present and check_best: the same two constants' AO on the check's clips.
+    trials: every candidate followed to the end, best first. dropped: how many fell behind.
+    """
+
+    tracker: TrackerConfig
+    present: Trial
+    best: Trial
+    check_present: float
+    check_best: float
+    trials: tuple[Trial, ...]
+    dropped: int
+
+    @property
+    def improved(self) -> bool:
+        """Whether the constants are others than the present ones."""
+        return self.tracker != self.present.tracker
+
+
+class _Clock:
+    """The time that is left for the search, and what one followed clip costs."""
+
+    def __init__(self, minutes: float, now: Callable[[], float]) -> None:
+        self._now, self._began = now, now()
+        self._end = self._began + 60 * minutes
+        self.followed = 0
+
+    def is_over(self, clips_to_come: int) -> bool:
+        """Whether one more clip would leave too little time for so many after it."""
+        each = (self._now() - self._began) / max(self.followed, 1)
+        return self._now() + each * (clips_to_come + 1) > self._end
+
+    def minutes(self) -> float:
+        """Since the beginning."""
+        return (self._now() - self._began) / 60
+
+
+class _Race:
+    """Candidates and their overlaps on the search's clips, in the order of the clips, as far as they were followed."""
+
+    def __init__(self, predictor: Predictor, corpus: Corpus, clips: Clips, clock: _Clock) -> None:
+        self._predictor, self._corpus, self._clips, self._clock = predictor, corpus, clips, clock
+        self._weights = np.array(clips.search_weights)
+        self._overlaps: dict[TrackerConfig, list[float]] = {}
+
+    def run(self, leader: TrackerConfig | None, candidates: Sequence[TrackerConfig]) -> bool:
+        """Follow the candidates through clip after clip, but for those that fall behind the leader.
+
+        Without a leader all are followed to the end, however long it takes. False where the time was over before.
+        """
+        self._overlaps.update({each: [] for each in candidates})
+        live = list(candidates)
+        for window in self._clips.search:
+            if leader is not None:
+                live = [each for each in live if not self._is_behind(each, leader)]
+            frames = [self._corpus.rgb(member) for member in window.track.frames[window.start : window.stop]]
+            for each in live:
+                if leader is not None and self._clock.is_over(2 * len(self._clips.check)):
+                    return False
+                self._overlaps[each].append(_overlap(self._predictor, each, window, frames))
+                self._clock.followed += 1
+        return True
+
+    def _is_behind(self, candidate: TrackerConfig, leader: TrackerConfig) -> bool:
+        """By more than a standard error of the clips' differences."""
+        own = np.array(self._overlaps[candidate])
+        if len(own) < _RACE_FROM:
+            return False
+        weights = self._weights[: len(own)] / self._weights[: len(own)].mean()
+        gain = weights * (own - self._overlaps[leader][: len(own)])
+        return bool(gain.mean() + gain.std() / len(own) ** 0.5 < 0)
+
+    def new(self, candidates: Sequence[TrackerConfig], trials: int) -> list[TrackerConfig]:
+        """Those that have not begun yet, as many as make `trials` with those that have."""
+        fresh = [each for each in dict.fromkeys(candidates) if each not in self._overlaps]
+        return fresh[: trials - len(self._overlaps)]
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Those that were followed to the end, best first; of equals the one that began first."""
+        ended = [(each, own) for each, own in self._overlaps.items() if len(own) == len(self._weights)]
+        return tuple(
+            sorted((Trial(each, float(self._weights @ own)) for each, own in ended), key=lambda trial: -trial.ao)
+        )
+
+    @property
+    def begun(self) -> int:
+        return len(self._overlaps)
+
+
+def tune(
+    predictor: Predictor,
+    corpus: Corpus,
+    config: TuningConfig,
+    on_round: OnRound = lambda _: None,
+    now: Callable[[], float] = time.monotonic,
+) -> Tuning:
+    """Search from the constants of the predictor's weights. Raises CorpusError where the clips are too few.
+
+    now: seconds; what the minutes are measured by.
+    """
+    clips = choose_clips(corpus.tracks, config.seed, config.frames, config.clips_per_source)
+    clock = _Clock(config.minutes, now)
+    race = _Race(predictor, corpus, clips, clock)
+    present = predictor.weights.tracker
+    race.run(None, [present])
+    best, step, rng = present, _FIRST_STEP, np.random.default_rng([config.seed, 1])
+    candidates = race.new([_random(present, rng) for _ in range(config.random)], config.trials)
+    in_time = True
+    while in_time and (candidates or step >= _LAST_STEP) and race.begun < config.trials:
+        in_time = race.run(best, candidates)
+        leader = race.trials()[0]
+        if leader.tracker == best and (race.begun > 1 + config.random or not candidates):
+            step /= 2
+        best = leader.tracker
+        on_round(f"{race.begun} candidates, {clock.minutes():.1f} min, best AO {leader.ao:.4f}")
+        candidates = race.new(_steps(best, step), config.trials)
+    return _checked(predictor, corpus, clips, race, present)
+
+
+def _checked(predictor: Predictor, corpus: Corpus, clips: Clips, race: _Race, present: TrackerConfig) -> Tuning:
+    trials = race.trials()
+    best, weights = trials[0], np.array(clips.check_weights)
+    found = {
+        each: float(
+            weights
+            @ [
+                _overlap(
+                    predictor, each, window, [corpus.rgb(m) for m in window.track.frames[window.start : window.stop]]
+                )
+                for window in clips.check
+            ]
+        )
+        for each in dict.fromkeys([present, best.tracker])
+    }
+    return Tuning(
+        tracker=best.tracker if found[best.tracker] > found[present] else present,
+        present=next(trial for trial in trials if trial.tracker == present),
+        best=best,
+        check_present=found[present],
+        check_best=found[best.tracker],
+        trials=trials,
+        dropped=race.begun - len(trials),
+    )
+
+
+def _overlap(predictor: Predictor, constants: TrackerConfig, window: Window, frames: Sequence[Image]) -> float:
+    """Mean overlap in the window's frames that show the target, but for the first."""
+    own = copy.copy(predictor)
+    own.weights = dataclasses.replace(predictor.weights, tracker=constants)
+    truth = window.track.boxes[window.start : window.stop]
+    assert truth[0] is not None
+    tracker = SingleTracker(own)
+    tracker.start(frames[0], truth[0])
+    found: list[float] = []
+    for frame, box in zip(frames[1:], truth[1:], strict=True):
+        track = tracker.update(frame)
+        if box is not None:
+            found.append(float(iou(np.array(track.box.as_list()), np.array(box.as_list()))))
+    return float(np.mean(found))
+
+
+def _random(present: TrackerConfig, rng: np.random.Generator) -> TrackerConfig:
+    return _with(present, {name: rng.uniform(low, high) for name, (low, high) in BOUNDS.items()})
+
+
+def _steps(best: TrackerConfig, step: float) -> list[TrackerConfig]:
+    """One constant up or down by that share of its range, each in turn."""
+    return [
+        _with(best, {name: getattr(best, name) + sign * step * (high - low)})
+        for name, (low, high) in BOUNDS.items()
+        for sign in (1, -1)
+    ]
+
+
+def _with(constants: TrackerConfig, values: Mapping[str, float]) -> TrackerConfig:
+    """The constants with those values, each brought within its bounds."""
+    bounded = {
+        name: round(min(max(float(value), BOUNDS[name][0]), BOUNDS[name][1]), 5) for name, value in values.items()
+    }
+    return TrackerConfig.from_dict({**dataclasses.asdict(constants), **bounded})
