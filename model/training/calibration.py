@@ -1,31 +1,41 @@
 """Fitting the score: from a peak's logit and contrast to the probability that the box is right.
 
-Evidence comes from the corpus's ordered clips alone: the tracker follows each object through its clip, and then on
-into another clip's frames, where the object is not. A logistic regression is fitted to "overlaps the truth by
-IoU >= 0.5".
+The tracker follows each object through its clip, and then on into another clip's frames, where the object is not. A
+logistic regression is fitted to "overlaps the truth by IoU >= 0.5". The clips should be ones that the network was not
+trained on: it answers more strongly to what it has seen.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from model.boxes import Box, iou
 from model.crops import Image
 from model.errors import CorpusError
 from model.inference import Predictor
-from model.score_map import find_peak
-from model.tracker import Calibration, conclude, search_regions, start
-from model.tracker import Track as Target
+from model.single import step
+from model.tracker import Calibration, start
 from model.training.corpus import Corpus, Track
 
 _ABSENT_FRAMES = 6
+_ABSENT_SHARE = 0.1
+"""Weight of a run's frames without the target: in a stream it is absent now and then, not every other frame."""
 _RIDGE = 1e-2
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One frame: its peak's logit and contrast, whether the box was right, and whether the target was there at all."""
+
+    logit: float
+    contrast: float
+    right: bool
+    present: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +46,60 @@ class Evidence:
     right: NDArray[np.bool_]
     weights: NDArray[np.float64]
 
+    @classmethod
+    def of(cls, runs: Iterable[tuple[Sequence[Reading], float]]) -> Evidence:
+        """Of runs, each with its weight, which its frames share: one part those with the target, one the others."""
+        rows = []
+        for readings, weight in runs:
+            counts = Counter(reading.present for reading in readings)
+            shares = {True: 1 - _ABSENT_SHARE, False: _ABSENT_SHARE} if len(counts) == 2 else dict.fromkeys(counts, 1.0)
+            for each in readings:
+                part = weight * shares[each.present] / counts[each.present]
+                rows.append((each.logit, each.contrast, each.right, part))
+        table = np.array(rows, np.float64)
+        return cls(table[:, :2], table[:, 2] > 0.5, table[:, 3])
 
-def gather(predictor: Predictor, corpus: Corpus, max_frames: int = 60) -> Evidence:
-    """Track every ordered clip, at most `max_frames` frames each, and another clip's frames after it.
+    def with_share(self, right: float) -> Evidence:
+        """The same, weighed so that this share of it is right: what the score should expect before it looks.
 
-    A clip counts the same however long it is, a source as the square root of its clips. Raises CorpusError where the
-    corpus has fewer than two ordered clips.
+        Raises ValueError unless there are right and wrong boxes, and 0 < `right` < 1.
+        """
+        if not 0 < right < 1 or self.right.all() or not self.right.any():
+            raise ValueError(f"no share of {right} right boxes can be had from {self.right.sum()} of {len(self.right)}")
+        share = self.weights[self.right].sum() / self.weights.sum()
+        factors = np.where(self.right, right / share, (1 - right) / (1 - share))
+        return replace(self, weights=self.weights * factors)
+
+
+def gather(predictor: Predictor, corpus: Corpus, tracks: Sequence[Track], max_frames: int = 60) -> Evidence:
+    """Follow every ordered track of `tracks`, at most `max_frames` frames each, and into another clip after it.
+
+    A track counts the same however long it is, a source as the square root of its tracks. Raises CorpusError where
+    there are fewer than two ordered clips.
     """
-    tracks = usable_tracks(corpus)
-    sizes = Counter(track.source for track in tracks)
-    if not can_calibrate(corpus):
+    usable = usable_tracks(tracks)
+    sizes = Counter(track.source for track in usable)
+    if not can_calibrate(usable):
         raise CorpusError("a calibration needs at least two ordered clips")
-    rows: list[tuple[float, float, bool, float]] = []
-    for index, track in enumerate(tracks):
-        others = [other for other in tracks[index + 1 :] + tracks[:index] if _clip(other) != _clip(track)]
-        # Another source's frames where there are any: clips of one source can show the same scene.
-        stranger = next((other for other in others if other.source != track.source), others[0])
-        found = list(_followed(predictor, corpus, track, stranger, max_frames))
-        rows += [(*row, 1 / (len(found) * sizes[track.source] ** 0.5)) for row in found]
-    table = np.array(rows, np.float64)
-    return Evidence(table[:, :2], table[:, 2] > 0.5, table[:, 3])
+
+    def runs() -> Iterator[tuple[list[Reading], float]]:
+        for index, track in enumerate(usable):
+            others = [other for other in usable[index + 1 :] + usable[:index] if _clip(other) != _clip(track)]
+            # Another source's frames where there are any: clips of one source can show the same scene.
+            stranger = next((other for other in others if other.source != track.source), others[0])
+            yield list(_followed(predictor, corpus, track, stranger, max_frames)), 1 / sizes[track.source] ** 0.5
+
+    return Evidence.of(runs())
 
 
-def usable_tracks(corpus: Corpus) -> list[Track]:
+def usable_tracks(tracks: Iterable[Track]) -> list[Track]:
     """The tracks that a calibration can follow: ordered, and shown in at least three frames."""
-    return [track for track in corpus.tracks if track.ordered and len(track.present) >= 3]
+    return [track for track in tracks if track.ordered and len(track.present) >= 3]
 
 
-def can_calibrate(corpus: Corpus) -> bool:
-    """Whether there are two ordered clips at least."""
-    return len({_clip(track) for track in usable_tracks(corpus)}) >= 2
+def can_calibrate(tracks: Iterable[Track]) -> bool:
+    """Whether two ordered clips at least are among them."""
+    return len({_clip(track) for track in usable_tracks(tracks)}) >= 2
 
 
 def _clip(track: Track) -> tuple[str, str]:
@@ -74,35 +108,30 @@ def _clip(track: Track) -> tuple[str, str]:
 
 def _followed(
     predictor: Predictor, corpus: Corpus, track: Track, stranger: Track, max_frames: int
-) -> Iterator[tuple[float, float, bool]]:
-    weights = predictor.weights
+) -> Iterator[Reading]:
     first = track.present[0]
-    box = track.boxes[first]
-    assert box is not None
-    target, pixels = start(corpus.rgb(track.frames[first]), box, weights.network.config, weights.tracker)
-    exemplar = predictor.embed(pixels[None])
     last = min(len(track.frames), first + max_frames)
-    for index in range(first + 1, last):
-        target, logit, contrast = _step(predictor, target, exemplar, corpus.rgb(track.frames[index]))
-        yield logit, contrast, _is_right(target.box, track.boxes[index])
-    for frame in stranger.frames[:_ABSENT_FRAMES]:
-        target, logit, contrast = _step(predictor, target, exemplar, corpus.rgb(frame))
-        yield logit, contrast, False
+    frames = [*track.frames[first:last], *stranger.frames[:_ABSENT_FRAMES]]
+    truth = [*track.boxes[first:last], *[None] * _ABSENT_FRAMES]
+    return readings(predictor, (corpus.rgb(frame) for frame in frames), truth)
 
 
-def _step(predictor: Predictor, target: Target, exemplar: Tensor, frame: Image) -> tuple[Target, float, float]:
+def readings(predictor: Predictor, frames: Iterable[Image], truth: Sequence[Box | None]) -> Iterator[Reading]:
+    """One reading a frame after the first, which shows the target; `truth` is None where a frame does not.
+
+    The target is never taken for lost on the way: the score that would say so is what is wanted.
+    """
     weights = predictor.weights
-    network = weights.network.config
-    search = search_regions(frame, target, network, weights.tracker)
-    maps = predictor.respond(exemplar, search.crops[None])[0]
-    peak = find_peak(maps, weights.tracker)
-    size = frame.shape[1], frame.shape[0]
-    moved = conclude(target, search, maps, size, network, weights.tracker, weights.calibration)
-    return moved, peak.logit, peak.contrast
-
-
-def _is_right(box: Box, truth: Box | None) -> bool:
-    return truth is not None and float(iou(np.array(box.as_list()), np.array(truth.as_list()))) >= 0.5
+    images = iter(frames)
+    box = truth[0]
+    assert box is not None
+    target, pixels = start(next(images), box, weights.network.config, weights.tracker)
+    exemplar = predictor.embed(pixels[None])
+    for frame, there in zip(images, truth[1:], strict=False):
+        done = step(predictor, replace(target, status="tracking"), exemplar, frame)
+        target = done.track
+        right = there is not None and float(iou(np.array(target.box.as_list()), np.array(there.as_list()))) >= 0.5
+        yield Reading(done.peak.logit, done.peak.contrast, right, there is not None)
 
 
 def fit(evidence: Evidence, steps: int = 50) -> Calibration:
@@ -118,14 +147,3 @@ def fit(evidence: Evidence, steps: int = 50) -> Calibration:
         coefficients -= np.linalg.solve(curvature, gradient)
     slopes = coefficients[1:] / spread
     return Calibration(bias=float(coefficients[0] - slopes @ mean), logit=float(slopes[0]), contrast=float(slopes[1]))
-
-
-def expected_calibration_error(scores: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 10) -> float:
-    """Mean distance of score and share of right boxes over equally wide bins of the score, weighted by their sizes."""
-    index = np.minimum((scores * bins).astype(int), bins - 1)
-    gaps = [
-        abs(scores[index == each].mean() - right[index == each].mean()) * (index == each).mean()
-        for each in range(bins)
-        if (index == each).any()
-    ]
-    return float(sum(gaps))

@@ -1,4 +1,4 @@
-"""The numbers of a training run."""
+"""The numbers of a training run, and the recipes that ship."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from model.config import PRESET_NAMES, _FromDict, _require
 from model.errors import ConfigError
@@ -38,10 +39,19 @@ class AugmentConfig(_FromDict):
     """Probability that a cut-out covers a part of the target."""
     distractor: float = 0.30
     """Probability that a cut-out is pasted beside the target."""
+    truncation: float = 0.08
+    """Probability that the picture ends within the target: up to 40 % of it lie beyond the edge."""
     mirror_fill: float = 0.30
     """Probability that both views mirror the picture beyond its edge instead of filling with its mean colour."""
     scenery_fill: float = 0.30
     """Probability that both views put another picture beyond the edge."""
+
+
+_CHOICES = {"objective": ("batch", "reference"), "optimizer": ("adamw", "sgd"), "precision": ("auto", "fp32", "bf16")}
+_NOT_NEGATIVE = (
+    "scale_tolerance", "freeze", "distill_maps", "distill_embedding", "weight_decay", "warmup_steps", "part_share",
+    "validate_every", "track_every", "threads",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +59,37 @@ class TrainingConfig(_FromDict):
     """One run. The learning rate warms up, stays at `learning_rate`, and falls along a cosine at the end."""
 
     preset: str = "paper"
+    objective: Literal["batch", "reference"] = "batch"
+    """`batch`: every exemplar of a batch against every search region (`model.training.objective`). `reference`: one
+    exemplar, one search region, binary cross-entropy with a neutral band (`model.training.reference`)."""
+    upscale: bool = False
+    """Whether the reference objective compares maps upscaled to one value a pixel."""
+    negative_share: float = 0.0
+    """Share of the reference objective's pairs whose search region shows another object."""
+    init: str = ""
+    """A weights file to begin with; empty: fresh weights."""
+    freeze: int = 0
+    """So many of the embedding's convolutions, from the input, stay as they are, with their norms."""
+    teacher: str = ""
+    """A weights file whose maps and embeddings are imitated; empty: none."""
+    distill_maps: float = 1.0
+    """Weight of the distance from the teacher's maps."""
+    distill_embedding: float = 1.0
+    """Weight of the distance from the teacher's embeddings."""
     seed: int = 1
     steps: int = 4000
     decay_steps: int = 1500
     warmup_steps: int = 100
     items: int = 8
-    """Items a step; each gives two views and is matched both ways."""
+    """Items a step; each gives two views and is matched both ways (reference objective: one way)."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    momentum: float = 0.9
+    """Of SGD."""
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     clip_norm: float = 5.0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the embedding; `auto` is bf16 where the device multiplies it in hardware. Weights stay fp32."""
     ema: float = 0.998
     """Decay of the moving average of the weights; the average is what is kept. 0: no average."""
     positive_px: float = 12.0
@@ -76,13 +108,25 @@ class TrainingConfig(_FromDict):
     """Share of the stills' large objects that are replaced by a part of them, so that little lies off the picture."""
     source_weights: dict[str, float] = field(default_factory=dict)
     """Factors on the sources' sampling weights, which are the square roots of their sizes."""
+    held_out: float = 0.12
+    """Share of the clips, by a hash of their names, that are kept from training and validate."""
+    validate_every: int = 25
+    """Steps between validations on pairs of held-out clips; 0: never."""
+    validation_pairs: int = 32
+    track_every: int = 500
+    """Steps between validations by tracking through held-out clips; 0: never."""
     checkpoint_every: int = 100
+    resident_mib: int = 8192
+    """Memory of a GPU that keeps the corpus's decoded images; on a CPU none is used."""
     threads: int = 0
     """CPU threads of the network; 0 leaves PyTorch's choice."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
         _require(self.preset in PRESET_NAMES, f"preset must be one of {', '.join(PRESET_NAMES)}, not {self.preset!r}")
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            _require(value in choices, f"{name} must be {' or '.join(choices)}, not {value!r}")
         _require(self.steps >= 1 and self.items >= 2, "a run needs at least 1 step and 2 items a step")
         _require(0 <= self.decay_steps <= self.steps, f"decay_steps must lie in 0..{self.steps}")
         _require(0 < self.positive_px <= self.negative_px, "0 < positive_px <= negative_px must hold")
@@ -91,9 +135,20 @@ class TrainingConfig(_FromDict):
             "video_share and composite_share must not be negative nor exceed 1 together",
         )
         _require(all(weight >= 0 for weight in self.source_weights.values()), "source_weights must not be negative")
-        _require(self.scale_tolerance >= 0, f"scale_tolerance must not be negative, not {self.scale_tolerance}")
-        _require(0 <= self.ema < 1, f"ema must lie in [0, 1), not {self.ema}")
-        _require(self.learning_rate > 0, "learning_rate must be positive")
+        for name in _NOT_NEGATIVE:
+            _require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
+        for name in ("ema", "momentum", "held_out", "negative_share"):
+            _require(0 <= getattr(self, name) < 1, f"{name} must lie in [0, 1), not {getattr(self, name)}")
+        for name in ("learning_rate", "clip_norm"):
+            _require(getattr(self, name) > 0, f"{name} must be positive")
+        _require(
+            self.objective == "reference" or not (self.upscale or self.negative_share),
+            "upscale and negative_share belong to the reference objective",
+        )
+        _require(
+            min(self.validation_pairs, self.max_gap, self.checkpoint_every, self.resident_mib) >= 1,
+            "validation_pairs, max_gap, checkpoint_every and resident_mib must be at least 1",
+        )
 
     @classmethod
     def from_toml(cls, path: Path) -> TrainingConfig:
@@ -109,3 +164,18 @@ class TrainingConfig(_FromDict):
     def as_dict(self) -> dict[str, object]:
         """Plain values, for a checkpoint's metadata."""
         return dataclasses.asdict(self)
+
+
+def recipe_names() -> list[str]:
+    """The recipes that ship with the package."""
+    return sorted(path.stem for path in _RECIPES.glob("*.toml"))
+
+
+def recipe(name: str) -> TrainingConfig:
+    """The recipe of that name. Raises ConfigError where there is none."""
+    if name not in recipe_names():
+        raise ConfigError(f"no recipe {name!r}; there are {', '.join(recipe_names())}")
+    return TrainingConfig.from_toml(_RECIPES / f"{name}.toml")
+
+
+_RECIPES = Path(__file__).parent / "recipes"

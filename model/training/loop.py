@@ -8,18 +8,26 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from model.checkpoints import load_weights
 from model.config import Preprocessing, preset
 from model.errors import CheckpointError
 from model.network import SiamFC, initialise
 from model.training.config import TrainingConfig
-from model.training.objective import Loss, Truth, objective
-from model.training.pairs import Batch, PairSampler
+from model.training.distillation import Distillation, preprocess
+from model.training.objective import Loss, Maps, Truth, objective
+from model.training.pairs import Batch
+from model.training.parameters import autocast_dtype, freeze, make_optimizer
+from model.training.reference import draw_negatives, reference_objective
+
+_LASTING = ("objective", "upscale", "optimizer", "freeze", "teacher")
+"""What a resumed run cannot change."""
 
 PREPROCESSING = Preprocessing(order="rgb", mean=114.0, std=58.0)
 """Mean and spread of natural images' pixels, roughly; becomes a part of the weights."""
@@ -35,44 +43,80 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
 
 
 class Trainer:
-    """One run's whole state: network, optimizer, averaged weights, step. Made fresh, or from a checkpoint."""
+    """One run's whole state: network, optimizer, averaged weights, step. Made fresh, or from a checkpoint.
+
+    Nothing draws from a global random generator, so that the step alone decides what comes next.
+    """
 
     def __init__(self, config: TrainingConfig, device: torch.device) -> None:
+        """Raises ConfigError and, where the teacher's file cannot be used, CheckpointError."""
         self.config, self.device, self.step = config, device, 0
+        self.preprocessing = PREPROCESSING
         self.network = SiamFC(preset(config.preset))
         initialise(self.network, torch.Generator().manual_seed(config.seed))
         self.network.to(device=device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        plain = [p for p in self.network.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-            lr=config.learning_rate,
-        )
+        self._frozen = freeze(self.network, config.freeze)
+        self.distillation: Distillation | None = None
+        if config.teacher:
+            teacher = load_weights(Path(config.teacher))
+            self.distillation = Distillation(teacher, self.network.config).place(device)
+        modules = [self.network] if self.distillation is None else [self.network, self.distillation]
+        self.optimizer = make_optimizer(modules, config)
+        self._dtype = autocast_dtype(config, device)
+        self.average = _copy(self.network)
+
+    def start_from(self, path: Path) -> None:
+        """Begin with a weights file's network and preprocessing; raises CheckpointError where it is another's."""
+        weights = load_weights(path)
+        if weights.network.config.name != self.network.config.name:
+            raise CheckpointError(
+                f"{path}: holds a {weights.network.config.name} network; this run trains {self.config.preset}"
+            )
+        self.network.load_state_dict(weights.network.state_dict())
+        self.preprocessing = weights.preprocessing
         self.average = _copy(self.network)
 
     def train_step(self, batch: Batch) -> Loss:
         """One step on a batch; raises FloatingPointError where the loss is not finite."""
         self.network.train()
+        for module in self._frozen:
+            module.eval()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.config)
-        pixels = torch.from_numpy(batch.pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        labels = (batch.shifts, batch.log_scales, batch.groups)
-        truth = Truth(*(torch.from_numpy(each).to(self.device) for each in labels))
-        crops = ((pixels.float() - PREPROCESSING.mean) / PREPROCESSING.std).contiguous(
-            memory_format=torch.channels_last
-        )
-        with torch.autocast(self.device.type, torch.bfloat16):
-            embeddings = self.network.embed(crops)
-            loss = objective(self.network, embeddings, truth, self.config)
+        loss = self._loss(batch)
         if not torch.isfinite(loss.total):
             raise FloatingPointError(f"the loss is {loss.total.item()} at step {self.step}")
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
         self.optimizer.step()
         self._average()
         self.step += 1
         return loss
+
+    def _loss(self, batch: Batch) -> Loss:
+        config, network = self.config, self.network
+        pixels = torch.as_tensor(batch.pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
+        labels = (batch.shifts, batch.log_scales, batch.groups)
+        truth = Truth(*(torch.from_numpy(each).to(self.device) for each in labels))
+        crops = preprocess(pixels, self.preprocessing).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not None):
+            embeddings = network.embed(crops)
+            maps = None
+            if config.objective == "batch" or self.distillation is not None:
+                maps = Maps.of(network, embeddings, truth.shifts)
+            if config.objective == "reference":
+                negative = draw_negatives(self.step, len(pixels) // 2, config, self.device)
+                loss = reference_objective(network, embeddings, truth, negative, config)
+            else:
+                assert maps is not None
+                loss = objective(network.config, maps, truth, config)
+            if self.distillation is None:
+                return loss
+            assert maps is not None
+            distance: Tensor = self.distillation(pixels, embeddings, maps, truth.shifts, config)
+        return replace(loss, total=loss.total + distance, distilled=distance)
 
     def _average(self) -> None:
         # The average warms up, so that the first steps' weights are soon forgotten.
@@ -94,25 +138,36 @@ class Trainer:
                 "network": self.network.state_dict(),
                 "average": self.average,
                 "optimizer": self.optimizer.state_dict(),
+                "distillation": {} if self.distillation is None else self.distillation.state_dict(),
+                "preprocessing": asdict(self.preprocessing),
             },
             partial,
         )
         partial.replace(path)
 
     def load(self, path: Path) -> None:
-        """Continue from a checkpoint of `save`; raises CheckpointError where it is another network's, or unreadable.
+        """Continue from a checkpoint of `save`; raises CheckpointError where it is another run's, or unreadable.
 
-        The configuration is this run's own: a resumed run may be given more steps.
+        The configuration is this run's own: a resumed run may be given more steps, another rate or other data, but
+        not another network, optimizer, objective or teacher.
         """
         try:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-            made_for = state["config"]["preset"]
+            made_for = state["config"]
+            held = made_for["preset"]
         except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
             raise CheckpointError(f"{path}: cannot be read as a training checkpoint: {error}") from error
-        if made_for != self.config.preset:
-            raise CheckpointError(f"{path}: holds a {made_for} network; this run trains {self.config.preset}")
+        if held != self.config.preset:
+            raise CheckpointError(f"{path}: holds a {held} network; this run trains {self.config.preset}")
+        for name in _LASTING:
+            here = getattr(self.config, name)
+            if made_for.get(name, here) != here:
+                raise CheckpointError(f"{path}: made with {name} {made_for[name]!r}; this run has {here!r}")
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.distillation is not None:
+            self.distillation.load_state_dict(state["distillation"])
+        self.preprocessing = Preprocessing.from_dict(state.get("preprocessing", asdict(PREPROCESSING)))
         self.average, self.step = state["average"], state["step"]
 
     def averaged(self) -> SiamFC:
@@ -126,8 +181,14 @@ def _copy(network: SiamFC) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
 
 
+class Batches(Protocol):
+    """Renders the batch of a step, the same whenever it is asked."""
+
+    def batch(self, step: int) -> Batch: ...
+
+
 @contextmanager
-def prefetched(sampler: PairSampler, steps: range, ahead: int = 4) -> Iterator[queue.Queue[Batch | Exception]]:
+def prefetched(sampler: Batches, steps: range, ahead: int = 4) -> Iterator[queue.Queue[Batch | Exception]]:
     """Batches of the steps, in order, rendered on a thread of their own."""
     batches: queue.Queue[Batch | Exception] = queue.Queue(ahead)
     stop = threading.Event()

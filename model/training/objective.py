@@ -23,13 +23,34 @@ _HARDEST = 16
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """The parts of a step's loss, scalars; `error_px` is the mean distance of a map's peak from the truth."""
+    """The parts of a step's loss, scalars.
+
+    `error_px` is the mean distance of a map's peak from the truth; `distilled` the distance from a teacher, if any.
+    """
 
     total: Tensor
     labelled: Tensor
     softmax: Tensor
     others: Tensor
     error_px: Tensor
+    distilled: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """A batch's logits [M exemplars, M searches, S, S] and where each exemplar's window lies from its target's centre.
+
+    residuals: [M, 2] (x, y) in crop pixels.
+    """
+
+    logits: Tensor
+    residuals: Tensor
+
+    @classmethod
+    def of(cls, network: SiamFC, embeddings: Tensor, shifts: Tensor) -> Maps:
+        """Every view's exemplar in every view's search region, of embeddings [M, C, s, s]."""
+        exemplars, residuals = exemplar_windows(embeddings, shifts, network.config)
+        return cls(all_maps(network, exemplars, embeddings), residuals)
 
 
 def exemplar_windows(embeddings: Tensor, shifts: Tensor, network: NetworkConfig) -> tuple[Tensor, Tensor]:
@@ -62,22 +83,19 @@ class Truth:
     groups: Tensor
 
 
-def objective(network: SiamFC, embeddings: Tensor, truth: Truth, config: TrainingConfig) -> Loss:
-    """The loss of a batch's view embeddings [M, C, s, s].
+def objective(network: NetworkConfig, maps_of: Maps, truth: Truth, config: TrainingConfig) -> Loss:
+    """The loss of a batch's maps.
 
     Three parts. On the map of the exemplar in its partner's view: balanced binary cross-entropy with a neutral ring
     (the paper's logistic loss), its positive label the lower the more the two views' scales differ, so that the peak
     tells scales apart; and a softmax over the map's cells, once alone and once against all maps of other
     objects, towards a soft peak at the truth. On the maps of other objects: softplus of their highest cells.
     """
-    settings = network.config
-    shifts, groups = truth.shifts, truth.groups
-    exemplars, residuals = exemplar_windows(embeddings, shifts, settings)
-    maps = all_maps(network, exemplars, embeddings)
+    maps, groups = maps_of.logits, truth.groups
     views = torch.arange(len(maps), device=maps.device)
     partner = views ^ 1
     own = maps[views, partner]  # (M, S, S)
-    distance = _distances(shifts[partner] + residuals, settings)
+    distance = distances(truth.shifts[partner] + maps_of.residuals, network.map_size, network.stride)
     labelled = _balanced_bce(own, distance, _scale_label(truth.log_scales, partner, config), config)
 
     target = torch.softmax(-(distance**2).flatten(1) / (2 * config.soft_px**2), dim=1)
@@ -95,9 +113,9 @@ def objective(network: SiamFC, embeddings: Tensor, truth: Truth, config: Trainin
     return Loss(labelled + 0.5 * softmax + pushed, labelled, softmax, pushed, error)
 
 
-def _distances(positions: Tensor, network: NetworkConfig) -> Tensor:
-    """Distances in crop pixels [M, S, S] of a map's cells from positions [M, 2] (x, y from the crop's centre)."""
-    line = (torch.arange(network.map_size, device=positions.device) - (network.map_size - 1) / 2) * network.stride
+def distances(positions: Tensor, side: int, step: float) -> Tensor:
+    """Distances [M, side, side] of a map's values, `step` px apart, from positions [M, 2] (x, y from its middle)."""
+    line = (torch.arange(side, device=positions.device) - (side - 1) / 2) * step
     dx = line[None, None, :] - positions[:, 0, None, None]
     dy = line[None, :, None] - positions[:, 1, None, None]
     return torch.sqrt(dx**2 + dy**2)

@@ -6,7 +6,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,17 +14,22 @@ from pathlib import Path
 import torch
 
 from model.checkpoints import Weights, save_weights
+from model.crops import Image
 from model.errors import CheckpointError
 from model.inference import Predictor, choose_device
 from model.training.calibration import can_calibrate, fit, gather
 from model.training.config import TrainingConfig
 from model.training.corpus import Corpus
-from model.training.loop import PREPROCESSING, Trainer, learning_rate, prefetched
+from model.training.device_rendering import DeviceBatches
+from model.training.loop import Batches, Trainer, learning_rate, prefetched
 from model.training.objective import Loss
 from model.training.pairs import PairSampler
+from model.training.pictures import Board, beside, tensorboard
+from model.training.validation import Validation, Validator
 
-CHECKPOINT, LOG, WEIGHTS = "last.pt", "log.jsonl", "weights.safetensors"
+CHECKPOINT, LOG, WEIGHTS, BOARD = "last.pt", "log.jsonl", "weights.safetensors", "tensorboard"
 _LOG_EVERY = 20
+_COUNTS = ("step", "steps")
 _CALIBRATION_FRAMES = 40
 
 
@@ -41,26 +46,35 @@ class Progress:
     labelled: float
     softmax: float
     others: float
+    distilled: float
     error_px: float
     learning_rate: float
     pairs_per_s: float
     waiting: float
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Is told of a run's progress and validations."""
+
+    on_progress: Callable[[Progress], None] | None = None
+    on_validation: Callable[[Validation], None] | None = None
+
+
 def train(
     config: TrainingConfig,
-    corpus: Path,
+    corpora: Sequence[Path],
     out: Path,
     *,
     resume: bool = False,
     device: str = "auto",
-    on_progress: Callable[[Progress], None] | None = None,
+    listener: Listener | None = None,
 ) -> bool:
-    """Train, and write `weights.safetensors`, `last.pt` and `log.jsonl` into `out`.
+    """Train, and write `weights.safetensors`, `last.pt`, `log.jsonl` and TensorBoard's files into `out`.
 
     A complete run's score is fitted on the corpus's ordered clips, if it has any two.
     Interrupted (SIGINT, SIGTERM), it finishes the step, writes a checkpoint and returns False; `resume` goes on from
-    there, and ends with the numbers an uninterrupted run has on the same machine. Raises CorpusError,
+    there, and ends with the numbers an uninterrupted run has on the same machine. Raises ConfigError, CorpusError,
     CheckpointError (a run is there and `resume` is not asked for, or the reverse), FloatingPointError.
     """
     chosen = choose_device(device)
@@ -69,43 +83,67 @@ def train(
         raise CheckpointError(f"{checkpoint}: there is a run already; resume it, or choose another folder")
     if resume and not checkpoint.exists():
         raise CheckpointError(f"{checkpoint}: there is no run to resume")
-    data = Corpus(corpus)
-    out.mkdir(parents=True, exist_ok=True)
+    data = Corpus(*corpora)
+    rest, held = data.divided(config.held_out)
     if config.threads:
         torch.set_num_threads(config.threads)
     trainer = Trainer(config, chosen)
     if resume:
         trainer.load(checkpoint)
-    sampler = PairSampler(data, trainer.network.config, config)
-    with _interruptible() as interrupted, (out / LOG).open("a", encoding="utf-8") as log:
-        _steps(trainer, sampler, checkpoint, interrupted, _reporter(log.write, on_progress))
+    elif config.init:
+        trainer.start_from(Path(config.init))
+    sampler = batches_of(rest, trainer, chosen)
+    validator = Validator(data, held, trainer.network.config, config)
+    out.mkdir(parents=True, exist_ok=True)
+    with (
+        _interruptible() as interrupted,
+        (out / LOG).open("a", encoding="utf-8") as log,
+        tensorboard(out / BOARD, trainer.step) as board,
+    ):
+        reporter = Reporter(log.write, board, listener or Listener())
+        _steps(_Run(trainer, sampler, validator, checkpoint, str(chosen)), interrupted, reporter)
         trainer.save(checkpoint)
     complete = trainer.step >= config.steps
     weights = finished(trainer)
-    if complete and can_calibrate(data):
-        evidence = gather(Predictor(weights, device=device), data, _CALIBRATION_FRAMES)
+    # Clips that were trained on would make the score too sure of itself; better those than none.
+    tracks = held if can_calibrate(held) else data.tracks
+    if complete and can_calibrate(tracks):
+        evidence = gather(Predictor(weights, device=device), data, tracks, _CALIBRATION_FRAMES)
         weights = replace(weights, calibration=fit(evidence))
     save_weights(out / WEIGHTS, weights)
     return complete
 
 
+def batches_of(corpus: Corpus, trainer: Trainer, device: torch.device) -> Batches:
+    """The corpus's batches, rendered on the device where that is a GPU."""
+    sampler = PairSampler(corpus, trainer.network.config, trainer.config)
+    return sampler if device.type == "cpu" else DeviceBatches(corpus, sampler, device, trainer.config)
+
+
 def finished(trainer: Trainer) -> Weights:
-    """The run's weights: the averaged network, and how it was trained."""
-    facts = {"step": trainer.step, "config": trainer.config.as_dict()}
-    return Weights(trainer.averaged(), PREPROCESSING, training=facts)
-
-
-def _steps(
-    trainer: Trainer,
-    sampler: PairSampler,
-    checkpoint: Path,
-    interrupted: threading.Event,
-    report: Callable[[Progress], None],
-) -> None:
+    """The run's weights: the averaged network, and how it was trained; of other weights' files, the names alone."""
     config = trainer.config
+    names = {"init": Path(config.init).name, "teacher": Path(config.teacher).name}
+    facts = {"step": trainer.step, "config": config.as_dict() | names}
+    return Weights(trainer.averaged(), trainer.preprocessing, training=facts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    trainer: Trainer
+    sampler: Batches
+    validator: Validator
+    checkpoint: Path
+    device: str
+
+
+def _steps(run: _Run, interrupted: threading.Event, reporter: Reporter) -> None:
+    trainer, config = run.trainer, run.trainer.config
+    if trainer.step == 0:
+        _validate(run, reporter)
     recent: list[Loss] = []
     since, waited = time.perf_counter(), 0.0
-    with prefetched(sampler, range(trainer.step, config.steps)) as batches:
+    with prefetched(run.sampler, range(trainer.step, config.steps)) as batches:
         while trainer.step < config.steps and not interrupted.is_set():
             asked = time.perf_counter()
             batch = batches.get()
@@ -114,16 +152,37 @@ def _steps(
                 raise batch
             recent.append(trainer.train_step(batch))
             if trainer.step % _LOG_EVERY == 0 or trainer.step == config.steps:
-                seconds = time.perf_counter() - since
-                report(_summary(trainer, recent, seconds, waited))
+                reporter.progress(_summary(trainer, recent, time.perf_counter() - since, waited))
                 recent, since, waited = [], time.perf_counter(), 0.0
-            if trainer.step % config.checkpoint_every == 0:
-                trainer.save(checkpoint)
+            begun = time.perf_counter()
+            if _due(trainer, config.validate_every) and not interrupted.is_set():
+                _validate(run, reporter)
+            if _due(trainer, config.checkpoint_every):
+                trainer.save(run.checkpoint)
+            # Neither is a step's time.
+            since += time.perf_counter() - begun
+    if trainer.step == config.steps and not _due(trainer, config.validate_every):
+        _validate(run, reporter)
+
+
+def _due(trainer: Trainer, every: int) -> bool:
+    return every > 0 and trainer.step > 0 and trainer.step % every == 0
+
+
+def _validate(run: _Run, reporter: Reporter) -> None:
+    trainer = run.trainer
+    if not run.validator or not trainer.config.validate_every:
+        return
+    weights = Weights(trainer.averaged(), trainer.preprocessing)
+    track = _due(trainer, trainer.config.track_every)
+    reporter.validation(run.validator(weights, trainer.step, run.device, track=track))
+    reporter.example(trainer.step, beside(*run.validator.example(weights, run.device)))
 
 
 def _summary(trainer: Trainer, losses: list[Loss], seconds: float, waited: float) -> Progress:
     def mean(name: str) -> float:
-        return round(float(torch.stack([getattr(loss, name).detach() for loss in losses]).mean()), 5)
+        values = [getattr(loss, name) for loss in losses]
+        return 0.0 if None in values else round(float(torch.stack([value.detach() for value in values]).mean()), 5)
 
     config = trainer.config
     return Progress(
@@ -133,22 +192,43 @@ def _summary(trainer: Trainer, losses: list[Loss], seconds: float, waited: float
         labelled=mean("labelled"),
         softmax=mean("softmax"),
         others=mean("others"),
+        distilled=mean("distilled"),
         error_px=mean("error_px"),
         learning_rate=learning_rate(trainer.step - 1, config),
-        pairs_per_s=round(len(losses) * 2 * config.items / seconds, 2),
+        pairs_per_s=round(len(losses) * pairs_a_step(config) / seconds, 2),
         waiting=round(waited / seconds, 4),
     )
 
 
-def _reporter(
-    write: Callable[[str], object], on_progress: Callable[[Progress], None] | None
-) -> Callable[[Progress], None]:
-    def report(progress: Progress) -> None:
-        write(json.dumps(asdict(progress)) + "\n")
-        if on_progress is not None:
-            on_progress(progress)
+def pairs_a_step(config: TrainingConfig) -> int:
+    """Directed pairs of an exemplar and the search region that shows its target (or, negative, another's)."""
+    return config.items if config.objective == "reference" else 2 * config.items
 
-    return report
+
+class Reporter:
+    """Writes progress and validations to the log and the board, and tells the listener."""
+
+    def __init__(self, write: Callable[[str], object], board: Board, listener: Listener) -> None:
+        self._write, self._board, self._listener = write, board, listener
+
+    def progress(self, progress: Progress) -> None:
+        values = asdict(progress)
+        self._write(json.dumps(values) + "\n")
+        self._board.scalars(progress.step, {f"train/{name}": values[name] for name in values if name not in _COUNTS})
+        if self._listener.on_progress is not None:
+            self._listener.on_progress(progress)
+
+    def validation(self, validation: Validation) -> None:
+        values = {name: value for name, value in asdict(validation).items() if value is not None}
+        self._write(json.dumps({"validation": values}) + "\n")
+        self._board.scalars(
+            validation.step, {f"validation/{name}": values[name] for name in values if name not in _COUNTS}
+        )
+        if self._listener.on_validation is not None:
+            self._listener.on_validation(validation)
+
+    def example(self, step: int, pixels: Image) -> None:
+        self._board.picture(step, "validation/exemplar_search_response", pixels)
 
 
 @contextmanager

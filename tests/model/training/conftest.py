@@ -14,6 +14,7 @@ import pytest
 
 from model.training.config import AugmentConfig
 from model.training.corpus import Corpus
+from model.training.records import Member
 from tests.support.scenes import Scene, face, leaving_and_returning, occlusion, photograph, translation
 
 
@@ -92,6 +93,22 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def corpus(corpus_folder: Path) -> Corpus:
     return Corpus(corpus_folder)
+
+
+class Gallery:
+    """Images by name, as a corpus has them by place: for the corpus, the pictures and the sizes that renderers ask."""
+
+    def __init__(self, **images: np.ndarray) -> None:
+        self.images = images
+
+    def rgb(self, member: Member) -> np.ndarray:
+        return self.images[member.shard]
+
+    rgba = rgb
+
+    def size(self, member: Member, channels: int = 3) -> tuple[int, int]:
+        height, width = self.images[member.shard].shape[:2]
+        return width, height
 
 
 @pytest.fixture(scope="session")

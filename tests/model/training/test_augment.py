@@ -2,99 +2,104 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.boxes import Box
-from model.crops import Region, context_side, crop, mean_colour
-from model.training.augment import Shared, View, make_view, paste
+from model.training.augment import Picture, Plan, Props, Shared, compose, plan_view, resized
 from model.training.config import AugmentConfig
-from tests.support.scenes import photograph
+from model.training.records import Member
 
 PLAINLY = Shared(flip=False, grey=False, resolution=1.0, fill="mean")
-GEOMETRY = replace(
-    AugmentConfig(), colour=0, blur=0, noise=0, jpeg=0, occluder=0, distractor=0, grey=0, low_resolution=0
-)
+IMAGE, CUTOUT = Member("image"), Member("cutout")
+PICTURE = Picture(IMAGE, (320, 240), Box(100, 80, 60, 40))
 
 
-def view(image: np.ndarray, box: Box, shared: Shared, config: AugmentConfig, seed: int) -> View:
-    return make_view(image, box, 255, 127, shared, image, [], config, np.random.default_rng(seed))
+def plan(config: AugmentConfig, seed: int, picture: Picture = PICTURE, props: Props | None = None) -> Plan:
+    rng = np.random.default_rng(seed)
+    return plan_view(picture, (255, 127), PLAINLY, props or Props(), config, rng)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_without_variation_a_view_is_the_tracker_s_crop(seed: int, plain: AugmentConfig) -> None:
-    image = photograph("coffee", 300)
-    box = Box(120.5, 60.25, 50, 70)
-    result = view(image, box, PLAINLY, plain, seed)
-    step = context_side(box.size, 0.5) / 127
-    # The target lies dx, dy off the crop's middle, so the crop's middle lies as far from the target the other way.
-    x, y = box.center
-    region = Region(x - result.dx * step, y - result.dy * step, 255 * step)
-    expected = crop(image, region, 255, mean_colour(image))
-    assert np.abs(result.pixels.astype(int) - expected).mean() < 1
+def apply(matrix: np.ndarray, x: float, y: float) -> tuple[float, float]:
+    return tuple((matrix @ np.array([x, y, 1.0])).tolist())
 
 
-@given(seed=st.integers(0, 10**6), flip=st.booleans(), resolution=st.sampled_from([1.0, 2.0, 3.5]))
-@settings(max_examples=40)
-def test_the_target_lies_where_the_view_says(seed: int, flip: bool, resolution: float) -> None:
-    image = np.zeros((240, 320, 3), np.uint8)
-    cv2.circle(image, (140, 110), 9, (255, 255, 255), -1, cv2.LINE_AA)
-    # A circle drawn at pixel (140, 110) has its middle at (140.5, 110.5).
-    box = Box.around((140.5, 110.5), (40, 40))
-    result = view(image, box, Shared(flip, False, resolution, "mean"), GEOMETRY, seed)
-    bright = result.pixels[..., 0].astype(float)
-    bright[bright < 60] = 0
-    rows, columns = np.indices(bright.shape)
-    x = (bright * (columns + 0.5)).sum() / bright.sum() - 127.5
-    y = (bright * (rows + 0.5)).sum() / bright.sum() - 127.5
-    assert (x, y) == pytest.approx((result.dx, result.dy), abs=1.0)
+@given(seed=st.integers(0, 10**6), flip=st.booleans())
+@settings(max_examples=50)
+def test_the_target_s_centre_lies_where_the_plan_says(seed: int, flip: bool) -> None:
+    shared = replace(PLAINLY, flip=flip)
+    found = plan_view(PICTURE, (255, 127), shared, Props(), AugmentConfig(), np.random.default_rng(seed))
+    # The view's middle is index 127; the box's centre (130, 100) is index (129.5, 99.5).
+    assert apply(found.picture.matrix, 127 + found.dx, 127 + found.dy) == pytest.approx((129.5, 99.5))
+    assert max(abs(found.dx), abs(found.dy)) <= AugmentConfig().max_shift
+
+
+def test_without_variation_the_scale_is_the_tracker_s(plain: AugmentConfig) -> None:
+    matrix = plan(plain, 0).picture.matrix
+    # Context of 60 x 40: sqrt((60 + 50) * (40 + 50)) = 99.5 px make 127.
+    np.testing.assert_allclose(matrix[:, :2], np.eye(2) * 99.49874 / 127, atol=1e-5)
 
 
 def test_shifts_stay_within_bounds_and_reach_them(plain: AugmentConfig) -> None:
-    image = np.zeros((50, 50, 3), np.uint8)
     config = replace(plain, max_shift=30.0)
-    shifts = np.array([[v.dx, v.dy] for v in (view(image, Box(5, 5, 9, 9), PLAINLY, config, s) for s in range(60))])
+    shifts = np.array([[each.dx, each.dy] for each in (plan(config, seed) for seed in range(60))])
     assert np.abs(shifts).max() <= 30
     assert (np.abs(shifts).max(0) > 25).all()
 
 
-@pytest.mark.parametrize("fill", ["mean", "mirror", "scenery"])
-def test_beyond_the_edge_lies_what_was_asked_for(fill: str, plain: AugmentConfig) -> None:
-    image = np.full((60, 60, 3), (10, 20, 30), np.uint8)
-    image[:, 30:] = (30, 40, 50)
-    scenery = np.full((80, 90, 3), (200, 150, 100), np.uint8)
-    shared = Shared(False, False, 1.0, fill)  # type: ignore[arg-type]
-    config = replace(plain, max_shift=0.0)
-    pixels = make_view(
-        image, Box(20, 20, 20, 20), 255, 127, shared, scenery, [], config, np.random.default_rng(0)
-    ).pixels
-    corner = tuple(pixels[2, 2].tolist())
-    expected = {"mean": (20, 30, 40), "scenery": (200, 150, 100)}
-    if fill == "mirror":
-        assert corner in ((10, 20, 30), (30, 40, 50))
-    else:
-        assert corner == expected[fill]
+@pytest.mark.parametrize(
+    ("changes", "field", "always"),
+    [
+        ({"blur": 1.0}, "kernel", lambda plan: plan.kernel is not None and plan.kernel.sum() == pytest.approx(1)),
+        ({"noise": 1.0}, "noise", lambda plan: 2 <= plan.noise <= 10),
+        ({"jpeg": 1.0}, "jpeg", lambda plan: 20 <= plan.jpeg < 70),
+        ({"colour": 0.3}, "colour", lambda plan: 0.7 <= plan.colour.brightness <= 1.3),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_certain_is_always_planned_and_nothing_else(changes, field, always, plain: AugmentConfig) -> None:  # type: ignore[no-untyped-def]
+    for seed in range(8):
+        assert always(plan(replace(plain, **changes), seed))
+        without = plan(plain, seed)
+        assert (without.kernel, without.noise, without.jpeg, without.cutouts) == (None, 0, 0, ())
+        assert without.colour.brightness == without.colour.contrast == without.colour.saturation == 1
 
 
-def test_a_grey_view_has_equal_channels(plain: AugmentConfig) -> None:
-    pixels = view(photograph("coffee", 200), Box(60, 40, 40, 40), replace(PLAINLY, grey=True), plain, 0).pixels
-    assert np.ptp(pixels, axis=2).max() <= 1
+def test_a_truncated_target_is_covered_by_two_fifths_at_most(plain: AugmentConfig) -> None:
+    ends = set()
+    for seed in range(40):
+        x0, y0, x1, y1 = plan(replace(plain, truncation=1.0), seed).bounds
+        ends.add((x0 > 0, y0 > 0, x1 < 320, y1 < 240))
+        assert sum((x0 > 0, y0 > 0, x1 < 320, y1 < 240)) == 1
+        wide, high = min(x1, 160) - max(x0, 100), min(y1, 120) - max(y0, 80)
+        # Bounds are whole pixels.
+        assert 0.55 * 60 * 40 <= wide * high < 60 * 40
+    assert len(ends) == 4
+    assert plan(plain, 0).bounds == (0, 0, 320, 240)
 
 
-def test_all_variation_at_once_leaves_an_image_and_its_source_alone() -> None:
-    image = photograph("chelsea", 200).copy()
-    before = image.copy()
-    cutout = np.dstack([photograph("coffee", 60), np.full((40, 60, 1), 255, np.uint8)])
-    config = AugmentConfig(blur=1, noise=1, jpeg=1, occluder=1, distractor=1)
-    shared = Shared(True, False, 2.0, "mirror")
-    rng = np.random.default_rng(0)
-    result = make_view(image, Box(60, 40, 50, 40), 255, 127, shared, image, [cutout, cutout], config, rng)
-    assert result.pixels.shape == (255, 255, 3)
-    assert result.pixels.dtype == np.uint8
-    np.testing.assert_array_equal(image, before)
+@pytest.mark.parametrize("prop", ["distractor", "occluder"])
+def test_a_cutout_lies_beside_or_over_the_target(prop: str, plain: AugmentConfig) -> None:
+    props = Props(**{prop: (CUTOUT, (20, 40))})
+    for seed in range(20):
+        found = plan(plain, seed, props=props)
+        (layer,) = found.cutouts
+        x, y = apply(np.linalg.inv(np.vstack([layer.matrix, [0, 0, 1]]))[:2], 9.5, 19.5)
+        off = np.hypot(x - 127 - found.dx, y - 127 - found.dy)
+        # The target of 60 x 40 is 76.6 x 51 px in the view, its diagonal 92.
+        assert (64 < off < 120) if prop == "distractor" else off < 47
+
+
+def test_a_pasted_target_fills_its_box(plain: AugmentConfig) -> None:
+    picture = replace(PICTURE, pasted=CUTOUT, pasted_size=(20, 40))
+    (layer,) = plan(plain, 3, picture).cutouts
+    found = plan(plain, 3, picture).picture.matrix
+    # Through the picture's indexes: the box's corners are the cut-out's, half an index outside.
+    back = compose(layer.matrix, np.linalg.inv(np.vstack([found, [0, 0, 1]]))[:2])
+    assert apply(back, 99.5, 79.5) == pytest.approx((-0.5, -0.5))
+    assert apply(back, 159.5, 119.5) == pytest.approx((19.5, 39.5))
 
 
 def test_what_a_pair_shares_follows_its_probabilities() -> None:
@@ -107,13 +112,7 @@ def test_what_a_pair_shares_follows_its_probabilities() -> None:
     assert {shared.fill for shared in drawn} == {"mirror", "scenery"}
 
 
-def test_paste_blends_by_alpha_and_clips() -> None:
-    pixels = np.full((10, 10, 3), 100, np.uint8)
-    cutout = np.full((4, 4, 4), 200, np.uint8)
-    cutout[..., 3] = 51  # a fifth
-    paste(pixels, cutout, (0, 5), (4, 4))
-    np.testing.assert_array_equal(pixels[3:7, :2], np.full((4, 2, 3), 120))
-    assert (pixels[:, 2:] == 100).all()
-    before = pixels.copy()
-    paste(pixels, cutout, (50, 50), (4, 4))
-    np.testing.assert_array_equal(pixels, before)
+def test_resizing_keeps_edges_on_edges() -> None:
+    matrix = resized((0.5, 2.0))
+    assert apply(matrix, -0.5, -0.5) == (-0.5, -0.5)
+    assert apply(matrix, 9.5, 9.5) == (4.5, 19.5)

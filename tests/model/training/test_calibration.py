@@ -8,9 +8,10 @@ import pytest
 from model.checkpoints import Weights
 from model.config import Preprocessing
 from model.errors import CorpusError
+from model.evaluation.reliability import reliability
 from model.inference import Predictor
 from model.score_map import Peak
-from model.training.calibration import Evidence, expected_calibration_error, fit, gather
+from model.training.calibration import Evidence, Reading, fit, gather
 from model.training.corpus import Corpus
 from tests.support.networks import TINY, random_network
 
@@ -23,7 +24,9 @@ def test_a_known_logistic_is_found_again(rng: np.random.Generator) -> None:
     # The ridge draws a little towards zero.
     assert (found.bias, found.logit, found.contrast) == pytest.approx((-2, 0.8, 0.15), rel=0.2)
     scores = np.array([found.score(Peak(0, 0, 0, logit, contrast)) for logit, contrast in features[:5000]])
-    assert expected_calibration_error(scores, right[:5000]) < 0.04
+    found_out = reliability(scores, right[:5000])
+    assert found_out is not None
+    assert found_out.ece < 0.04
 
 
 def test_weights_count_as_repetitions(rng: np.random.Generator) -> None:
@@ -43,16 +46,31 @@ def test_one_sided_evidence_gives_finite_numbers(right: bool, rng: np.random.Gen
 
 
 @pytest.mark.parametrize(
-    ("scores", "right", "expected"),
+    ("present", "expected"),
     [
-        pytest.param([0.85, 0.85, 0.85, 0.85], [1, 1, 1, 0], 0.10, id="75 % of what says 85 %"),
-        pytest.param([0.0, 1.0], [0, 1], 0.0, id="sure and right"),
-        pytest.param([0.0, 1.0], [1, 0], 1.0, id="sure and wrong"),
-        pytest.param([0.95, 0.95, 0.25, 0.25], [1, 1, 0, 0], 0.15, id="0.05 in one half, 0.25 in the other"),
+        pytest.param([True, True, True, False], [0.6, 0.6, 0.6, 0.2], id="a tenth for the frames without the target"),
+        pytest.param([True, True], [1.0, 1.0], id="always there"),
+        pytest.param([False], [2.0], id="never there"),
     ],
 )
-def test_expected_calibration_error_by_hand(scores: list[float], right: list[int], expected: float) -> None:
-    assert expected_calibration_error(np.array(scores), np.array(right, bool)) == pytest.approx(expected)
+def test_a_runs_frames_share_its_weight(present: list[bool], expected: list[float]) -> None:
+    run = [Reading(float(index), 1.0, there, there) for index, there in enumerate(present)]
+    evidence = Evidence.of([(run, 2.0), ([Reading(9.0, 1.0, True, True)], 1.0)])
+    assert evidence.weights == pytest.approx([*expected, 1.0])
+    assert evidence.right.tolist() == [*present, True]
+
+
+def test_evidence_can_be_weighed_to_a_share_of_right_boxes() -> None:
+    run = [Reading(float(index), 1.0, index == 0, True) for index in range(4)]
+    weighed = Evidence.of([(run, 1.0)]).with_share(0.75)
+    assert weighed.weights == pytest.approx([0.75, *[0.25 / 3] * 3])
+
+
+@pytest.mark.parametrize(("right", "share"), [([True, True], 0.5), ([False], 0.5), ([True, False], 1.0)])
+def test_a_share_that_cannot_be_had_is_refused(right: list[bool], share: float) -> None:
+    evidence = Evidence(np.zeros((len(right), 2)), np.array(right), np.ones(len(right)))
+    with pytest.raises(ValueError, match="no share"):
+        evidence.with_share(share)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +79,7 @@ def predictor() -> Predictor:
 
 
 def test_evidence_comes_from_ordered_clips_and_their_absence(corpus: Corpus, predictor: Predictor) -> None:
-    evidence = gather(predictor, corpus, max_frames=4)
+    evidence = gather(predictor, corpus, corpus.tracks, max_frames=4)
     # Three ordered clips of 6, 5 and 10 frames: 3 frames after the first of each, then up to 6 of the next clip's.
     assert evidence.features.shape == (3 * 3 + 5 + 6 + 6, 2)
     assert np.isfinite(evidence.features).all()
@@ -74,4 +92,4 @@ def test_fewer_than_two_clips_are_refused(corpus: Corpus, predictor: Predictor) 
     few.__dict__.update(corpus.__dict__)
     few.tracks = (corpus.tracks[0], replace(corpus.tracks[1], ordered=False))
     with pytest.raises(CorpusError, match="at least two"):
-        gather(predictor, few)
+        gather(predictor, few, few.tracks)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from model.boxes import Box
 from model.errors import CorpusError
-from model.training.corpus import Corpus
+from model.training.corpus import Corpus, Member, Track, is_held_out
 from tests.support.scenes import face, photograph, translation
 
 
@@ -95,3 +96,58 @@ def test_nothing_at_all_is_refused(tmp_path: Path) -> None:
         Corpus(tmp_path)
     with pytest.raises(CorpusError, match="no such folder"):
         Corpus(tmp_path / "none")
+
+
+def test_several_folders_are_one_corpus(corpus_folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(corpus_folder, other)
+    both = Corpus(corpus_folder, other)
+    assert (len(both.stills), len(both.tracks), len(both.cutouts)) == (6, 8, 4)
+    # Shards of one name in two folders stay apart.
+    for still in (both.stills[0], both.stills[3]):
+        assert np.abs(both.rgb(still.image).astype(int) - photograph("chelsea", 200)).mean() < 3
+
+
+def test_a_single_file_that_cannot_be_read_is_named(corpus: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"none\.jpg"):
+        corpus.rgb(Member(str(tmp_path / "none.jpg")))
+    for content in (b"", b"no image"):
+        (tmp_path / "broken.jpg").write_bytes(content)
+        with pytest.raises(CorpusError, match=r"broken\.jpg"):
+            corpus.rgb(Member(str(tmp_path / "broken.jpg")))
+
+
+def _track(clip: str) -> Track:
+    return Track("x", clip, (), (), ordered=True)
+
+
+def test_what_is_held_out_is_a_stable_share() -> None:
+    clips = [_track(f"clip-{number}") for number in range(2000)]
+    held = {track.clip for track in clips if is_held_out(track, 0.1)}
+    assert len(held) == pytest.approx(200, rel=0.2)
+    assert held < {track.clip for track in clips if is_held_out(track, 0.2)}
+    assert not any(is_held_out(track, 0.0) for track in clips)
+    # These names fall so for good: another hash would put clips of a finished training into its validation.
+    assert sorted(held)[:3] == ["clip-1011", "clip-1021", "clip-1024"]
+
+
+def test_held_out_clips_leave_with_the_cutouts_cut_from_them(corpus: Corpus) -> None:
+    share = next(share / 100 for share in range(100) if is_held_out(corpus.tracks[0], share / 100))
+    copy = Corpus.__new__(Corpus)
+    copy.__dict__.update(corpus.__dict__)
+    names = ("bows/face_3.webp", "bows/faces_1.webp", "other.webp")
+    copy.cutouts = tuple(replace(corpus.cutouts[0], name=name) for name in names)
+    rest, held = copy.divided(share)
+    assert corpus.tracks[0] in held
+    assert set(rest.tracks) | set(held) == set(corpus.tracks)
+    assert not set(rest.tracks) & set(held)
+    assert [cutout.name for cutout in rest.cutouts] == ["bows/faces_1.webp", "other.webp"]
+    assert len(copy.tracks) == 4
+
+
+def test_where_nothing_would_be_left_nothing_is_held_out(corpus: Corpus) -> None:
+    copy = Corpus.__new__(Corpus)
+    copy.__dict__.update(corpus.__dict__)
+    copy.stills = ()
+    rest, held = copy.divided(0.999)
+    assert (rest.tracks, held) == (corpus.tracks, ())

@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 import torch
 
-from model.config import preset
+from model import checkpoints
+from model.checkpoints import Weights, save_weights
+from model.config import ConvLayer, NetworkConfig, Preprocessing, preset
 from model.errors import CheckpointError
 from model.training import loop
 from model.training.config import TrainingConfig
 from model.training.corpus import Corpus
-from model.training.loop import Trainer, learning_rate, prefetched
+from model.training.loop import PREPROCESSING, Trainer, learning_rate, prefetched
 from model.training.objective import Loss
 from model.training.pairs import Batch, PairSampler
-from tests.support.networks import TINY
+from tests.support.networks import TINY, random_network, random_weights
 
 CONFIG = TrainingConfig(items=2, steps=4, decay_steps=2, warmup_steps=1, ema=0.9)
 CPU = torch.device("cpu")
@@ -73,6 +75,117 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(batches: list[Batch], tmp_pa
         states = [getattr(trainer, kind) for trainer in (whole, resumed)]
         first, second = (state if isinstance(state, dict) else state.state_dict() for state in states)
         assert all(torch.equal(first[name], second[name]) for name in first), kind
+
+
+VARIANTS = {
+    "the default": CONFIG,
+    "the reference's objective": replace(
+        CONFIG, objective="reference", upscale=True, negative_share=0.5, optimizer="sgd", ema=0.0
+    ),
+    "with a teacher": replace(CONFIG, teacher="teacher.safetensors", freeze=1),
+}
+
+
+@pytest.fixture
+def _teacher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The teacher is another network with twice the cells, half the pixels each, and more channels."""
+    layers = (ConvLayer(6, 11, stride=4), ConvLayer(12, 3, norm=False, relu=False))
+    weights = Weights(random_network(NetworkConfig("fine", layers)), PREPROCESSING)
+    monkeypatch.setattr(loop, "load_weights", lambda path: weights)
+
+
+@pytest.mark.usefixtures("_tiny", "_teacher")
+@pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS)
+def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(
+    config: TrainingConfig, batches: list[Batch], tmp_path: Path
+) -> None:
+    whole = Trainer(config, CPU)
+    for index, batch in enumerate(batches):
+        whole.train_step(batch)
+        if index == 1:
+            whole.save(tmp_path / "last.pt")
+    # Whatever the world's random generators do meanwhile is without effect.
+    torch.manual_seed(12345)
+    resumed = Trainer(config, CPU)
+    resumed.load(tmp_path / "last.pt")
+    torch.rand(10)
+    for batch in batches[2:]:
+        resumed.train_step(batch)
+    resumed.save(tmp_path / "resumed.pt")
+    whole.save(tmp_path / "whole.pt")
+    first, second = (torch.load(tmp_path / name, weights_only=True) for name in ("whole.pt", "resumed.pt"))
+    assert first.keys() == second.keys()
+    assert _same(first, second)
+    assert first["step"] == 4
+
+
+def _same(first: Any, second: Any) -> bool:
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(_same(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(_same, first, second))
+    return bool(first == second)
+
+
+@pytest.mark.usefixtures("_tiny", "_teacher")
+def test_what_is_frozen_stays_and_a_projection_learns(batches: list[Batch]) -> None:
+    trainer = Trainer(VARIANTS["with a teacher"], CPU)
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    assert trainer.distillation is not None
+    projection = trainer.distillation.state_dict()["projection.weight"].clone()
+    loss = trainer.train_step(batches[0])
+    assert loss.distilled is not None
+    assert loss.distilled > 0
+    assert not torch.equal(trainer.distillation.state_dict()["projection.weight"], projection)
+    after = trainer.network.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert "embedding.0.weight" not in changed
+    assert "embedding.1.running_mean" not in changed
+    assert "embedding.4.weight" in changed
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"optimizer": "sgd"}, "made with optimizer 'adamw'; this run has 'sgd'"),
+        ({"objective": "reference"}, "made with objective 'batch'"),
+        ({"freeze": 1}, "made with freeze 0"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else str(*value),
+)
+@pytest.mark.usefixtures("_tiny")
+def test_what_a_resumed_run_cannot_change(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    Trainer(CONFIG, CPU).save(tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match=reason):
+        Trainer(replace(CONFIG, **changes), CPU).load(tmp_path / "last.pt")
+    Trainer(replace(CONFIG, learning_rate=0.5, steps=9), CPU).load(tmp_path / "last.pt")
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_a_run_can_begin_with_given_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "preset", lambda name: {"tiny": TINY}.get(name) or preset(name))
+    given = Weights(random_network(TINY, 5), Preprocessing("bgr", 1.0, 2.0))
+    save_weights(tmp_path / "given.safetensors", given, dtype=torch.float32)
+    trainer = Trainer(CONFIG, CPU)
+    trainer.start_from(tmp_path / "given.safetensors")
+    assert trainer.preprocessing == given.preprocessing
+    for name, value in given.network.state_dict().items():
+        assert torch.equal(trainer.network.state_dict()[name], value)
+        assert torch.equal(trainer.average[name], value)
+    # Its preprocessing outlives an interruption.
+    trainer.save(tmp_path / "last.pt")
+    resumed = Trainer(CONFIG, CPU)
+    resumed.load(tmp_path / "last.pt")
+    assert resumed.preprocessing == given.preprocessing
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_weights_of_another_network_are_no_beginning(tmp_path: Path) -> None:
+    save_weights(tmp_path / "vgg.safetensors", random_weights("vgg11_5c"))
+    with pytest.raises(CheckpointError, match="holds a vgg11_5c network; this run trains paper"):
+        Trainer(CONFIG, CPU).start_from(tmp_path / "vgg.safetensors")
 
 
 @pytest.mark.usefixtures("_tiny")

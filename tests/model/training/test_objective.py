@@ -13,7 +13,7 @@ from model.config import preset
 from model.correlation import correlate_by_loop
 from model.network import SiamFC
 from model.training.config import TrainingConfig
-from model.training.objective import Loss, Truth, all_maps, exemplar_windows, objective
+from model.training.objective import Loss, Maps, Truth, all_maps, exemplar_windows, objective
 from tests.support.networks import TINY, random_network
 
 CONFIG = TrainingConfig(items=2)
@@ -70,8 +70,12 @@ def test_all_maps_are_every_exemplar_on_every_view() -> None:
         torch.testing.assert_close(maps[e], expected[:, 0], rtol=1e-4, atol=1e-4)
 
 
+def loss_by(network: SiamFC, embeddings: Tensor, truth: Truth, config: TrainingConfig = CONFIG) -> Loss:
+    return objective(network.config, Maps.of(network, embeddings, truth.shifts), truth, config)
+
+
 def loss_of(embeddings: Tensor, shifts: Tensor, groups: Tensor = GROUPS) -> Loss:
-    return objective(identity_match(random_network(TINY)), embeddings, truth_of(shifts, groups), CONFIG)
+    return loss_by(identity_match(random_network(TINY)), embeddings, truth_of(shifts, groups))
 
 
 def truth_of(shifts: Tensor, groups: Tensor = GROUPS) -> Truth:
@@ -93,9 +97,9 @@ def test_a_positive_label_falls_with_the_difference_of_scales(difference: float,
     shifts = torch.zeros(4, 2)
     embeddings = marked_views(shifts, (0, 0, 1, 1))
     network = identity_match(random_network(TINY))
-    same = objective(network, embeddings, truth_of(shifts), CONFIG)
-    moved = objective(network, embeddings, Truth(shifts, scales, GROUPS), CONFIG)
-    tolerant = objective(network, embeddings, Truth(shifts, scales, GROUPS), replace(CONFIG, scale_tolerance=0.0))
+    same = loss_by(network, embeddings, truth_of(shifts), CONFIG)
+    moved = loss_by(network, embeddings, Truth(shifts, scales, GROUPS), CONFIG)
+    tolerant = loss_by(network, embeddings, Truth(shifts, scales, GROUPS), replace(CONFIG, scale_tolerance=0.0))
     assert tolerant.labelled == same.labelled
     # BCE is linear in its label: with logit z on a positive cell it changes by z * (1 - label).
     logits = all_maps(network, *_exemplars(embeddings, shifts))
@@ -163,7 +167,7 @@ def test_a_peak_at_the_target_costs_less_than_one_beside_it() -> None:
 def test_gradients_are_finite_and_reach_every_parameter() -> None:
     network = random_network(TINY).train().requires_grad_(True)
     shifts = torch.tensor([[5.0, -9], [33, 60], [0, 0], [-60, 12]])
-    objective(network, network.embed(torch.randn(4, 3, 255, 255)), truth_of(shifts), CONFIG).total.backward()
+    loss_by(network, network.embed(torch.randn(4, 3, 255, 255)), truth_of(shifts), CONFIG).total.backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
@@ -178,7 +182,7 @@ def test_a_batch_can_be_learnt() -> None:
     crops[1::2] = crops[::2]
     losses = []
     for _ in range(15):
-        loss = objective(network, network.embed(crops), truth_of(shifts), CONFIG)
+        loss = loss_by(network, network.embed(crops), truth_of(shifts), CONFIG)
         optimizer.zero_grad()
         loss.total.backward()
         optimizer.step()

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from model.config import preset
+from model.errors import CorpusError
 from model.training.config import AugmentConfig, TrainingConfig
 from model.training.corpus import Corpus, Member, Track
 from model.training.pairs import Batch, PairSampler
+from model.training.rendering import Decoded
 
 PAPER = preset("paper")
 CONFIG = TrainingConfig(items=4, steps=10, decay_steps=0)
@@ -40,21 +43,16 @@ def test_steps_and_seeds_differ(corpus: Corpus) -> None:
     assert not same(sampler.batch(0), PairSampler(corpus, PAPER, replace(CONFIG, seed=2)).batch(0))
 
 
-class Watched(Corpus):
-    """A corpus that remembers which images were asked for."""
-
-    asked: list[Member]
-
-    def rgb(self, member: Member) -> np.ndarray:
-        self.asked.append(member)
-        return super().rgb(member)
+def members(corpus: Corpus, config: TrainingConfig, steps: int) -> list[Member]:
+    """The pictures of the batches' views, in order."""
+    sampler, decoded = PairSampler(corpus, PAPER, config), Decoded(corpus)
+    return [view.picture.image for step in range(steps) for view in sampler.plan(step, decoded).views]
 
 
-@pytest.fixture
-def watched(corpus: Corpus) -> Watched:
-    copy = Watched.__new__(Watched)
-    copy.__dict__.update(corpus.__dict__)
-    copy.asked = []
+def only(corpus: Corpus, **changes: Any) -> Corpus:
+    """The corpus with some of its records replaced."""
+    copy = Corpus.__new__(Corpus)
+    copy.__dict__.update({**corpus.__dict__, **changes})
     return copy
 
 
@@ -63,14 +61,11 @@ def indexes(tracks: tuple[Track, ...], members: list[Member]) -> list[tuple[str,
     return [places[member] for member in members]
 
 
-def test_the_views_of_a_clip_are_near_in_time_and_show_the_target(watched: Watched, plain: AugmentConfig) -> None:
+def test_the_views_of_a_clip_are_near_in_time_and_show_the_target(corpus: Corpus, plain: AugmentConfig) -> None:
     config = replace(CONFIG, video_share=1.0, composite_share=0.0, max_gap=2, augment=plain)
-    sampler = PairSampler(watched, PAPER, config)
-    for step in range(12):
-        sampler.batch(step)
-    drawn = indexes(watched.tracks, watched.asked)
+    drawn = indexes(corpus.tracks, members(corpus, config, 12))
     assert len({clip for clip, _ in drawn}) == 4
-    present = {track.clip: track.present for track in watched.tracks}
+    present = {track.clip: track.present for track in corpus.tracks}
     for (clip, first), (other_clip, second) in zip(drawn[::2], drawn[1::2], strict=True):
         assert clip == other_clip
         assert first != second
@@ -80,32 +75,36 @@ def test_the_views_of_a_clip_are_near_in_time_and_show_the_target(watched: Watch
             assert abs(first - second) <= 2
 
 
-def test_stills_pair_with_themselves(watched: Watched, plain: AugmentConfig) -> None:
-    sampler = PairSampler(watched, PAPER, replace(CONFIG, video_share=0.0, composite_share=0.0, augment=plain))
-    batches = [sampler.batch(step) for step in range(6)]
-    with_boxes = {still.image for still in watched.stills if still.boxes}
-    assert set(watched.asked) == with_boxes
+def test_stills_pair_with_themselves(corpus: Corpus, plain: AugmentConfig) -> None:
+    config = replace(CONFIG, video_share=0.0, composite_share=0.0, augment=plain)
+    drawn = members(corpus, config, 6)
+    assert set(drawn) == {still.image for still in corpus.stills if still.boxes}
+    assert drawn[::2] == drawn[1::2]
     # Two stills and four items a batch: some items are of one picture and thus no negatives of each other.
-    assert all(len(set(batch.groups.tolist())) <= 2 for batch in batches)
+    sampler, decoded = PairSampler(corpus, PAPER, config), Decoded(corpus)
+    assert all(len(set(sampler.plan(step, decoded).groups.tolist())) <= 2 for step in range(6))
 
 
 def test_composites_are_groups_of_their_own(corpus: Corpus) -> None:
     sampler = PairSampler(corpus, PAPER, replace(CONFIG, video_share=0.0, composite_share=1.0))
-    assert len(set(sampler.batch(0).groups.tolist())) == 4
+    planned = sampler.plan(0, Decoded(corpus))
+    assert len(set(planned.groups.tolist())) == 4
+    assert all(view.cutouts for view in planned.views)
 
 
-def test_a_source_of_weight_zero_is_never_drawn(watched: Watched, plain: AugmentConfig) -> None:
+def test_a_source_of_weight_zero_is_never_drawn(corpus: Corpus, plain: AugmentConfig) -> None:
     weights = {"bows": 0.0, "covers": 0.0, "album": 0.0}
     config = replace(CONFIG, video_share=1.0, composite_share=0.0, source_weights=weights, augment=plain)
-    sampler = PairSampler(watched, PAPER, config)
-    for step in range(4):
-        sampler.batch(step)
-    assert {clip for clip, _ in indexes(watched.tracks, watched.asked)} == {"leaving/face"}
+    assert {clip for clip, _ in indexes(corpus.tracks, members(corpus, config, 4))} == {"leaving/face"}
 
 
 def test_without_stills_every_item_is_a_clip_s(corpus: Corpus) -> None:
-    only = Watched.__new__(Watched)
-    only.__dict__.update(corpus.__dict__)
-    only.asked, only.stills = [], ()
-    PairSampler(only, PAPER, replace(CONFIG, video_share=0.0, composite_share=0.0)).batch(0)
-    assert len(indexes(only.tracks, only.asked)) >= 8
+    config = replace(CONFIG, video_share=0.0, composite_share=0.0)
+    assert len(indexes(corpus.tracks, members(only(corpus, stills=()), config, 1))) == 8
+
+
+def test_nothing_to_draw_is_refused(corpus: Corpus) -> None:
+    with pytest.raises(CorpusError, match="no still with a box"):
+        PairSampler(only(corpus, stills=(), tracks=()), PAPER, CONFIG)
+    with pytest.raises(CorpusError, match="all of the corpus's sources"):
+        PairSampler(corpus, PAPER, replace(CONFIG, source_weights=dict.fromkeys(("pets", "kitchen"), 0.0)))

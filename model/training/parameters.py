@@ -1,0 +1,52 @@
+"""Which parameters are trained, by what, and in which arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from model.errors import ConfigError
+from model.inference import choose_precision
+from model.network import SiamFC
+from model.training.config import TrainingConfig
+
+
+def freeze(network: SiamFC, convolutions: int) -> list[nn.Module]:
+    """Fix the embedding's first `convolutions` convolutions with the norms that follow them, and return them.
+
+    Norms among them must be kept in eval mode. Raises ConfigError where that would leave nothing to train.
+    """
+    frozen: list[nn.Module] = []
+    met = 0
+    for module in network.embedding:
+        met += isinstance(module, nn.Conv2d)
+        if met <= convolutions:
+            frozen.append(module.requires_grad_(False))
+    if convolutions and met <= convolutions:
+        raise ConfigError(f"freeze must be below the {met} convolutions of {network.config.name}, not {convolutions}")
+    return frozen
+
+
+def make_optimizer(modules: Iterable[nn.Module], config: TrainingConfig) -> torch.optim.Optimizer:
+    """The run's optimizer over what is not frozen; what has one number a channel is not decayed."""
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def autocast_dtype(config: TrainingConfig, device: torch.device) -> torch.dtype | None:
+    """What the embedding is computed in, or None for fp32. A CPU without bf16 arithmetic would emulate it, slowly."""
+    if config.precision == "fp32":
+        return None
+    if config.precision == "bf16":
+        return torch.bfloat16
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
+    return torch.bfloat16 if choose_precision("auto", device) == "bf16" else None

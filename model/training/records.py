@@ -1,0 +1,70 @@
+"""What a training corpus is made of: still images, tracks through clips, cut-outs. Layouts are read into these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from model.boxes import Box
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One encoded image: the file it is in, where its bytes begin there and how many they are (-1: to the end)."""
+
+    shard: str
+    offset: int = 0
+    length: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """A still image and the boxes of the objects in it."""
+
+    source: str
+    image: Member
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One object through a clip; `boxes[i]` lies in `frames[i]`, None where it is absent.
+
+    `ordered` is False where the frames are separate photographs of the object.
+    """
+
+    source: str
+    clip: str
+    frames: tuple[Member, ...]
+    boxes: tuple[Box | None, ...]
+    ordered: bool
+
+    @property
+    def present(self) -> tuple[int, ...]:
+        """Indexes of the frames that show the object."""
+        return tuple(index for index, box in enumerate(self.boxes) if box is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """A single object cut from its background: an RGBA image. `name` begins with the clip it was cut from, if any."""
+
+    source: str
+    image: Member
+    name: str = ""
+
+
+@dataclass(slots=True)
+class Records:
+    """What a reader found. `shards`: the bytes of the files that are held in memory, by name."""
+
+    stills: list[Still] = field(default_factory=list)
+    tracks: list[Track] = field(default_factory=list)
+    cutouts: list[Cutout] = field(default_factory=list)
+    shards: dict[str, bytes] = field(default_factory=dict)
+
+    def __iadd__(self, other: Records) -> Records:
+        self.stills += other.stills
+        self.tracks += other.tracks
+        self.cutouts += other.cutouts
+        self.shards |= other.shards
+        return self
