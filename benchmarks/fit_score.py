@@ -30,7 +30,7 @@ VISIBLE = 0.2
 RIGHT_SHARE = 0.75
 """Share of right boxes that the score expects: about what the tracker has on training clips, a tenth of their frames
 without the target. In the scenes the target is away for longer than in most streams."""
-LOST_BELOW = 0.3
+LOST_BELOW = 0.4
 
 
 def followed(predictor: Predictor, case: Case) -> list[Reading]:

@@ -208,12 +208,14 @@ class TrackerConfig(_FromDict):
     """Greatest width (height) of a target as a share of the frame's width (height)."""
     redetect: bool = True
     """Whether a lost target is also searched away from where it was lost (with 3 scales or more)."""
+    redetect_score: float = 0.85
+    """Score from which a lost target is believed to be elsewhere, 0..1."""
 
     def __post_init__(self) -> None:
         _require(0 <= self.context <= 4, f"context must lie in 0..4, not {self.context}")
         _require(self.scales in (1, 3, 5, 7), f"scales must be 1, 3, 5 or 7, not {self.scales}")
         _require(1 < self.scale_step <= 1.5, f"scale_step must lie in (1, 1.5], not {self.scale_step}")
-        for name in ("scale_damping", "scale_penalty", "window_influence"):
+        for name in ("scale_damping", "scale_penalty", "window_influence", "redetect_score"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must lie in 0..1, not {getattr(self, name)}")
         _require(1 <= self.upscale <= 64, f"upscale must lie in 1..64, not {self.upscale}")
         _require(1 <= self.min_side <= 100, f"min_side must lie in 1..100, not {self.min_side}")

@@ -175,7 +175,7 @@ def settle(
 def locate(track: Track, maps: NDArray[np.float32], tracker: TrackerConfig, calibration: Calibration) -> Peak:
     """The peak, among a track's maps [N, S, S], that says where the target is; its `scale` is the map's index.
 
-    A lost track leaves its place for a peak elsewhere only where that is at least not uncertain, and better.
+    A lost track leaves its place only for a peak that scores better, and at least `redetect_score`.
     """
     if track.status != "lost" or not tracker.redetect:
         return find_peak(maps, tracker)
@@ -187,7 +187,7 @@ def locate(track: Track, maps: NDArray[np.float32], tracker: TrackerConfig, cali
         for index in range(len(maps))
     ]
     best = max(peaks, key=calibration.score)
-    return best if calibration.score(best) >= calibration.uncertain_below else peaks[middle]
+    return best if calibration.score(best) >= tracker.redetect_score else peaks[middle]
 
 
 def map_region(search: Search, scale: int, network: NetworkConfig) -> Region:

@@ -32,8 +32,13 @@ from service.metrics import Metrics
 from service.parts import Parts
 from service.problems import MEDIA_TYPE, headers, kind_of, problem
 from service.rate import RateLimiter
+from service.sessions.driving import Driving
+from service.sessions.exemplars import Exemplars
+from service.sessions.memory_store import MemoryStore
 from service.sessions.registry import SessionRegistry
-from service.sessions.tracking import Limits, TrackerModel, Tracking
+from service.sessions.steps import Limits, TrackerModel
+from service.sessions.store import SessionStore
+from service.sessions.tracking import Tracking
 from service.settings import Settings, load_settings
 from service.tracing import Tracing, TracingMiddleware
 
@@ -110,20 +115,26 @@ async def _running(
     slots = SlotTable(settings.max_sessions * settings.max_targets)
     predictor, names = make_predictor(weights, settings, slots.capacity)
     batcher = Batcher(predictor, slots, metrics, batch_max=settings.batch_max, wait_s=settings.batch_wait_ms / 1e3)
-    registry = SessionRegistry(slots, metrics, settings.max_sessions, clock)
+    store = _store(settings.store, metrics, clock)
+    registry = SessionRegistry(slots, metrics, settings.max_sessions, clock, cache=store.shared)
     metrics.watch("siamfc_sessions_active", "Sessions alive.", lambda: len(registry))
     metrics.watch("siamfc_slots_used", "Exemplar slots given out.", lambda: slots.used)
     metrics.watch("siamfc_ready", "Whether the model can be used.", lambda: float(batcher.failure is None))
+    metrics.watch("siamfc_store_up", "Whether the store of sessions can be used.", lambda: float(store.failure is None))
     limits = Limits(settings.max_targets, settings.max_frame_pixels, settings.session_ttl_s)
     with ThreadPoolExecutor(_pool_size(), thread_name_prefix="pixels") as pool:
-        model = TrackerModel(weights.network.config, weights.tracker, weights.calibration)
-        tracking = Tracking(model, batcher, slots, registry, metrics, limits, pool, clock)
+        model = TrackerModel(weights.network.config, weights.tracker, weights.calibration, weights.sha256)
+        exemplars = Exemplars(model, batcher, registry, store, metrics, pool)
+        driving = Driving(store, registry, exemplars, metrics, clock)
+        tracking = Tracking(model, batcher, registry, exemplars, driving, metrics, limits, pool, clock)
         keyring, rate = Keyring(settings.keys()), RateLimiter(settings.rate_limit_fps, clock)
         facts = _model_facts(weights, names)
-        parts = Parts(settings, tracking, batcher, metrics, keyring, rate, facts, clock)
+        parts = Parts(settings, tracking, driving, batcher, metrics, keyring, rate, facts, clock)
         await batcher.start()
+        await store.start()
+        await driving.start()
         _log.info("ready: %s on %s, %s", facts.network, facts.device, facts.precision)
-        sweeper = asyncio.create_task(_sweep(registry))
+        sweeper = asyncio.create_task(_sweep(registry, store))
         try:
             yield parts
         finally:
@@ -132,6 +143,8 @@ async def _running(
             sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeper
+            await driving.stop()
+            await store.stop()
             await batcher.stop()
 
 
@@ -139,10 +152,21 @@ def _pool_size() -> int:
     return max(2, min(16, os.cpu_count() or 2))
 
 
-async def _sweep(registry: SessionRegistry) -> None:
+def _store(url: str, metrics: Metrics, clock: Callable[[], float]) -> SessionStore:
+    if url == "memory://":
+        return MemoryStore(clock)
+    # Here, not above: redis is an extra.
+    from service.sessions.redis_store import RedisStore
+
+    return RedisStore(url, metrics)
+
+
+async def _sweep(registry: SessionRegistry, store: SessionStore) -> None:
     while True:
         await asyncio.sleep(_SWEEP_S)
         registry.sweep()
+        if isinstance(store, MemoryStore):
+            store.sweep()
 
 
 def _device_predictor(weights: Weights, settings: Settings, capacity: int) -> tuple[Predictor, dict[str, str]]:

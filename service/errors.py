@@ -17,6 +17,8 @@ ServiceError                    anything the service refuses or fails at
 ├── RateLimited                 the key sends more frames a second than allowed
 ├── AtCapacity                  no room for another session
 ├── ModelUnavailable            the model failed, or its worker is dead
+├── StoreUnavailable            the store of sessions cannot be reached
+├── IncompatibleReplica         the session was made by a model whose exemplars this one cannot use
 └── ShuttingDown                the server is draining
 """
 
@@ -107,6 +109,14 @@ class AtCapacity(ServiceError):
 
 class ModelUnavailable(ServiceError):
     """The model failed on this frame, or its worker is dead."""
+
+
+class StoreUnavailable(ServiceError):
+    """The store of sessions cannot be reached; nothing has changed, as far as the caller is concerned."""
+
+
+class IncompatibleReplica(ServiceError):
+    """The session was made by a model whose exemplars this replica's model cannot use."""
 
 
 class ShuttingDown(ServiceError):

@@ -12,7 +12,9 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 Outcome = Literal["result", "dropped", "error"]
 Stage = Literal["decode", "queue", "infer", "total"]
 EndReason = Literal["deleted", "expired"]
+StoreCall = Literal["create", "read", "acquire", "commit", "renew", "release", "delete", "exemplars"]
 
+_STORE_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -35,6 +37,13 @@ class Metrics:
         self._created = Counter("siamfc_sessions_created", "Sessions started.", registry=registry)
         self._ended = Counter("siamfc_sessions_ended", "Sessions ended, by reason.", ["reason"], registry=registry)
         self._refused = Counter("siamfc_refusals", "Requests refused, by problem.", ["problem"], registry=registry)
+        self._store = Histogram(
+            "siamfc_store_seconds", "Time of a call to the store.", ["call"], buckets=_STORE_SECONDS, registry=registry
+        )
+        self._takeovers = Counter("siamfc_lease_takeovers", "Sessions taken from a living lease.", registry=registry)
+        self._reembeds = Counter(
+            "siamfc_reembeds", "Exemplars embedded again, those of other weights.", registry=registry
+        )
         self._streams = Gauge("siamfc_streams", "Open sockets.", registry=registry)
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
@@ -62,6 +71,18 @@ class Metrics:
     def ended(self, reason: EndReason) -> None:
         """One session ended."""
         self._ended.labels(reason).inc()
+
+    def store(self, call: StoreCall, seconds: float) -> None:
+        """One call to the shared store."""
+        self._store.labels(call).observe(seconds)
+
+    def taken_over(self) -> None:
+        """A session taken from a lease that had not lapsed, by the client that held it."""
+        self._takeovers.inc()
+
+    def reembedded(self, count: int) -> None:
+        """Exemplars of other weights embedded again."""
+        self._reembeds.inc(count)
 
     def refused(self, slug: str) -> None:
         """One request refused, by its problem's slug."""

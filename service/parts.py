@@ -12,6 +12,7 @@ from service.engine.batcher import Batcher
 from service.keys import Keyring
 from service.metrics import Metrics
 from service.rate import RateLimiter
+from service.sessions.driving import Driving
 from service.sessions.tracking import Tracking
 from service.settings import Settings
 
@@ -22,6 +23,7 @@ class Parts:
 
     settings: Settings
     tracking: Tracking
+    driving: Driving
     batcher: Batcher
     metrics: Metrics
     keyring: Keyring

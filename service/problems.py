@@ -36,6 +36,8 @@ TABLE: dict[type[errors.ServiceError], Kind] = {
     errors.RateLimited: Kind("rate-limited", "Too many frames a second", 429, 1013),
     errors.AtCapacity: Kind("at-capacity", "The server is full", 503, 1013),
     errors.ModelUnavailable: Kind("model-unavailable", "The model is not available", 503, 1011),
+    errors.StoreUnavailable: Kind("store-unavailable", "The session store is not available", 503, 1013),
+    errors.IncompatibleReplica: Kind("incompatible-replica", "This replica cannot go on with the session", 503, 1013),
     errors.ShuttingDown: Kind("shutting-down", "The server is shutting down", 503, 1012),
 }
 

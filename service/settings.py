@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,7 +34,11 @@ class Settings(BaseSettings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="Arithmetic of the embedding.")
     weights: Path | None = Field(None, description="A weights file; the bundled one if not given.")
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of the network; 0: one a core.")
-    store: str = Field("memory://", description="Where sessions live: memory://.")
+    store: str = Field(
+        "memory://",
+        repr=False,
+        description="Where sessions live: memory://, or redis://[:PASSWORD@]HOST[:PORT][/DB] for several replicas.",
+    )
     max_sessions: int = Field(512, ge=1, le=1_000_000, description="Sessions at once; one more is refused.")
     max_targets: int = Field(16, ge=1, le=256, description="Targets a session.")
     session_ttl_s: float = Field(600.0, gt=0, le=604_800, description="Seconds without a frame until a session ends.")
@@ -58,8 +65,20 @@ class Settings(BaseSettings):
     @field_validator("store")
     @classmethod
     def _known_store(cls, value: str) -> str:
-        if value != "memory://":
-            raise ValueError("the only store is memory://")
+        if value == "memory://":
+            return value
+        # No message may show the value: it may hold a password.
+        if not value.startswith(("redis://", "rediss://")):
+            raise ValueError("a store is memory://, or redis://HOST (rediss://HOST with TLS)")
+        try:
+            parts = urlsplit(value)
+            valid = bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            valid = False
+        if not valid or not re.fullmatch(r"/?\d*", parts.path) or parts.query or parts.fragment:
+            raise ValueError("the store's address must be redis://[:PASSWORD@]HOST[:PORT][/DB]")
+        if find_spec("redis") is None:
+            raise ValueError("a redis:// store needs the extra redis: pip install 'siamfc-service[redis]'")
         return value
 
     @model_validator(mode="after")

@@ -16,14 +16,17 @@ MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 
 TESTED_IN = {
+    "model/training/records.py": "model/training/test_corpus.py",
     "service/__main__.py": "integration/test_drain.py",
     "service/api/bodies.py": "integration/test_http_refusals.py",
     "service/api/health.py": "integration/test_lifecycle.py",
+    "service/api/maps.py": "service/api/test_stream_messages.py",
     "service/api/limits.py": "integration/test_http_refusals.py",
     "service/api/openapi.py": "integration/test_http.py",
     "service/api/schemas.py": "integration/test_http_targets.py",
     "service/api/sessions.py": "integration/test_http.py",
     "service/api/stream.py": "integration/test_stream.py",
+    "service/api/untold.py": "service/api/test_stream_resume.py",
     "service/api/web.py": "integration/test_page.py",
     "service/app.py": "integration/test_http_access.py",
     "service/cli/bench.py": "service/cli/test_commands.py",
@@ -42,9 +45,10 @@ TESTED_IN = {
     "service/dependencies.py": "integration/test_http_access.py",
     "service/engine/jobs.py": "service/engine/test_batcher.py",
     "service/serve.py": "integration/test_drain.py",
-    "service/sessions/registry.py": "integration/test_lifecycle.py",
-    "service/sessions/session.py": "integration/test_stream_life.py",
-    "service/sessions/tracking.py": "integration/test_load.py",
+    "service/sessions/exemplars.py": "service/sessions/test_driving.py",
+    "service/sessions/memory_store.py": "service/sessions/test_store.py",
+    "service/sessions/redis_scripts.py": "service/sessions/test_store.py",
+    "service/sessions/steps.py": "service/sessions/test_tracking.py",
     "service/wire/messages.py": "service/wire/test_codec.py",
 }
 """Modules without a test file of their own name, and the one that tests them: what runs only as a part of a whole."""

@@ -19,8 +19,8 @@ async def alive() -> HealthOut:
 
 @router.get("/readyz", responses={503: {"model": HealthOut}})
 async def ready(parts: PartsDep, response: Response) -> HealthOut:
-    """Work is taken: warmed up, not draining, the model's worker alive."""
-    failure = "draining" if parts.drain.begun else parts.batcher.failure
+    """Work is taken: warmed up, not draining, the model's worker alive, the store within reach."""
+    failure = "draining" if parts.drain.begun else parts.batcher.failure or parts.driving.store.failure
     if failure is not None:
         response.status_code = 503
         return HealthOut(status=failure)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
-from service.sessions.session import Session, Target
+from service.sessions.store import Facts, Followed, State
 from service.wire.codec import MAX_ID, target_fields
 from service.wire.messages import TargetState
 
@@ -131,21 +131,20 @@ class ProblemOut(BaseModel):
     errors: list[dict[str, str]] | None = None
 
 
-def target_state(target: Target) -> TargetState:
+def target_state(target: Followed) -> TargetState:
     """A target as clients see it."""
     track = target.track
     return TargetState(target.id, track.box.as_list(), track.score, track.status)
 
 
-def session_body(session: Session) -> SessionOut:
+def session_body(facts: Facts, state: State) -> SessionOut:
     """A session as clients see it."""
-    progress = session.progress
     return SessionOut(
-        session_id=session.id,
-        frame_index=progress.frame_index,
-        frame_size=list(session.frame_size),
-        targets=[TargetOut(**target_fields(target_state(target))) for target in progress.targets],
-        stream_url=f"/v1/sessions/{session.id}/stream",
-        created_at=session.created_at,
-        expires_at=session.expires_at,
+        session_id=facts.session_id,
+        frame_index=state.frame_index,
+        frame_size=list(facts.frame_size),
+        targets=[TargetOut(**target_fields(target_state(target))) for target in state.targets],
+        stream_url=f"/v1/sessions/{facts.session_id}/stream",
+        created_at=facts.created_at,
+        expires_at=state.expires_at,
     )

@@ -40,20 +40,20 @@ async def create_session(request: Request, response: Response, parts: PartsDep, 
     asked = await bodies.read_create(request, parts.settings.max_frame_bytes)
     session = await parts.tracking.start(asked.frame, asked.placements, owner, asked.ttl_s)
     response.headers["Location"] = f"/v1/sessions/{session.id}"
-    return session_body(session)
+    return session_body(session.facts, session.state)
 
 
 @router.get("/{session_id}", responses=_PROBLEMS)
 async def read_session(session_id: str, parts: PartsDep, owner: OwnerDep) -> SessionOut:
     """The session's state after its last answered frame."""
-    return session_body(parts.tracking.registry.get(session_id, owner))
+    snapshot = await parts.driving.read(session_id, owner)
+    return session_body(snapshot.facts, snapshot.state)
 
 
 @router.delete("/{session_id}", status_code=204, responses=_PROBLEMS)
 async def delete_session(session_id: str, parts: PartsDep, owner: OwnerDep) -> None:
     """End the session, free its memory, close its socket with 4410."""
-    registry = parts.tracking.registry
-    registry.end(registry.get(session_id, owner), "deleted")
+    await parts.driving.delete(session_id, owner)
 
 
 @router.post(
@@ -66,11 +66,12 @@ async def track_frame(session_id: str, request: Request, parts: PartsDep, owner:
     """One more frame: its bytes are the body."""
     began = time.perf_counter()
     tracking = parts.tracking
-    session = tracking.registry.get(session_id, owner)
+    # Before the body: a session that is not there is the first thing to say.
+    await parts.driving.read(session_id, owner)
     data = await bodies.read_frame(request, parts.settings.max_frame_bytes)
-    with session.driven():
+    async with parts.driving.driven(session_id, owner) as drive:
         frame = await tracking.decode(data)
-        advance = await tracking.advance(session, frame)
+        advance = await tracking.advance(drive, frame)
     total = time.perf_counter() - began
     parts.metrics.frame("result")
     parts.metrics.stages({"decode": frame.decode_s, "queue": advance.queue_s, "infer": advance.infer_s, "total": total})
@@ -95,17 +96,15 @@ async def track_frame(session_id: str, request: Request, parts: PartsDep, owner:
 async def put_target(session_id: str, target_id: str, request: Request, parts: PartsDep, owner: OwnerDep) -> SessionOut:
     """Add a target, or correct its box, on a frame sent with it; the frame's count stays as it is."""
     tracking = parts.tracking
-    session = tracking.registry.get(session_id, owner)
+    await parts.driving.read(session_id, owner)
     data, placement = await bodies.read_placement(request, target_id, parts.settings.max_frame_bytes)
-    with session.driven():
-        await tracking.correct(session, await tracking.decode(data), placement)
-    return session_body(session)
+    async with parts.driving.driven(session_id, owner) as drive:
+        await tracking.correct(drive, await tracking.decode(data), placement)
+        return session_body(drive.session.facts, drive.session.state)
 
 
 @router.delete("/{session_id}/targets/{target_id}", status_code=204, responses=_PROBLEMS)
 async def delete_target(session_id: str, target_id: str, parts: PartsDep, owner: OwnerDep) -> None:
     """Stop following one target."""
-    tracking = parts.tracking
-    session = tracking.registry.get(session_id, owner)
-    with session.driven():
-        tracking.remove(session, target_id)
+    async with parts.driving.driven(session_id, owner) as drive:
+        await parts.tracking.remove(drive, target_id)

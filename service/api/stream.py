@@ -13,23 +13,22 @@ import time
 from dataclasses import replace
 from typing import Annotated
 
-import cv2
-import numpy as np
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
-from numpy.typing import NDArray
 
-from model.score_map import find_peak, upscale
-from model.tracker import map_region
+from service.api.maps import with_map
 from service.api.schemas import target_state
+from service.api.untold import Untold
 from service.dependencies import PartsDep, payer_of
-from service.errors import InvalidRequest, ServiceError, SessionEnded, ShuttingDown
+from service.errors import InvalidRequest, ServiceError, ShuttingDown, StoreUnavailable
 from service.keys import SUBPROTOCOL
+from service.metrics import Stage
 from service.parts import Parts
 from service.problems import kind_of, problem
-from service.sessions.session import Session, Target
-from service.sessions.tracking import Decoded, Evidence, Placement
+from service.sessions.session import Drive
+from service.sessions.steps import Advance, Decoded, Placement
+from service.sessions.store import Answered, Resume
 from service.wire import codec
-from service.wire.messages import Frame, RemoveTarget, Result, TargetState, Timing
+from service.wire.messages import Frame, RemoveTarget, Result, Timing
 from service.wire.protocol import Mode, StreamProtocol
 
 router = APIRouter()
@@ -49,6 +48,7 @@ async def stream(
     parts: PartsDep,
     mode: Annotated[str, Query()] = "every",
     map_: Annotated[str, Query(alias="map")] = "0",
+    resume: Annotated[str | None, Query()] = None,
 ) -> None:
     """Stream a session's frames (see /asyncapi.yaml)."""
     offered = websocket.scope.get("subprotocols", [])
@@ -62,9 +62,9 @@ async def stream(
             if parts.drain.begun:
                 raise ShuttingDown("the server is shutting down")
             wanted_mode, wants_map = _options(mode, map_)
-            session = parts.tracking.registry.get(session_id, owner)
-            with session.driven():
-                await _Stream(websocket, parts, session, owner, wanted_mode, wants_map).run()
+            resumed = Resume.parse(resume) if resume is not None else None
+            async with parts.driving.driven(session_id, owner, resumed) as drive:
+                await _Stream(websocket, parts, drive, owner, wanted_mode, wants_map).run()
         except ServiceError as error:
             kind = kind_of(error)
             parts.metrics.refused(kind.slug)
@@ -92,9 +92,9 @@ class _Stream:
     """One connection that drives one session."""
 
     def __init__(
-        self, websocket: WebSocket, parts: Parts, session: Session, owner: str, mode: Mode, wants_map: bool
+        self, websocket: WebSocket, parts: Parts, drive: Drive, owner: str, mode: Mode, wants_map: bool
     ) -> None:
-        self._websocket, self._parts, self._session = websocket, parts, session
+        self._websocket, self._parts, self._drive = websocket, parts, drive
         self._wants_map = wants_map
         self._payer = payer_of(websocket, parts, owner)
         self._window = parts.settings.window
@@ -103,6 +103,9 @@ class _Stream:
         self._room = asyncio.Event()
         self._room.set()
         self._sending = asyncio.Lock()
+        self._untold = Untold(self._protocol.most_unanswered)
+        self._stalled_until = 0
+        """Frames before this one were sent when their sender could not know that one before them had failed."""
         self._early: tuple[int, asyncio.Task[Decoded]] | None = None
 
     async def run(self) -> None:
@@ -112,10 +115,8 @@ class _Stream:
         metrics.stream(1)
         reader: asyncio.Task[None] | None = None
         try:
-            with self._session.watched(self._wake):
-                progress = self._session.progress
-                ready = codec.ready(self._session.id, progress.frame_index, self._window, self._protocol.mode)
-                await self._say(ready)
+            with self._drive.watched(self._wake):
+                await self._say(self._ready())
                 async with asyncio.TaskGroup() as group:
                     reader = group.create_task(self._read())
                     await self._work()
@@ -127,6 +128,12 @@ class _Stream:
                 self._early[1].cancel()
             metrics.stream(-1)
             drain.leave(self._wake)
+
+    def _ready(self) -> str:
+        drive, mode = self._drive, self._protocol.mode
+        missed = None if drive.missed is None else [text for each in drive.missed for text in each.messages]
+        index = drive.session.progress.frame_index
+        return codec.ready(drive.session.id, index, self._window, mode, drive.lease.token, missed)
 
     async def _read(self) -> None:
         protocol, websocket = self._protocol, self._websocket
@@ -150,9 +157,11 @@ class _Stream:
         while wait_s and not protocol.may_refuse:
             await asyncio.sleep(wait_s)
             wait_s = rate.take(self._payer)
-        dropped_before = protocol.dropped
+        if protocol.idle:
+            self._stalled_until = 0
         protocol.receive_frame(data, time.perf_counter(), refused=wait_s > 0)
-        for _ in range(protocol.dropped - dropped_before):
+        for seq in protocol.take_dropped():
+            self._untold.add(seq, codec.dropped(seq))
             self._parts.metrics.frame("dropped")
         await self._send(protocol.displaced())
         self._wake.set()
@@ -170,10 +179,10 @@ class _Stream:
     async def _work(self) -> None:
         protocol = self._protocol
         while True:
-            if self._session.ended is not None:
-                ended = SessionEnded(f"the session was {self._session.ended}")
-                await self._send(protocol.fail_all(problem(ended)))
-                return await self._close(4410, ended.detail)
+            lost = self._drive.lost
+            if lost is not None:
+                await self._send(protocol.fail_all(problem(lost)))
+                return await self._close(kind_of(lost).close_code, lost.detail)
             if self._parts.drain.begun:
                 protocol.end()
             item = protocol.take()
@@ -185,6 +194,7 @@ class _Stream:
             elif not protocol.wants_input and protocol.idle:
                 if self._parts.drain.begun:
                     return await self._close(1012, "the server is restarting")
+                await self._parts.driving.release(self._drive)
                 await self._say(codec.bye())
                 return await self._close(_DONE, "")
             else:
@@ -200,27 +210,48 @@ class _Stream:
             raise
         except Exception as error:
             if not isinstance(error, ServiceError):
-                _log.exception("a frame of session %s failed", self._session.id)
+                _log.exception("a frame of session %s failed", self._drive.session.id)
+            if isinstance(error, StoreUnavailable) and frame.seq >= self._stalled_until:
+                self._stalled_until = frame.seq + self._window
             text = codec.error(problem(error), frame.seq)
+            self._untold.add(frame.seq, text)
             metrics.frame("error")
         await self._send(self._protocol.answer(frame.seq, text))
 
     async def _track(self, frame: Frame) -> str:
-        tracking, session = self._parts.tracking, self._session
+        tracking = self._parts.tracking
         waited = time.perf_counter() - frame.received_at
+        if frame.seq < self._stalled_until and self._protocol.mode == "every":
+            raise StoreUnavailable("a frame before this one could not be kept; send both again, in their order")
+        self._drive.check()
+        self._parts.driving.check()
         decoded = await self._decoded(frame)
         self._decode_early()
         placements = [Placement(each.id, each.box, "/box") for each in frame.placements]
-        advance = await tracking.advance(session, decoded, placements)
+        told: list[tuple[Result, str]] = []
+
+        def tell(advance: Advance) -> list[Answered]:
+            total = time.perf_counter() - frame.received_at
+            timing = Timing(decoded.decode_s, waited + advance.queue_s, advance.infer_s, total)
+            # Without maps, which are many bytes for a chance that is small.
+            targets = tuple(map(target_state, advance.progress.targets))
+            result = Result(frame.seq, advance.progress.frame_index, targets, timing)
+            told.append((result, codec.result(result)))
+            faults = (codec.error(problem(fault)) for fault in advance.faults)
+            return [*carried, Answered(frame.seq, (*faults, told[0][1]))]
+
+        with self._untold.carried() as carried:
+            ring = self._protocol.most_unanswered
+            advance = await tracking.advance(self._drive, decoded, placements, tell, ring)
         for fault in advance.faults:
             await self._say(codec.error(problem(fault)))
-        targets = tuple(self._shown(target, advance.evidence.get(target.id)) for target in advance.progress.targets)
-        total = time.perf_counter() - frame.received_at
-        timing = Timing(decoded.decode_s, waited + advance.queue_s, advance.infer_s, total)
-        self._parts.metrics.stages(
-            {"decode": timing.decode, "queue": timing.queue, "infer": timing.infer, "total": timing.total}
-        )
-        return codec.result(Result(frame.seq, advance.progress.frame_index, targets, timing))
+        ((result, text),) = told
+        names: tuple[Stage, ...] = ("decode", "queue", "infer", "total")
+        self._parts.metrics.stages({name: getattr(result.timing, name) for name in names})
+        if not self._wants_map:
+            return text
+        mapped = (with_map(each, advance.evidence.get(each.id), tracking.model) for each in result.targets)
+        return codec.result(replace(result, targets=tuple(mapped)))
 
     async def _decoded(self, frame: Frame) -> Decoded:
         early, self._early = self._early, None
@@ -239,21 +270,9 @@ class _Stream:
 
     async def _remove(self, item: RemoveTarget) -> None:
         try:
-            self._parts.tracking.remove(self._session, item.id)
+            await self._parts.tracking.remove(self._drive, item.id)
         except ServiceError as error:
             await self._say(codec.error(problem(error)))
-
-    def _shown(self, target: Target, evidence: Evidence | None) -> TargetState:
-        state = target_state(target)
-        if not self._wants_map or evidence is None:
-            return state
-        model = self._parts.tracking.model
-        peak = find_peak(evidence.maps, model.tracker)
-        region = map_region(evidence.search, peak.scale, model.network)
-        left, top = region.cx - region.side / 2, region.cy - region.side / 2
-        picture = _map_png(upscale(evidence.maps[peak.scale], model.tracker.upscale))
-        box = [round(number, 3) for number in (left, top, region.side, region.side)]
-        return replace(state, response_map=picture, map_box=box)
 
     async def _send(self, texts: list[str]) -> None:
         # Both coroutines come here: what the protocol gave out first must leave first, even if a send has to wait.
@@ -269,6 +288,8 @@ class _Stream:
             raise _ConnectionLost from error
 
     async def _close(self, code: int, reason: str) -> None:
+        # First: who is told to come back must not find the session taken.
+        await self._parts.driving.release(self._drive)
         try:
             await self._websocket.close(code, _reason(reason))
         except _GONE as error:
@@ -277,9 +298,3 @@ class _Stream:
 
 class _ConnectionLost(Exception):
     """The client's side is gone."""
-
-
-def _map_png(logits: NDArray[np.float32]) -> bytes:
-    """A map [U, U] as an 8-bit grey PNG: 255 times the logistic of each value."""
-    grey = (255 / (1 + np.exp(-np.clip(logits, -30, 30)))).round().astype(np.uint8)
-    return cv2.imencode(".png", grey)[1].tobytes()

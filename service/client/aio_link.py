@@ -25,6 +25,7 @@ class AsyncLink:
         self._route, self._fetch_state = route, fetch_state
         self._socket: ClientConnection | None = None
         self._delays: Iterator[float] = iter(())
+        self._stalls: Iterator[float] = route.reconnect.delays()
         self._sending = asyncio.Lock()
 
     @property
@@ -69,6 +70,10 @@ class AsyncLink:
             if self.protocol.progressed:
                 self._delays = self._route.reconnect.delays()
             return await self._retry(self._delays, closed)
+        if self.protocol.stalled:
+            return await self._wait()
+        if answers:
+            self._stalls = self._route.reconnect.delays()
         await self._flush()
         return answers
 
@@ -89,6 +94,19 @@ class AsyncLink:
                     for message in self.protocol.data_to_send():
                         await self._socket.send(message)
 
+    async def _wait(self) -> list[Answer]:
+        """Send again, after a while, what the server could not keep; give it up when that has been done for long."""
+        delay = next(self._stalls, None)
+        if delay is None:
+            self._stalls = self._route.reconnect.delays()
+            answers = self.protocol.give_up()
+        else:
+            await asyncio.sleep(delay)
+            self.protocol.go_on()
+            answers = []
+        await self._flush()
+        return answers
+
     async def _retry(self, delays: Iterator[float], last: Exception) -> list[Answer]:
         for delay in delays:
             await self.close()
@@ -101,10 +119,11 @@ class AsyncLink:
         raise self._route.exhausted(last) from last
 
     async def _attempt(self) -> list[Answer]:
-        socket = await connect(self._route.url, **self._route.arguments)
+        socket = await connect(self._route.url(self.protocol.resume), **self._route.arguments)
         try:
-            self.protocol.connected(await self._message(socket))
-            answers = self.protocol.recover(await self._fetch_state()) if self.protocol.needs_state else []
+            answers = self.protocol.connected(await self._message(socket))
+            if self.protocol.needs_state:
+                answers = self.protocol.recover(await self._fetch_state())
         except BaseException:
             await socket.close()
             raise

@@ -37,11 +37,11 @@ class Server:
         """What every call carries."""
         return {} if self.api_key is None else {"Authorization": f"Bearer {self.api_key}"}
 
-    def stream_url(self, session_id: str, mode: Mode, response_maps: bool) -> str:
-        """The address of a session's socket."""
+    def stream_url(self, session_id: str, mode: Mode, response_maps: bool, resume: str | None = None) -> str:
+        """The address of a session's socket. `resume`: the connection to go on from, and how far it had come."""
         parts = urlsplit(self.base_url)
         path = parts.path.rstrip("/") + _session_path(session_id) + "/stream"
-        query = urlencode({"mode": mode, "map": int(response_maps)})
+        query = urlencode({"mode": mode, "map": int(response_maps)} | ({"resume": resume} if resume else {}), safe=":")
         return urlunsplit(("wss" if parts.scheme == "https" else "ws", parts.netloc, path, query, ""))
 
 

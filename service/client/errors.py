@@ -24,6 +24,8 @@ ClientError                     anything a client raises
     ├── AtCapacity              no room for another session; `retry_after_s`
     └── ServerFault             the server failed
         ├── ModelUnavailable    its model did
+        ├── StoreUnavailable    its store of sessions cannot be reached
+        ├── IncompatibleReplica this replica cannot go on with the session; another may
         └── ShuttingDown        it is about to go
 """
 
@@ -161,6 +163,14 @@ class ModelUnavailable(ServerFault):
     """The server's model failed or is not ready."""
 
 
+class StoreUnavailable(ServerFault):
+    """The server's store of sessions cannot be reached: the session is as it was."""
+
+
+class IncompatibleReplica(ServerFault):
+    """The replica's model cannot use the session's exemplars; another replica may."""
+
+
 class ShuttingDown(ServerFault):
     """The server is about to go."""
 
@@ -203,6 +213,8 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("rate-limited", RateLimited, "Too many frames a second", 429, speaks_for_status=True),
     Refusal("at-capacity", AtCapacity, "The server is full", 503, (1013,), speaks_for_status=True),
     Refusal("model-unavailable", ModelUnavailable, "The model is not available", 503),
+    Refusal("store-unavailable", StoreUnavailable, "The session store is not available", 503),
+    Refusal("incompatible-replica", IncompatibleReplica, "This replica cannot go on with the session", 503),
     Refusal("shutting-down", ShuttingDown, "The server is shutting down", 503, (1001, 1012)),
     Refusal("internal-error", ServerFault, "The server failed", 500, (1011,), speaks_for_status=True),
 )

@@ -41,10 +41,9 @@ class Route:
     timeout_s: float
     reconnect: Reconnect
 
-    @property
-    def url(self) -> str:
-        """The socket's address."""
-        return self.server.stream_url(self.session_id, *self.kind)
+    def url(self, resume: str | None) -> str:
+        """The socket's address; `resume` as the protocol has it."""
+        return self.server.stream_url(self.session_id, *self.kind, resume)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -84,6 +83,8 @@ def judge_opening(error: Exception, protocol: StreamProtocol) -> None:
             raise from_status(error.response.status_code) from error
     elif isinstance(error, InvalidHandshake) and not isinstance(error, InvalidMessage):
         raise UnexpectedAnswer(f"no tracking service answers there: {error}") from error
+    else:
+        protocol.disconnected(None, opening=True)
 
 
 def delivered(answer: Answer) -> Result:

@@ -22,6 +22,7 @@ class Link:
         self._route, self._fetch_state = route, fetch_state
         self._socket: ClientConnection | None = None
         self._delays: Iterator[float] = iter(())
+        self._stalls: Iterator[float] = route.reconnect.delays()
 
     @property
     def kind(self) -> tuple[Mode, bool]:
@@ -67,6 +68,10 @@ class Link:
             if self.protocol.progressed:
                 self._delays = self._route.reconnect.delays()
             return self._retry(self._delays, closed)
+        if self.protocol.stalled:
+            return self._wait()
+        if answers:
+            self._stalls = self._route.reconnect.delays()
         self._flush()
         return answers
 
@@ -81,6 +86,19 @@ class Link:
             for message in self.protocol.data_to_send():
                 self._socket.send(message)
 
+    def _wait(self) -> list[Answer]:
+        """Send again, after a while, what the server could not keep; give it up when that has been done for long."""
+        delay = next(self._stalls, None)
+        if delay is None:
+            self._stalls = self._route.reconnect.delays()
+            answers = self.protocol.give_up()
+        else:
+            time.sleep(delay)
+            self.protocol.go_on()
+            answers = []
+        self._flush()
+        return answers
+
     def _retry(self, delays: Iterator[float], last: Exception) -> list[Answer]:
         for delay in delays:
             time.sleep(delay)
@@ -94,8 +112,9 @@ class Link:
     def _attempt(self) -> list[Answer]:
         self.close()
         # Entered and closed by hand: the connection outlives this call.
-        self._socket = connect(self._route.url, **self._route.arguments).__enter__()
-        self.protocol.connected(self._socket.recv(self._route.timeout_s))
-        answers = self.protocol.recover(self._fetch_state()) if self.protocol.needs_state else []
+        self._socket = connect(self._route.url(self.protocol.resume), **self._route.arguments).__enter__()
+        answers = self.protocol.connected(self._socket.recv(self._route.timeout_s))
+        if self.protocol.needs_state:
+            answers = self.protocol.recover(self._fetch_state())
         self._flush()
         return answers

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.jobs import Embed, Job, Predictor, Respond
+from service.engine.jobs import Embed, Job, Load, Predictor, Respond
 from service.engine.slots import SlotTable
 from service.errors import ModelUnavailable, SessionEnded
 from service.metrics import Metrics
@@ -29,11 +29,12 @@ _RETRY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A job's maps (None for an embedding) and its times in seconds: waiting for the device, and on it."""
+    """What a job asked for, maps or embeddings, and its times in seconds: waiting for the device, and on it."""
 
     maps: NDArray[np.float32] | None
     queue_s: float
     infer_s: float
+    embeddings: NDArray[np.float16] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +155,7 @@ class Batcher:
             return
         begun = time.perf_counter()
         try:
-            maps = self._forward([waiting.job for waiting in fresh])
+            results = self._forward([waiting.job for waiting in fresh])
         except Exception as error:
             _log.exception("a batch failed")
             self._failure = f"the model failed: {type(error).__name__}"
@@ -168,17 +169,20 @@ class Batcher:
         self._metrics.batch(sum(len(waiting.job.slots) for waiting in fresh), infer_s)
         assert self._loop is not None
         answers = [
-            (waiting.future, Answer(result, begun - waiting.since, infer_s), None)
-            for waiting, result in zip(fresh, maps, strict=True)
+            (waiting.future, _answer(waiting.job, result, begun - waiting.since, infer_s), None)
+            for waiting, result in zip(fresh, results, strict=True)
         ]
         _post(self._loop, _settle_all, answers)
 
-    def _forward(self, jobs: list[Job]) -> list[NDArray[np.float32] | None]:
+    def _forward(self, jobs: list[Job]) -> list[NDArray[Any] | None]:
         """Answers in the jobs' order; embeddings first, so that a batch may hold a target's first and next frame."""
-        for job in jobs:
+        results: list[NDArray[Any] | None] = [None] * len(jobs)
+        for index, job in enumerate(jobs):
             if isinstance(job, Embed):
                 self._chunked(job, self._predictor.embed)
-        results: list[NDArray[np.float32] | None] = [None] * len(jobs)
+                results[index] = self._predictor.read(job.slots) if job.read_back else None
+            elif isinstance(job, Load):
+                self._predictor.write(job.slots, job.embeddings)
         responds = [(index, job) for index, job in enumerate(jobs) if isinstance(job, Respond) and job.slots]
         if len(responds) == 1:
             index, job = responds[0]
@@ -195,7 +199,7 @@ class Batcher:
                 at += len(job.slots)
         return results
 
-    def _chunked(self, job: Job, call: Any) -> list[Any]:
+    def _chunked(self, job: Embed | Respond, call: Any) -> list[Any]:
         step = self._batch_max
         return [call(job.slots[at : at + step], job.crops[at : at + step]) for at in range(0, len(job.slots), step)]
 
@@ -221,6 +225,12 @@ class Batcher:
         if waiting:
             assert self._loop is not None
             _post(self._loop, _settle_all, [(each.future, None, error) for each in waiting])
+
+
+def _answer(job: Job, result: NDArray[Any] | None, queue_s: float, infer_s: float) -> Answer:
+    if isinstance(job, Respond):
+        return Answer(result, queue_s, infer_s)
+    return Answer(None, queue_s, infer_s, result)
 
 
 def _post(loop: asyncio.AbstractEventLoop, call: Any, *arguments: Any) -> None:

@@ -14,10 +14,22 @@ from service.engine.slots import Slot
 
 @dataclass(frozen=True, slots=True)
 class Embed:
-    """Embed exemplar crops, uint8 [K, 127, 127, 3] RGB, and keep each in its slot. Answered by None."""
+    """Embed exemplar crops, uint8 [K, 127, 127, 3] RGB, and keep each in its slot.
+
+    Answered by nothing, or with `read_back` by the embeddings, fp16 [K, C, e, e].
+    """
 
     slots: tuple[Slot, ...]
     crops: NDArray[np.uint8]
+    read_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Put embeddings, fp16 [K, C, e, e], that were read back before, into slots. Answered by nothing."""
+
+    slots: tuple[Slot, ...]
+    embeddings: NDArray[np.float16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,7 @@ class Respond:
     crops: NDArray[np.uint8]
 
 
-Job = Embed | Respond
+Job = Embed | Load | Respond
 
 
 class Predictor(Protocol):
@@ -39,6 +51,12 @@ class Predictor(Protocol):
 
     def embed(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> None:
         """Embed crops [B, 127, 127, 3] into the slots."""
+
+    def read(self, slots: Sequence[Slot]) -> NDArray[np.float16]:
+        """The slots' embeddings [B, C, e, e]."""
+
+    def write(self, slots: Sequence[Slot], embeddings: NDArray[np.float16]) -> None:
+        """Put embeddings [B, C, e, e] into the slots."""
 
     def respond(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Maps [B, N, S, S] of the slots' exemplars in crops [B, N, 255, 255, 3]."""

@@ -41,6 +41,14 @@ class DevicePredictor:
     def embed(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> None:
         self._exemplars[self._indexes(slots)] = self._network.embed(crops)
 
+    def read(self, slots: Sequence[Slot]) -> NDArray[np.float16]:
+        embeddings: NDArray[np.float16] = self._exemplars[self._indexes(slots)].cpu().numpy()
+        return embeddings
+
+    def write(self, slots: Sequence[Slot], embeddings: NDArray[np.float16]) -> None:
+        # A copy: what came out of a store may be read-only, which torch warns of.
+        self._exemplars[self._indexes(slots)] = torch.from_numpy(embeddings.copy()).to(self._exemplars.device)
+
     def respond(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._network.respond(self._exemplars[self._indexes(slots)], crops)
 

@@ -1,4 +1,4 @@
-"""One client's session: what it follows, how far it is, who drives it. Plain values; no clock, no device."""
+"""One client's session as this process knows it, and the right to drive it. Plain values; no clock, no device."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from model.tracker import Track
 from service.engine.slots import Slot
-from service.errors import SessionBusy, SessionEnded, TargetNotFound
+from service.errors import ServiceError, SessionEnded, TargetNotFound
 from service.metrics import EndReason
+from service.sessions.store import Answered, Claim, Facts, Followed, Lease, State
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """One followed object: its name, where it is, and the slot of its exemplar."""
+class Target(Followed):
+    """A followed object with the slot of its exemplar on this device."""
 
-    id: str
-    track: Track
     slot: Slot
 
 
@@ -32,26 +30,21 @@ class Progress:
 
 
 class Session:
-    """A session's identity and its progress, which is only ever replaced whole."""
+    """A session's facts and its progress, which is only ever replaced whole: a cache of what the store has."""
 
-    def __init__(
-        self,
-        session_id: str,
-        owner: str,
-        frame_size: tuple[int, int],
-        targets: tuple[Target, ...],
-        ttl_s: float,
-        created_at: datetime,
-        now: float,
-    ) -> None:
-        """`frame_size`: (width, height). `created_at` is for people, `now` (monotonic seconds) for expiry."""
-        self.id, self.owner, self.frame_size = session_id, owner, frame_size
-        self.ttl_s, self.created_at = ttl_s, created_at
-        self._progress = Progress(0, targets)
-        self._made = self._touched = now
-        self._driven = False
+    def __init__(self, facts: Facts, progress: Progress, expires_at: datetime, deadline: float) -> None:
+        """It is due at `deadline` (monotonic seconds), which people read as `expires_at`."""
+        self.facts = facts
+        self.drive: Drive | None = None
+        """Who drives it through this process; None while nobody does."""
+        self._progress = progress
+        self._expires_at, self._deadline = expires_at, deadline
         self._end_reason: EndReason | None = None
-        self._watchers: set[asyncio.Event] = set()
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        return self.facts.session_id
 
     @property
     def progress(self) -> Progress:
@@ -59,18 +52,22 @@ class Session:
         return self._progress
 
     @property
+    def state(self) -> State:
+        """The same, as a store keeps it."""
+        return State(self._progress.frame_index, self._progress.targets, self._expires_at)
+
+    @property
     def ended(self) -> EndReason | None:
         """Why the session ended; None while it lives."""
         return self._end_reason
 
-    @property
-    def expires_at(self) -> datetime:
-        """When it ends unless another frame comes."""
-        return self.created_at + timedelta(seconds=self._touched - self._made + self.ttl_s)
-
     def due(self, now: float) -> bool:
         """Whether it has been idle for its time to live."""
-        return now - self._touched >= self.ttl_s
+        return now >= self._deadline
+
+    def remaining_s(self, now: float) -> float:
+        """Seconds until it is due."""
+        return self._deadline - now
 
     def target(self, target_id: str) -> Target:
         """The target of that name; raises TargetNotFound."""
@@ -79,36 +76,20 @@ class Session:
                 return target
         raise TargetNotFound(f"the session follows no target {target_id!r}")
 
+    def expiry_from(self, now: float) -> datetime:
+        """When it will expire if a frame is answered `now`."""
+        return self._expires_at + timedelta(seconds=now + self.facts.ttl_s - self._deadline)
+
     def advance(self, progress: Progress, now: float) -> None:
         """Replace the progress; raises SessionEnded where the session ended meanwhile."""
-        self.check()
-        self._progress, self._touched = progress, now
-
-    def check(self) -> None:
-        """Raises SessionEnded where the session has ended."""
         if self._end_reason is not None:
             raise SessionEnded(f"the session was {self._end_reason}")
+        self._expires_at, self._deadline = self.expiry_from(now), now + self.facts.ttl_s
+        self._progress = progress
 
-    @contextmanager
-    def driven(self) -> Iterator[None]:
-        """Drive the session: one at a time. Raises SessionBusy, SessionEnded."""
-        self.check()
-        if self._driven:
-            raise SessionBusy("another connection drives this session")
-        self._driven = True
-        try:
-            yield
-        finally:
-            self._driven = False
-
-    @contextmanager
-    def watched(self, event: asyncio.Event) -> Iterator[None]:
-        """Have `event` set when the session ends."""
-        self._watchers.add(event)
-        try:
-            yield
-        finally:
-            self._watchers.discard(event)
+    def restore(self, progress: Progress, expires_at: datetime, deadline: float) -> None:
+        """Become what the store has."""
+        self._progress, self._expires_at, self._deadline = progress, expires_at, deadline
 
     def end(self, reason: EndReason) -> tuple[Target, ...]:
         """End it, once; returns the targets whose slots are now nobody's."""
@@ -116,6 +97,51 @@ class Session:
             return ()
         self._end_reason = reason
         targets, self._progress = self._progress.targets, Progress(self._progress.frame_index, ())
-        for event in self._watchers:
-            event.set()
+        if self.drive is not None:
+            self.drive.revoke(SessionEnded(f"the session was {reason}"))
         return targets
+
+
+class Drive:
+    """One connection's, or one request's, right to advance a session, until it lets go or loses it."""
+
+    def __init__(self, session: Session, claim: Claim) -> None:
+        self.session = session
+        self.lease: Lease = claim.lease
+        self.missed: tuple[Answered, ...] | None = claim.missed
+        """Answers that the client may not have had; None where it did not resume."""
+        self.version = claim.version
+        self.doubtful = False
+        """Whether the store may have been given a step that its client was not."""
+        self.committing = False
+        self.committed_at = 0.0
+        self._lost: ServiceError | None = None
+        self._waker: asyncio.Event | None = None
+
+    @property
+    def lost(self) -> ServiceError | None:
+        """Why this is no right any more: the session ended, or another drives it."""
+        return self._lost
+
+    def check(self) -> None:
+        """Raises SessionEnded or SessionBusy where the right is lost."""
+        if self._lost is not None:
+            raise self._lost
+
+    def revoke(self, error: ServiceError) -> None:
+        """Take the right away, once, and wake whoever waits for it."""
+        if self._lost is None:
+            self._lost = error
+            if self._waker is not None:
+                self._waker.set()
+
+    @contextmanager
+    def watched(self, event: asyncio.Event) -> Iterator[None]:
+        """Have `event` set when the right is lost."""
+        self._waker = event
+        if self._lost is not None:
+            event.set()
+        try:
+            yield
+        finally:
+            self._waker = None

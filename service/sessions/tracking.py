@@ -1,8 +1,8 @@
 """What the service does with frames: start a session, advance it, correct a target.
 
 The one place where decoding, the tracker's pure halves and the network meet. Pixels and geometry run in a bounded
-pool of threads, the network on the engine's; a session changes only in one step at the end, so whatever fails or is
-cancelled on the way leaves it as it was.
+pool of threads, the network on the engine's; a session changes only in one step at the end, which the store takes
+first, so whatever fails or is cancelled on the way leaves it as it was.
 """
 
 from __future__ import annotations
@@ -12,92 +12,30 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.boxes import Box
-from model.config import NetworkConfig, TrackerConfig
 from model.errors import InvalidBoxError
-from model.tracker import Calibration, Search, Track, conclude, search_regions, start
+from model.tracker import Search, Track, conclude, search_regions
 from service.engine.batcher import Answer, Batcher
-from service.engine.jobs import Embed, Respond
-from service.engine.slots import SlotTable
-from service.errors import (
-    FrameSizeChanged,
-    InvalidBox,
-    ModelUnavailable,
-    ServiceError,
-    TooManyTargets,
-)
+from service.engine.jobs import Respond
+from service.errors import FrameSizeChanged, InvalidBox, ModelUnavailable, ServiceError, TooManyTargets
 from service.images import Image, decode_frame
 from service.metrics import Metrics
+from service.sessions.driving import Driving
+from service.sessions.exemplars import Exemplars
 from service.sessions.registry import SessionRegistry
-from service.sessions.session import Progress, Session, Target
+from service.sessions.session import Drive, Progress, Session, Target
+from service.sessions.steps import Advance, Decoded, Evidence, Limits, Placement, TrackerModel
+from service.sessions.store import RING, Answered, Facts, State
 
 Result = TypeVar("Result")
 
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """A box that a client drew on a frame; `pointer` says where it stood in the request."""
-
-    id: str
-    box: Sequence[float]
-    pointer: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TrackerModel:
-    """The parts of the weights that the pure steps need."""
-
-    network: NetworkConfig
-    tracker: TrackerConfig
-    calibration: Calibration
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds on what a client may ask for."""
-
-    max_targets: int
-    max_frame_pixels: int
-    session_ttl_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A frame's pixels, uint8 [height, width, 3] RGB, and how long decoding took, in seconds."""
-
-    image: Image
-    decode_s: float
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height)."""
-        return self.image.shape[1], self.image.shape[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Why a target was put where it is: its search and its maps, logits [N, S, S]."""
-
-    search: Search
-    maps: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Advance:
-    """One frame's outcome. `evidence`: by id, of the targets searched; `faults`: placements that were refused."""
-
-    progress: Progress
-    evidence: dict[str, Evidence]
-    faults: tuple[ServiceError, ...]
-    queue_s: float
-    infer_s: float
+Tell = Callable[[Advance], Sequence[Answered]]
+"""What the client will be told of a frame, to be kept with the step."""
 
 
 class Tracking:
@@ -107,15 +45,17 @@ class Tracking:
         self,
         model: TrackerModel,
         batcher: Batcher,
-        slots: SlotTable,
         registry: SessionRegistry,
+        exemplars: Exemplars,
+        driving: Driving,
         metrics: Metrics,
         limits: Limits,
         pool: Executor,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.model, self.registry, self.limits, self.metrics = model, registry, limits, metrics
-        self._batcher, self._slots, self._pool, self._clock = batcher, slots, pool, clock
+        self.model, self.registry, self.driving, self.limits = model, registry, driving, limits
+        self._batcher, self._exemplars, self._metrics = batcher, exemplars, metrics
+        self._pool, self._clock = pool, clock
 
     async def decode(self, data: bytes) -> Decoded:
         """Decode a frame; raises InvalidImage, ImageTooLarge."""
@@ -124,94 +64,99 @@ class Tracking:
     async def start(
         self, data: bytes, placements: Sequence[Placement], owner: str, ttl_s: float | None = None
     ) -> Session:
-        """Start a session. Raises what `decode` raises, InvalidBox, TooManyTargets, AtCapacity, ModelUnavailable."""
+        """Start a session.
+
+        Raises what `decode` raises, InvalidBox, TooManyTargets, AtCapacity, ModelUnavailable, StoreUnavailable.
+        """
         self._check_count(len(placements))
+        self.driving.check()
         with self.registry.admission():
             frame = await self.decode(data)
             boxes = [_checked(placement, frame.size) for placement in placements]
-            targets = await self._place(frame, [placement.id for placement in placements], boxes)
-            session = Session(
-                secrets.token_urlsafe(16),
-                owner,
-                frame.size,
-                targets,
-                min(ttl_s, self.limits.session_ttl_s) if ttl_s is not None else self.limits.session_ttl_s,
-                datetime.now(UTC),
-                self._clock(),
-            )
+            placed = await self._exemplars.place(frame.image, [placement.id for placement in placements], boxes)
+            ttl_s = min(ttl_s, self.limits.session_ttl_s) if ttl_s is not None else self.limits.session_ttl_s
+            made, now = datetime.now(UTC), self._clock()
+            facts = Facts(secrets.token_urlsafe(16), owner, frame.size, ttl_s, made)
+            state = State(0, placed.targets, made + timedelta(seconds=ttl_s))
+            try:
+                await self.driving.store.create(facts, state, placed.kept)
+            except BaseException:
+                self._release(placed.targets)
+                raise
+            session = Session(facts, Progress(0, placed.targets), state.expires_at, now + ttl_s)
             self.registry.add(session)
+            self._metrics.created()
             return session
 
-    async def advance(self, session: Session, frame: Decoded, placements: Sequence[Placement] = ()) -> Advance:
+    async def advance(
+        self,
+        drive: Drive,
+        frame: Decoded,
+        placements: Sequence[Placement] = (),
+        tell: Tell | None = None,
+        ring: int = RING,
+    ) -> Advance:
         """Follow every target into the next frame; `placements` are boxes drawn on this very frame.
 
-        The caller drives the session. A placement that cannot be used is a fault, not a failure: the other targets go
-        on. Raises FrameSizeChanged, ModelUnavailable, SessionEnded; then nothing has changed.
+        A placement that cannot be used is a fault, not a failure: the other targets go on. The store keeps what `tell`
+        says the client will hear, `ring` answers of it. Raises FrameSizeChanged, ModelUnavailable, SessionEnded,
+        SessionBusy (another took over), StoreUnavailable; then nothing has changed.
         """
-        self._check_size(session, frame)
-        before = session.progress
+        self._check_size(drive.session, frame)
+        self.driving.check()
+        before = drive.session.progress
         boxes, faults = self._usable(before, frame, placements)
         followed = [target for target in before.targets if target.id not in boxes]
-        placed = await self._place(frame, list(boxes), list(boxes.values()))
+        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()))
         try:
             searches, answer = await self._respond(frame, followed)
             tracks = await self._run(self._conclude, followed, searches, answer, frame.size)
             targets = {target.id: target for target in before.targets}
             for target, track in zip(followed, tracks, strict=True):
-                targets[target.id] = Target(target.id, track, target.slot)
-            targets |= {target.id: target for target in placed}
+                targets[target.id] = Target(target.id, track, target.exemplar, target.slot)
+            targets |= {target.id: target for target in placed.targets}
             progress = Progress(before.frame_index + 1, tuple(targets.values()))
-            session.advance(progress, self._clock())
+            maps = answer.maps if answer.maps is not None else ()
+            evidence = {
+                target.id: Evidence(search, each) for target, search, each in zip(followed, searches, maps, strict=True)
+            }
+            advance = Advance(progress, evidence, faults, answer.queue_s, answer.infer_s)
+            answers = tell(advance) if tell is not None else ()
+            await self.driving.commit(drive, progress, answers=answers, ring=ring, added=placed.kept)
         except BaseException:
-            self._release(placed)
+            self._release(placed.targets)
             raise
         self._release([target for target in before.targets if target.id in boxes])
-        maps = answer.maps if answer.maps is not None else ()
-        evidence = {
-            target.id: Evidence(search, each) for target, search, each in zip(followed, searches, maps, strict=True)
-        }
-        return Advance(progress, evidence, faults, answer.queue_s, answer.infer_s)
+        return advance
 
-    async def correct(self, session: Session, frame: Decoded, placement: Placement) -> None:
+    async def correct(self, drive: Drive, frame: Decoded, placement: Placement) -> None:
         """Add a target, or put it right, on a frame; the others and the frame's count stay as they are.
 
-        The caller drives the session. Raises InvalidBox, TooManyTargets, FrameSizeChanged, ModelUnavailable.
+        Raises InvalidBox, TooManyTargets, and what `advance` raises; then nothing has changed.
         """
-        self._check_size(session, frame)
-        before = session.progress
+        self._check_size(drive.session, frame)
+        before = drive.session.progress
         boxes, faults = self._usable(before, frame, [placement])
         if faults:
             raise faults[0]
-        (placed,) = await self._place(frame, list(boxes), list(boxes.values()))
+        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()))
         try:
-            targets = {target.id: target for target in before.targets} | {placed.id: placed}
-            session.advance(Progress(before.frame_index, tuple(targets.values())), self._clock())
+            targets = {target.id: target for target in before.targets}
+            targets |= {target.id: target for target in placed.targets}
+            progress = Progress(before.frame_index, tuple(targets.values()))
+            await self.driving.commit(drive, progress, added=placed.kept)
         except BaseException:
-            self._release([placed])
+            self._release(placed.targets)
             raise
-        self._release([target for target in before.targets if target.id == placed.id])
+        self._release([target for target in before.targets if target.id in boxes])
 
-    def remove(self, session: Session, target_id: str) -> None:
-        """Stop following one target; raises TargetNotFound."""
-        gone = session.target(target_id)
-        before = session.progress
+    async def remove(self, drive: Drive, target_id: str) -> None:
+        """Stop following one target. Raises TargetNotFound, SessionEnded, SessionBusy, StoreUnavailable."""
+        gone = drive.session.target(target_id)
+        before = drive.session.progress
         left = tuple(target for target in before.targets if target.id != target_id)
-        session.advance(Progress(before.frame_index, left), self._clock())
+        await self.driving.commit(drive, Progress(before.frame_index, left))
         self._release([gone])
-
-    async def _place(self, frame: Decoded, ids: Sequence[str], boxes: Sequence[Box]) -> tuple[Target, ...]:
-        """New targets on a frame, their exemplars embedded into slots of their own."""
-        if not ids:
-            return ()
-        slots = self._slots.allocate(len(ids))
-        try:
-            started = await self._run(self._start_all, frame.image, boxes)
-            await self._batcher.submit(Embed(slots, np.stack([crop for _, crop in started])))
-        except BaseException:
-            for slot in slots:
-                self._slots.release(slot)
-            raise
-        return tuple(Target(name, track, slot) for name, (track, _), slot in zip(ids, started, slots, strict=True))
 
     async def _respond(self, frame: Decoded, targets: Sequence[Target]) -> tuple[list[Search], Answer]:
         if not targets:
@@ -222,9 +167,6 @@ class Tracking:
         if answer.maps is not None and not np.isfinite(answer.maps).all():
             raise ModelUnavailable("the network's answer to this frame is not finite")
         return searches, answer
-
-    def _start_all(self, image: Image, boxes: Sequence[Box]) -> list[tuple[Track, Image]]:
-        return [start(image, box, self.model.network, self.model.tracker) for box in boxes]
 
     def _search_all(self, image: Image, targets: Sequence[Target]) -> list[Search]:
         return [search_regions(image, target.track, self.model.network, self.model.tracker) for target in targets]
@@ -262,13 +204,12 @@ class Tracking:
             raise TooManyTargets(f"a session may follow at most {self.limits.max_targets} targets")
 
     def _check_size(self, session: Session, frame: Decoded) -> None:
-        if frame.size != session.frame_size:
-            (w, h), (first_w, first_h) = frame.size, session.frame_size
+        if frame.size != session.facts.frame_size:
+            (w, h), (first_w, first_h) = frame.size, session.facts.frame_size
             raise FrameSizeChanged(f"the frame is {w} x {h}; the session's frames are {first_w} x {first_h}")
 
     def _release(self, targets: Sequence[Target]) -> None:
-        for target in targets:
-            self._slots.release(target.slot)
+        self.registry.release(tuple(target.slot for target in targets))
 
     async def _run(self, call: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from service.errors import InvalidBox, InvalidRequest, pointer_to
@@ -67,9 +68,25 @@ def parse_box(value: Any, pointer: str = "/box") -> tuple[float, float, float, f
     return x, y, w, h
 
 
-def ready(session_id: str, frame_index: int, window: int, mode: str) -> str:
-    """The server's first message."""
-    return _text(type="ready", session_id=session_id, frame_index=frame_index, window=window, mode=mode)
+def ready(
+    session_id: str,
+    frame_index: int,
+    window: int,
+    mode: str,
+    connection: str,
+    missed: Sequence[str] | None = None,
+) -> str:
+    """The server's first message. `missed`: messages that a client which resumed may not have had."""
+    extra = {} if missed is None else {"missed": [json.loads(message) for message in missed]}
+    return _text(
+        type="ready",
+        session_id=session_id,
+        frame_index=frame_index,
+        window=window,
+        mode=mode,
+        connection=connection,
+        **extra,
+    )
 
 
 def result(message: Result) -> str:

@@ -70,7 +70,7 @@ class StreamProtocol:
         self._unanswered: deque[int] = deque()
         self._answers: dict[int, str] = {}
         self._count = 0
-        self._dropped = 0
+        self._dropped: list[int] = []
 
     @property
     def state(self) -> State:
@@ -80,8 +80,13 @@ class StreamProtocol:
     @property
     def wants_input(self) -> bool:
         """Whether the shell should read on."""
-        limit = self._window if self.mode == "every" else max(self._window, _LATEST_BACKLOG)
-        return self._state is State.OPEN and len(self._unanswered) < limit and len(self._mailbox) < _MAILBOX
+        open_ = self._state is State.OPEN
+        return open_ and len(self._unanswered) < self.most_unanswered and len(self._mailbox) < _MAILBOX
+
+    @property
+    def most_unanswered(self) -> int:
+        """Frames that can have been accepted and not answered."""
+        return self._window if self.mode == "every" else max(self._window, _LATEST_BACKLOG)
 
     @property
     def idle(self) -> bool:
@@ -92,11 +97,6 @@ class StreamProtocol:
     def may_refuse(self) -> bool:
         """Whether the next frame may be `refused`: in `latest`, unless boxes were drawn on it."""
         return self.mode == "latest" and not self._placements
-
-    @property
-    def dropped(self) -> int:
-        """Frames answered as dropped so far."""
-        return self._dropped
 
     def receive_frame(self, data: bytes, received_at: float = 0.0, *, refused: bool = False) -> bool:
         """A binary message; returns whether it was accepted. One `refused` (over the rate) is answered as dropped."""
@@ -181,11 +181,16 @@ class StreamProtocol:
 
     def _drop(self, frame: Frame) -> None:
         self._answers[frame.seq] = codec.dropped(frame.seq)
-        self._dropped += 1
+        self._dropped.append(frame.seq)
 
     def displaced(self) -> list[str]:
         """Answers to displaced frames that may be sent now, in order."""
         return self._sendable()
+
+    def take_dropped(self) -> list[int]:
+        """Which frames were answered as dropped since this was asked last."""
+        dropped, self._dropped = self._dropped, []
+        return dropped
 
     def _move(self, event: Input) -> bool:
         following = _NEXT.get((self._state, event))

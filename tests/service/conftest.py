@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from service.parts import Parts
 from service.settings import Settings
 from tests.support import blobs
 from tests.support.fake_predictor import FakePredictor
+from tests.support.redis_server import RedisServer, running_redis
 
 Json = dict[str, Any]
 
@@ -52,6 +53,20 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
     save_weights(path, Weights(network, Preprocessing(mean=127.0, std=64.0)))
     return path
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis for all tests that do not hurt it. Skips where there is no redis-server."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> RedisServer:
+    """A Redis that is empty."""
+    assert redis_server.say("FLUSHALL") == b"+OK\r\n"
+    return redis_server
 
 
 @dataclass(frozen=True)

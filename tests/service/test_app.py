@@ -115,7 +115,7 @@ async def test_a_bug_is_a_problem_that_tells_nothing(service: Running, monkeypat
     def broken(*_: object) -> None:
         raise ArithmeticError("/secret/path")
 
-    monkeypatch.setattr(service.parts.tracking.registry, "get", broken)
+    monkeypatch.setattr(service.parts.driving, "read", broken)
     response = await service.client.get("/v1/sessions/x")
     assert (response.status_code, response.headers["content-type"]) == (500, "application/problem+json")
     assert response.json()["type"] == "about:blank#internal-error"

@@ -124,7 +124,12 @@ def test_a_misspelt_argument_is_refused() -> None:
         pytest.param("PRECISION", "int3", id="precision"),
         pytest.param("RUNTIME", "abacus", id="runtime"),
         pytest.param("LOG_FORMAT", "xml", id="log-format"),
-        pytest.param("STORE", "redis://here", id="store"),
+        pytest.param("STORE", "postgres://here", id="store-of-another-kind"),
+        pytest.param("STORE", "memory://here", id="store-memory-with-a-host"),
+        pytest.param("STORE", "redis://", id="store-without-a-host"),
+        pytest.param("STORE", "redis://here:port", id="store-port-in-words"),
+        pytest.param("STORE", "redis://here/sessions", id="store-database-in-words"),
+        pytest.param("STORE", "redis://here?db=1", id="store-with-a-query"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -199,3 +204,20 @@ def test_keys_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_origins(given: str, origins: tuple[str, ...]) -> None:
     settings: Any = load_settings(cors_origins=given)
     assert settings.origins() == origins
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://here", "redis://here:6380/2", "redis://:secret@here:6380/2", "rediss://me:secret@here"]
+)
+def test_a_shared_store(url: str) -> None:
+    settings = Settings(store=url)
+    assert settings.store == url
+    assert "secret" not in repr(settings)
+
+
+def test_a_refused_store_keeps_its_password_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PREFIX + "STORE", "redis://:hunter2@here/sessions")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None

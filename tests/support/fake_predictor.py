@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from model.config import preset
 from service.engine.slots import Slot
 
-Kind = Literal["embed", "respond", "probe"]
+Kind = Literal["embed", "write", "respond", "probe"]
 
 _NETWORK = preset("paper")
 _DEADLINE_S = 30.0
@@ -78,6 +78,14 @@ class FakePredictor:
         self._begin("embed", slots, crops)
         for slot, crop in zip(slots, crops, strict=True):
             self.exemplars[slot.index] = slot, float(crop.mean())
+
+    def read(self, slots: Sequence[Slot]) -> NDArray[np.float16]:
+        return np.array([[[[self.exemplars[slot.index][1]]]] for slot in slots], np.float16)
+
+    def write(self, slots: Sequence[Slot], embeddings: NDArray[np.float16]) -> None:
+        self._begin("write", slots, None)
+        for slot, embedding in zip(slots, embeddings, strict=True):
+            self.exemplars[slot.index] = slot, float(embedding[0, 0, 0])
 
     def respond(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         assert crops.shape[2:] == (_NETWORK.search_size, _NETWORK.search_size, 3), crops.shape

@@ -55,6 +55,10 @@ class Script:
     """Break the connection whenever this frame comes."""
     mute: bool = False
     """Never answer a frame."""
+    resumes: bool = False
+    """Know connections by name, and bring what one has missed."""
+    unavailable: list[bool] = field(default_factory=list)
+    """For each of the next frames, whether to answer that the store was away, instead of counting it."""
 
 
 class FakeServer:
@@ -69,6 +73,7 @@ class FakeServer:
         self.controls: list[dict[str, Any]] = []
         self.queries: list[str] = []
         self.url = ""
+        self._journals: dict[str, list[dict[str, Any]]] = {}
         self._stop: asyncio.Event
 
     @contextmanager
@@ -190,16 +195,16 @@ class FakeServer:
         if code is not None or session is None:
             protocol.send_close(code)
         else:
-            mode = parse_qs(url.query)["mode"][0]
-            _say(protocol, type="ready", frame_index=session["frame_index"], window=self.script.window, mode=mode)
+            self._greet(protocol, session, parse_qs(url.query))
         await _flush(protocol, writer)
         seq = 0
+        journal = self._journals[f"c{len(self.queries)}"] = []
         async for frame in _messages(protocol, reader, writer):
             if session is None or protocol.state is not State.OPEN:
                 continue
             if frame.opcode is Opcode.TEXT:
                 self._control(protocol, session, json.loads(frame.data))
-            elif self._frame(protocol, session, frame.data, seq, "map=1" in url.query):
+            elif self._frame(protocol, session, frame.data, seq, "map=1" in url.query, journal):
                 seq += 1
             else:
                 # No close frame, but no reset either, which could take earlier answers with it.
@@ -209,7 +214,25 @@ class FakeServer:
                 return
             await _flush(protocol, writer)
 
-    def _frame(self, protocol: ServerProtocol, session: dict[str, Any], data: bytes, seq: int, maps: bool) -> bool:
+    def _greet(self, protocol: ServerProtocol, session: dict[str, Any], query: dict[str, list[str]]) -> None:
+        extra: dict[str, Any] = {}
+        if self.script.resumes:
+            extra["connection"] = f"c{len(self.queries)}"
+            token, _, seq = query.get("resume", [""])[0].partition(":")
+            if token in self._journals:
+                extra["missed"] = [answer for answer in self._journals[token] if answer["seq"] >= int(seq)]
+        index, window = session["frame_index"], self.script.window
+        _say(protocol, type="ready", frame_index=index, window=window, mode=query["mode"][0], **extra)
+
+    def _frame(
+        self,
+        protocol: ServerProtocol,
+        session: dict[str, Any],
+        data: bytes,
+        seq: int,
+        maps: bool,
+        journal: list[dict[str, Any]],
+    ) -> bool:
         """Answer a frame; False to break the connection."""
         self.frames.append(data)
         script, number = self.script, session["frame_index"] + 1
@@ -217,6 +240,9 @@ class FakeServer:
             return script.mute
         if content_type(data) == "application/octet-stream":
             _say(protocol, type="error", seq=seq, problem=problem("invalid-image"))
+            return True
+        if script.unavailable and script.unavailable.pop(0):
+            _say(protocol, type="error", seq=seq, problem=problem("store-unavailable"))
             return True
         if _once(script.drop, number):
             _say(protocol, type="dropped", seq=seq)
@@ -226,14 +252,16 @@ class FakeServer:
         session["frame_index"] = number
         for target in session["targets"]:
             target["box"][0] += 1
+        extra = {"response_map": ENCODED_MAP, "map_box": [1, 2, 3, 4]} if maps else {}
+        targets = [target | {"box": list(target["box"])} | extra for target in session["targets"]]
+        timing = {"decode": 1.0, "queue": 0.0, "infer": 2.0, "total": 3.0}
+        answer = {"type": "result", "seq": seq, "frame_index": number, "targets": targets, "timing_ms": timing}
+        journal.append(answer)
         if _once(script.cut_unanswered, number):
             return False
         if _once(script.swallow, number):
             return True
-        extra = {"response_map": ENCODED_MAP, "map_box": [1, 2, 3, 4]} if maps else {}
-        targets = [target | extra for target in session["targets"]]
-        timing = {"decode": 1.0, "queue": 0.0, "infer": 2.0, "total": 3.0}
-        _say(protocol, type="result", seq=seq, frame_index=number, targets=targets, timing_ms=timing)
+        _say(protocol, **answer)
         if number in script.close:
             protocol.send_close(script.close.pop(number))
         return True

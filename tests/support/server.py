@@ -67,22 +67,26 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 def start_server(log: Path, settings: Mapping[str, str]) -> Server:
     """A server that answers `GET /readyz` with 200. Raises AssertionError, with the log, when it does not in time."""
-    port = free_port()
-    with log.open("wb") as output:
+    server = launch(log, free_port(), settings)
+    try:
+        wait_ready(server)
+    except BaseException:
+        server.process.kill()
+        server.process.wait()
+        raise
+    return server
+
+
+def launch(log: Path, port: int, settings: Mapping[str, str]) -> Server:
+    """A server on that port, which may not answer yet. What it prints goes to the end of `log`."""
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "service"],
             env=environment({"HOST": "127.0.0.1", "PORT": str(port), **settings}),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    server = Server(f"http://127.0.0.1:{port}", process, log)
-    try:
-        _wait_ready(server)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    return server
+    return Server(f"http://127.0.0.1:{port}", process, log)
 
 
 @contextmanager
@@ -102,7 +106,8 @@ def running_server(log: Path, **settings: str) -> Iterator[Server]:
     assert "Traceback" not in server.printed(), server.printed()
 
 
-def _wait_ready(server: Server) -> None:
+def wait_ready(server: Server) -> None:
+    """Until `GET /readyz` answers 200. Raises AssertionError, with the log, when it does not in time."""
     deadline = time.monotonic() + START_DEADLINE_S
     with httpx.Client(base_url=server.url, trust_env=False) as client:
         while time.monotonic() < deadline:

@@ -100,6 +100,7 @@ def test_address_and_query() -> None:
     assert CHANNEL["parameters"].keys() == {"sessionId"}
     query = CHANNEL["bindings"]["ws"]["query"]["properties"]
     assert (query["mode"]["enum"], query["map"]["enum"]) == (["every", "latest"], ["0", "1"])
+    assert re.fullmatch(query["resume"]["pattern"], "aZ0_-:12")
 
 
 def test_every_text_message_has_an_example() -> None:
@@ -128,7 +129,12 @@ FAULT = problems.problem(InvalidBox("bad", pointer="/box"))
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        pytest.param("ready", codec.ready("s", 3, 4, "latest"), id="ready"),
+        pytest.param("ready", codec.ready("s", 3, 4, "latest", "c"), id="ready"),
+        pytest.param(
+            "ready",
+            codec.ready("s", 3, 4, "every", "c", [codec.error(FAULT), codec.result(Result(0, 1)), codec.dropped(1)]),
+            id="ready-resumed",
+        ),
         pytest.param("result", codec.result(Result(0, 1)), id="result-without-targets"),
         pytest.param("result", codec.result(Result(2, 3, (TARGET, MAPPED), Timing(0.1, 0, 0, 1))), id="result"),
         pytest.param("dropped", codec.dropped(0), id="dropped"),

@@ -11,11 +11,12 @@ from model.boxes import Box
 from model.tracker import Track
 from service.api.schemas import CreateIn, ModelOut, session_body, target_state
 from service.engine.slots import Slot
-from service.sessions.session import Session, Target
+from service.sessions.session import Target
+from service.sessions.store import Facts, State
 from service.wire.messages import TargetState
 
 TRACK = Track(Box(1.23456, 2, 3, 4), (3, 4), (0, 0, 0), score=0.98765, status="uncertain")
-TARGET = Target("cat", TRACK, Slot(0, 1))
+TARGET = Target("cat", TRACK, "e0", Slot(0, 1))
 
 
 def test_a_target() -> None:
@@ -25,8 +26,8 @@ def test_a_target() -> None:
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=2))], ids=["utc", "elsewhere"])
 def test_a_session_in_the_contracts_words(zone: timezone) -> None:
     made = datetime(2026, 1, 2, 3, 4, 5, 678_900, tzinfo=UTC).astimezone(zone)
-    session = Session("s1", "me", (160, 120), (TARGET,), 90.0, made, now=5.0)
-    assert session_body(session).model_dump(mode="json") == {
+    facts = Facts("s1", "me", (160, 120), 90.0, made)
+    assert session_body(facts, State(0, (TARGET,), made + timedelta(seconds=90))).model_dump(mode="json") == {
         "session_id": "s1",
         "frame_index": 0,
         "frame_size": [160, 120],

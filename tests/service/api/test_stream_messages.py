@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from service.api.stream import _map_png
+from service.api.maps import _png
 from tests.service.api.conftest import ask, stream
 from tests.service.conftest import Running
 from tests.support import blobs
@@ -175,5 +175,5 @@ async def test_response_maps(service: Running) -> None:
 )
 def test_map_values(logit: float, grey: int) -> None:
     # 255 / (1 + exp(-1)) = 186.4
-    png = np.frombuffer(_map_png(np.full((3, 3), logit, np.float32)), np.uint8)
+    png = np.frombuffer(_png(np.full((3, 3), logit, np.float32)), np.uint8)
     np.testing.assert_array_equal(cv2.imdecode(png, cv2.IMREAD_UNCHANGED), np.full((3, 3), grey))

@@ -12,9 +12,11 @@ from service.client import (
     AnswerTimeout,
     AtCapacity,
     ConnectionLost,
+    FrameError,
     ServerFault,
     SessionBusy,
     SessionEnded,
+    StoreUnavailable,
     Unauthorized,
 )
 from tests.support.clients import BOX, JPEG, MakeClient, followed, frames
@@ -30,6 +32,16 @@ from tests.support.fake_server import FakeServer
         pytest.param({"close": {3: 1001, 5: 1012, 7: 1013}}, 4, 10, id="the server goes away"),
         pytest.param({"window": 1, "cut_unanswered": {3}}, 2, 10, id="one frame at a time"),
         pytest.param({"swallow": {3}, "cut_unanswered": {4}}, 2, 12, id="two answers lost: both counted twice"),
+        pytest.param(
+            {"resumes": True, "swallow": {3}, "cut_unanswered": {4}}, 2, 10, id="two answers lost, and brought"
+        ),
+        pytest.param(
+            {"resumes": True, "swallow": {2, 3, 7}, "cut_unanswered": {4, 8}, "cut_unread": {6}},
+            4,
+            10,
+            id="lost and brought again and again",
+        ),
+        pytest.param({"resumes": True, "swallow": {9}, "cut_unanswered": {10}}, 2, 10, id="the last ones brought"),
     ],
 )
 def test_a_broken_connection_loses_and_doubles_no_answer(
@@ -48,6 +60,58 @@ def test_a_broken_connection_loses_and_doubles_no_answer(
 
     asyncio.run(scenario())
     assert len(server.queries) == connections
+
+
+@pytest.mark.parametrize(
+    ("away", "sent"),
+    [
+        pytest.param([True], 11, id="one frame, once"),
+        pytest.param([False, True, True, True, True], 14, id="a whole window"),
+        pytest.param([True, False] * 3, None, id="now and then"),
+    ],
+)
+def test_frames_that_the_server_could_not_keep_are_sent_again(
+    make: MakeClient, server: FakeServer, away: list[bool], sent: int | None
+) -> None:
+    server.script.unavailable = list(away)
+    server.script.window = 4 if sent != 11 else 1
+
+    async def scenario() -> None:
+        async with make() as client, await client.start(JPEG, BOX) as session:
+            answers = await followed(session, frames(10))
+            assert [answer.seq for answer in answers] == list(range(10))
+            if sent is not None:
+                assert [answer.frame_index for answer in answers] == list(range(1, 11))
+
+    asyncio.run(scenario())
+    assert sent is None or len(server.frames) == sent
+
+
+def test_a_store_that_stays_away_is_given_up(make: MakeClient, server: FakeServer) -> None:
+    server.script.unavailable = [True] * 100
+
+    async def scenario() -> None:
+        async with make() as client, await client.start(JPEG, BOX) as session:
+            with pytest.raises(FrameError) as caught:
+                await session.update(JPEG)
+            assert isinstance(caught.value.problem, StoreUnavailable)
+            server.script.unavailable.clear()
+            assert (await session.update(JPEG)).frame_index == 1
+
+    asyncio.run(scenario())
+    # The first attempt, the four that the policy allows, and the frame after it.
+    assert len(server.frames) == 6
+
+
+def test_latest_sends_nothing_again(make: MakeClient, server: FakeServer) -> None:
+    server.script.unavailable = [True]
+
+    async def scenario() -> None:
+        async with make() as client, await client.start(JPEG, BOX) as session:
+            answers = await followed(session, frames(3), mode="latest")
+            assert [type(answer).__name__ for answer in answers] == ["Failed", "Result", "Result"]
+
+    asyncio.run(scenario())
 
 
 def test_update_survives_a_broken_connection(make: MakeClient, server: FakeServer) -> None:

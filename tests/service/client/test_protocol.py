@@ -16,8 +16,8 @@ from service.client.results import Answer, Dropped, Failed, Result, SessionState
 from tests.service.client.test_results import SESSION, TARGET
 
 
-def ready(frame_index: int = 0, window: int = 4) -> str:
-    return json.dumps({"type": "ready", "session_id": "s", "frame_index": frame_index, "window": window})
+def ready(frame_index: int = 0, window: int = 4, **more: Any) -> str:
+    return json.dumps({"type": "ready", "session_id": "s", "frame_index": frame_index, "window": window, **more})
 
 
 def result(seq: int, frame_index: int) -> str:
@@ -231,6 +231,9 @@ def test_busy_is_tried_again_only_after_an_own_connection() -> None:
     with pytest.raises(errors.SessionBusy):
         StreamProtocol().disconnected(4409, opening=True)
     StreamProtocol(driven_before=True).disconnected(4409, opening=True)
+    lost = StreamProtocol()
+    lost.disconnected(None, opening=True)
+    lost.disconnected(4409, opening=True)
     dropped = opened(b"0")
     dropped.disconnected(None)
     dropped.disconnected(4409, opening=True)
@@ -295,3 +298,156 @@ def test_every_frame_is_answered_once_whatever_breaks(count: int, window: int, b
         assert len(on_the_wire) - seq <= window
         protocol.disconnected(None)
     assert answered == list(range(count))
+
+
+def known(*frames: bytes, window: int = 4) -> StreamProtocol:
+    """A protocol over the connection `c1` that has sent those frames."""
+    protocol = StreamProtocol()
+    assert protocol.resume is None
+    protocol.connected(ready(window=window, connection="c1"))
+    for frame in frames:
+        protocol.submit(frame)
+    protocol.data_to_send()
+    return protocol
+
+
+def bodies(*texts: str) -> list[Any]:
+    return [json.loads(text) for text in texts]
+
+
+def test_what_was_missed_is_answered_and_the_rest_sent_again() -> None:
+    protocol = known(b"0", b"1", b"2", b"3")
+    assert numbers(protocol.receive(result(0, 1))) == [0]
+    assert protocol.resume == "c1:1"
+    protocol.disconnected(None)
+    missed = bodies(error(1, "invalid-image"), error(None, "invalid-box"), result(2, 2))
+    answers = protocol.connected(ready(2, connection="c2", missed=missed))
+    assert [type(answer) for answer in answers] == [Failed, Result]
+    assert numbers(answers) == [1, 2]
+    assert isinstance(answers[1], Result)
+    assert [type(refused) for refused in answers[1].refused] == [errors.InvalidBox]
+    assert not protocol.needs_state
+    assert protocol.data_to_send() == [b"3"]
+    assert protocol.resume == "c2:0"
+    assert numbers(protocol.receive(result(0, 3))) == [3]
+
+
+def test_controls_of_a_missed_frame_are_not_sent_again() -> None:
+    protocol = known()
+    protocol.set_target("a", (1, 2, 3, 4))
+    protocol.submit(b"0")
+    protocol.remove_target("b")
+    protocol.submit(b"1")
+    (_, _, removal, _) = protocol.data_to_send()
+    protocol.disconnected(None)
+    assert numbers(protocol.connected(ready(1, connection="c2", missed=bodies(result(0, 1))))) == [0]
+    assert protocol.data_to_send() == [removal, b"1"]
+
+
+def test_a_connection_that_the_server_does_not_know_any_more() -> None:
+    protocol = known(b"0", b"1")
+    protocol.disconnected(None)
+    assert protocol.connected(ready(1, connection="c2")) == []
+    assert protocol.needs_state
+
+
+@pytest.mark.parametrize(
+    "missed",
+    [
+        pytest.param(bodies(result(1, 1)), id="a frame left out"),
+        pytest.param(bodies(result(0, 1), result(0, 1)), id="one twice"),
+        pytest.param(bodies(result(0, 1), result(1, 2), result(2, 3)), id="one never sent"),
+        pytest.param([1], id="no message"),
+        pytest.param(7, id="no list"),
+    ],
+)
+def test_what_cannot_have_been_missed(missed: Any) -> None:
+    protocol = known(b"0", b"1")
+    protocol.disconnected(None)
+    with pytest.raises(errors.UnexpectedAnswer):
+        protocol.connected(ready(2, connection="c2", missed=missed))
+
+
+def test_frames_that_could_not_be_kept_wait_for_the_shell() -> None:
+    protocol = known(b"0", b"1", b"2")
+    protocol.submit(b"3")
+    protocol.submit(b"4")
+    assert protocol.data_to_send() == [b"3"]
+    assert protocol.receive(error(0, "store-unavailable")) == []
+    assert not protocol.stalled, "the others are under way"
+    assert protocol.data_to_send() == []
+    for seq in (1, 2, 3):
+        assert protocol.receive(error(seq, "store-unavailable")) == []
+    assert protocol.stalled
+    assert protocol.outstanding == 5
+    protocol.go_on()
+    assert not protocol.stalled
+    assert protocol.data_to_send() == [b"0", b"1", b"2", b"3"]
+    assert numbers(protocol.receive(result(4, 1))) == [0]
+
+
+def test_given_up_they_have_failed() -> None:
+    protocol = known(b"0", b"1", window=2)
+    protocol.submit(b"2")
+    for seq in range(2):
+        protocol.receive(error(seq, "store-unavailable"))
+    assert protocol.data_to_send() == []
+    assert numbers(protocol.give_up()) == [0, 1]
+    assert protocol.data_to_send() == [b"2"]
+
+
+def test_a_later_frame_that_was_counted_settles_those_before_it() -> None:
+    protocol = known(b"0", b"1")
+    assert protocol.receive(error(0, "store-unavailable")) == []
+    answers = protocol.receive(result(1, 1))
+    assert [type(answer) for answer in answers] == [Failed, Result]
+    assert numbers(answers) == [0, 1]
+    assert not protocol.stalled
+
+
+def test_a_drop_while_frames_wait_sends_them_again() -> None:
+    protocol = known(b"0", b"1")
+    protocol.receive(error(0, "store-unavailable"))
+    assert protocol.resume == "c1:1"
+    protocol.disconnected(None)
+    assert protocol.connected(ready(0, connection="c2", missed=[])) == []
+    assert protocol.data_to_send() == [b"0", b"1"]
+
+
+@given(
+    count=st.integers(1, 12),
+    window=st.integers(1, 5),
+    breaks=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans()), max_size=6),
+)
+def test_with_resume_every_frame_is_counted_once_too(
+    count: int, window: int, breaks: list[tuple[int, int, bool]]
+) -> None:
+    """As above, over a server that keeps the answers of the last connection; some connections break before `ready`."""
+    protocol = StreamProtocol()
+    for index in range(count):
+        protocol.submit(str(index).encode())
+    answered: list[int] = []
+    counted: list[bytes] = []
+    journal: list[str] = []
+    name, last = 0, ""
+    for delivered, lost, deaf in [*breaks, (10**6, 0, False)]:
+        name += 1
+        if deaf:
+            continue  # the server has greeted, and the client never heard it
+        resume = protocol.resume
+        token, _, had = (resume or "").partition(":")
+        more = {"missed": bodies(*journal[int(had) :])} if token == last != "" else {}
+        answered += numbers(protocol.connected(ready(len(counted), window, connection=f"c{name}", **more)))
+        last, journal = f"c{name}", []
+        assert not protocol.needs_state
+        seq, on_the_wire = 0, protocol.data_to_send()
+        while seq < len(on_the_wire) and seq < delivered + lost:
+            counted.append(on_the_wire[seq] if isinstance(on_the_wire[seq], bytes) else b"")
+            journal.append(result(seq, len(counted)))
+            if seq < delivered:
+                answered += numbers(protocol.receive(journal[-1]))
+                on_the_wire += protocol.data_to_send()
+            seq += 1
+        protocol.disconnected(None)
+    assert answered == list(range(count))
+    assert counted == [str(index).encode() for index in range(count)]

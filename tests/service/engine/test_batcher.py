@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from service.engine.batcher import Answer
+from service.engine.jobs import Load
 from service.errors import ModelUnavailable, SessionEnded
 from tests.service.engine.conftest import (
     Engine,
@@ -30,6 +32,26 @@ async def test_an_embedding_and_a_response(engine: Engine) -> None:
     assert answer.maps.shape == (1, 1, 17, 17)
     assert min(answer.queue_s, answer.infer_s) >= 0
     assert engine.batcher.failure is None
+
+
+async def test_embeddings_are_read_back_where_asked_and_loaded_elsewhere(engine: Engine) -> None:
+    one, other = engine.slots.allocate(2)
+    answer = await engine.batcher.submit(replace(embed_job((one,)), read_back=True))
+    assert answer.maps is None
+    assert answer.embeddings is not None
+    assert (await engine.batcher.submit(embed_job((one,)))).embeddings is None
+    # In one batch with the search that needs it.
+    with engine.predictor.held("respond") as begun:
+        blocking = asyncio.create_task(engine.batcher.submit(respond_job((one,))))
+        await reached(begun)
+        tasks = await submitted(engine, [respond_job((other,)), Load((other,), answer.embeddings)])
+    searched, loaded = await outcomes(tasks)
+    await blocking
+    assert isinstance(searched, Answer)
+    assert searched.maps is not None
+    assert isinstance(loaded, Answer)
+    assert (loaded.maps, loaded.embeddings) == (None, None)
+    assert engine.predictor.exemplars[other.index] == (other, engine.predictor.exemplars[one.index][1])
 
 
 async def test_a_job_without_slots_is_answered(engine: Engine) -> None:

@@ -66,6 +66,22 @@ def test_an_exemplar_outlives_the_coming_and_going_of_others(
     assert not np.allclose(predictor.respond(others[:1], search), maps, rtol=1e-2, atol=1e-3)
 
 
+def test_an_exemplar_that_was_read_answers_the_same_in_another_slot(
+    predictor: DevicePredictor, weights: Weights, rng: np.random.Generator
+) -> None:
+    slots = SlotTable(4).allocate(2)
+    search = crops(rng, 1, 1, 255, 255)
+    predictor.embed(slots, crops(rng, 2, 127, 127))
+    read = predictor.read(slots)
+    assert (read.shape, read.dtype) == ((2, 256, 6, 6), np.float16)
+    read.flags.writeable = False
+    another = DevicePredictor(weights, device="cpu", precision="fp32", threads=1, capacity=4)
+    there = SlotTable(4).allocate(4)[2:]
+    another.write(there, read)
+    np.testing.assert_array_equal(another.read(there), read)
+    np.testing.assert_array_equal(another.respond(there[1:], search), predictor.respond(slots[1:], search))
+
+
 def test_the_probe_leaves_exemplars_alone(predictor: DevicePredictor, rng: np.random.Generator) -> None:
     slots = SlotTable(4).allocate(1)
     search = crops(rng, 1, 1, 255, 255)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -13,9 +13,13 @@ from model.tracker import Calibration
 from service.engine.batcher import Batcher
 from service.engine.slots import SlotTable
 from service.metrics import Metrics
+from service.sessions.driving import Driving
+from service.sessions.exemplars import Exemplars
+from service.sessions.memory_store import MemoryStore
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Session
-from service.sessions.tracking import Decoded, Limits, Placement, TrackerModel, Tracking
+from service.sessions.steps import Advance, Decoded, Limits, Placement, TrackerModel
+from service.sessions.tracking import Tracking
 from tests.support import blobs
 from tests.support.clock import Clock
 from tests.support.fake_predictor import FakePredictor
@@ -32,6 +36,7 @@ class Core:
     predictor: FakePredictor
     slots: SlotTable
     registry: SessionRegistry
+    driving: Driving
     clock: Clock
     sessions: list[Session] = field(default_factory=list)
 
@@ -42,6 +47,21 @@ class Core:
         session = await self.tracking.start(data, placements, owner, ttl_s)
         self.sessions.append(session)
         return session
+
+    async def advance(self, session: Session, frame: Decoded, placements: Sequence[Placement] = ()) -> Advance:
+        """Drive the session into the next frame."""
+        async with self.driving.driven(session.id, session.facts.owner) as drive:
+            return await self.tracking.advance(drive, frame, placements)
+
+    async def correct(self, session: Session, frame: Decoded, placement: Placement) -> None:
+        """Drive the session to put a target right."""
+        async with self.driving.driven(session.id, session.facts.owner) as drive:
+            await self.tracking.correct(drive, frame, placement)
+
+    async def remove(self, session: Session, target_id: str) -> None:
+        """Drive the session to end one target."""
+        async with self.driving.driven(session.id, session.facts.owner) as drive:
+            await self.tracking.remove(drive, target_id)
 
     async def decoded(self, x: float, y: float) -> Decoded:
         """A frame with its square there."""
@@ -58,8 +78,11 @@ async def core() -> AsyncIterator[Core]:
     limits = Limits(MAX_TARGETS, blobs.WIDTH * blobs.HEIGHT, TTL_S)
     await batcher.start()
     with ThreadPoolExecutor(2) as pool:
-        tracking = Tracking(model, batcher, slots, registry, metrics, limits, pool, clock)
-        yield Core(tracking, batcher, predictor, slots, registry, clock)
+        store = MemoryStore(clock)
+        exemplars = Exemplars(model, batcher, registry, store, metrics, pool)
+        driving = Driving(store, registry, exemplars, metrics, clock)
+        tracking = Tracking(model, batcher, registry, exemplars, driving, metrics, limits, pool, clock)
+        yield Core(tracking, batcher, predictor, slots, registry, driving, clock)
         await batcher.stop()
 
 

@@ -1,37 +1,45 @@
-"""Admission, look-up and every way out."""
+"""Admission, look-up, every way out, and who makes room where sessions can be had again."""
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from model.boxes import Box
 from model.tracker import Track
 from service.engine.slots import SlotTable
-from service.errors import AtCapacity, SessionNotFound, ShuttingDown
+from service.errors import AtCapacity, ShuttingDown
 from service.metrics import Metrics
 from service.sessions.registry import SessionRegistry
-from service.sessions.session import Session, Target
+from service.sessions.session import Drive, Progress, Session, Target
+from service.sessions.store import Claim, Facts, Lease, Snapshot
 from tests.support.clock import Clock
 
 
 class Hotel:
     """A registry with room for two sessions of one target each."""
 
-    def __init__(self) -> None:
-        self.clock, self.slots, self.metrics = Clock(), SlotTable(2), Metrics()
-        self.registry = SessionRegistry(self.slots, self.metrics, 2, self.clock)
+    def __init__(self, *, cache: bool = False, slots: int = 2) -> None:
+        self.clock, self.slots, self.metrics = Clock(), SlotTable(slots), Metrics()
+        self.registry = SessionRegistry(self.slots, self.metrics, 2, self.clock, cache=cache)
 
-    def check_in(self, name: str, owner: str = "me", ttl_s: float = 60) -> Session:
+    def check_in(self, name: str, ttl_s: float = 60) -> Session:
         with self.registry.admission():
-            (slot,) = self.slots.allocate(1)
-            target = Target("0", Track(Box(0, 0, 1, 1), (1, 1), (0, 0, 0)), slot)
-            session = Session(name, owner, (160, 120), (target,), ttl_s, datetime.now(UTC), self.clock())
+            (slot,) = self.registry.allocate(1)
+            target = Target("0", Track(Box(0, 0, 1, 1), (1, 1), (0, 0, 0)), "e", slot)
+            made = datetime.now(UTC)
+            facts = Facts(name, "me", (160, 120), ttl_s, made)
+            ends = made + timedelta(seconds=ttl_s)
+            session = Session(facts, Progress(0, (target,)), ends, self.clock() + ttl_s)
             self.registry.add(session)
             return session
+
+    def drive(self, session: Session) -> Drive:
+        snapshot = Snapshot(session.facts, session.state, 60)
+        session.drive = Drive(session, Claim(Lease(session.id, "token", 1), snapshot, 0, None, False))
+        return session.drive
 
     def ended(self, reason: str) -> bool:
         return f'siamfc_sessions_ended_total{{reason="{reason}"}} 1.0' in self.metrics.render().decode()
@@ -42,24 +50,20 @@ def hotel() -> Hotel:
     return Hotel()
 
 
-def test_a_session_is_found_by_its_owner_alone(hotel: Hotel) -> None:
+def test_a_session_is_found_by_its_name(hotel: Hotel) -> None:
     session = hotel.check_in("s1")
-    assert hotel.registry.get("s1", "me") is session
-    with pytest.raises(SessionNotFound) as anothers:
-        hotel.registry.get("s1", "you")
-    with pytest.raises(SessionNotFound) as missing:
-        hotel.registry.get("s2", "you")
-    assert anothers.value.detail == missing.value.detail, "the refusal tells that the session exists"
+    assert hotel.registry.find("s1") is session
+    assert hotel.registry.find("s2") is None
     assert len(hotel.registry) == 1
 
 
 def test_one_too_many_is_refused(hotel: Hotel) -> None:
-    hotel.check_in("s1")
+    first = hotel.check_in("s1")
     hotel.check_in("s2")
     with pytest.raises(AtCapacity) as caught, hotel.registry.admission():
         pass
     assert caught.value.retry_after_s
-    hotel.registry.end(hotel.registry.get("s1", "me"), "deleted")
+    hotel.registry.end(first, "deleted")
     hotel.check_in("s3")
 
 
@@ -89,30 +93,19 @@ def test_a_full_house_looks_for_who_is_due(hotel: Hotel) -> None:
     assert hotel.ended("expired")
 
 
-def test_one_that_is_due_is_not_found_even_before_the_sweep(hotel: Hotel) -> None:
-    session = hotel.check_in("s1")
-    hotel.clock.advance(60)
-    with pytest.raises(SessionNotFound):
-        hotel.registry.get("s1", "me")
-    assert session.ended == "expired"
-    assert hotel.slots.used == 0
-
-
 def test_the_sweep_ends_those_that_are_due(hotel: Hotel) -> None:
     short, long = hotel.check_in("s1", ttl_s=10), hotel.check_in("s2")
-    assert hotel.registry.sweep() == 0
+    assert hotel.registry.sweep() == []
     hotel.clock.advance(10)
-    assert hotel.registry.sweep() == 1
+    assert hotel.registry.sweep() == [short]
     assert (short.ended, long.ended) == ("expired", None)
     assert (len(hotel.registry), hotel.slots.used) == (1, 1)
-    assert hotel.registry.sweep() == 0
+    assert hotel.registry.sweep() == []
 
 
-def test_an_end_frees_the_slots_once_and_tells_those_who_watch(hotel: Hotel) -> None:
-    session, event = hotel.check_in("s1"), asyncio.Event()
-    with session.watched(event):
-        hotel.registry.end(session, "deleted")
-        assert event.is_set()
+def test_an_end_frees_the_slots_once(hotel: Hotel) -> None:
+    session = hotel.check_in("s1")
+    hotel.registry.end(session, "deleted")
     assert hotel.slots.used == 0
     # Its slot's next owner keeps it, however often the first one is ended.
     hotel.check_in("s2")
@@ -123,9 +116,58 @@ def test_an_end_frees_the_slots_once_and_tells_those_who_watch(hotel: Hotel) -> 
     assert not hotel.ended("expired")
 
 
+def test_the_end_of_a_namesake_leaves_the_session_that_is_here(hotel: Hotel) -> None:
+    old = hotel.check_in("s1")
+    new = hotel.check_in("s1")
+    hotel.registry.end(old, "deleted")
+    assert hotel.registry.find("s1") is new
+
+
 def test_a_closed_registry_takes_nobody_and_keeps_those_it_has(hotel: Hotel) -> None:
     session = hotel.check_in("s1")
     hotel.registry.close()
     with pytest.raises(ShuttingDown), hotel.registry.admission():
         pass
-    assert hotel.registry.get("s1", "me") is session
+    assert hotel.registry.find("s1") is session
+
+
+def test_a_cache_makes_room_by_forgetting_who_was_driven_longest_ago() -> None:
+    hotel = Hotel(cache=True)
+    first, second = hotel.check_in("s1"), hotel.check_in("s2")
+    hotel.registry.used(first)
+    hotel.check_in("s3")
+    assert hotel.registry.find("s1") is first
+    assert hotel.registry.find("s2") is None
+    assert second.ended is None, "it lives on in the store"
+    assert (len(hotel.registry), hotel.slots.used) == (2, 2)
+    assert not hotel.ended("expired")
+
+
+def test_a_cache_makes_room_for_slots_too() -> None:
+    hotel = Hotel(cache=True, slots=1)
+    hotel.check_in("s1")
+    hotel.check_in("s2")
+    assert hotel.registry.find("s1") is None
+    assert hotel.slots.used == 1
+
+
+def test_who_is_driven_is_never_forgotten() -> None:
+    hotel = Hotel(cache=True)
+    for name in ("s1", "s2"):
+        hotel.drive(hotel.check_in(name))
+    with pytest.raises(AtCapacity):
+        hotel.check_in("s3")
+    with pytest.raises(AtCapacity):
+        hotel.registry.allocate(1)
+    assert len(hotel.registry) == 2
+
+
+def test_the_sweep_of_a_cache_ends_only_whom_it_drives() -> None:
+    hotel = Hotel(cache=True)
+    idle, driven = hotel.check_in("s1", ttl_s=10), hotel.check_in("s2", ttl_s=10)
+    drive = hotel.drive(driven)
+    hotel.clock.advance(10)
+    hotel.registry.sweep()
+    assert (idle.ended, driven.ended) == (None, "expired"), "the idle one may have lived on elsewhere"
+    assert drive.lost is not None
+    assert (len(hotel.registry), hotel.slots.used) == (0, 0)

@@ -1,4 +1,4 @@
-"""A session's progress is replaced whole; it is driven by one and ends once."""
+"""A session's progress is replaced whole; it ends once, and whoever drives it hears of it."""
 
 from __future__ import annotations
 
@@ -11,25 +11,34 @@ from model.boxes import Box
 from model.tracker import Track
 from service.engine.slots import Slot
 from service.errors import SessionBusy, SessionEnded, TargetNotFound
-from service.sessions.session import Progress, Session, Target
+from service.sessions.session import Drive, Progress, Session, Target
+from service.sessions.store import Claim, Facts, Lease, Snapshot, State
 
 MADE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def target(name: str, index: int = 0) -> Target:
-    return Target(name, Track(Box(1, 2, 3, 4), (3, 4), (0, 0, 0)), Slot(index, 1))
+    return Target(name, Track(Box(1, 2, 3, 4), (3, 4), (0, 0, 0)), f"e{index}", Slot(index, 1))
 
 
 def session(*targets: Target, ttl_s: float = 60.0) -> Session:
-    return Session("s1", "me", (160, 120), targets or (target("0"),), ttl_s, MADE, now=1000.0)
+    facts = Facts("s1", "me", (160, 120), ttl_s, MADE)
+    progress = Progress(0, targets or (target("0"),))
+    return Session(facts, progress, MADE + timedelta(seconds=ttl_s), 1000.0 + ttl_s)
+
+
+def driven(made: Session) -> Drive:
+    snapshot = Snapshot(made.facts, made.state, 60.0)
+    made.drive = Drive(made, Claim(Lease(made.id, "token", 1), snapshot, 0, None, False))
+    return made.drive
 
 
 def test_a_new_session() -> None:
     made = session(target("a"), target("b", 1))
     assert made.progress == Progress(0, (target("a"), target("b", 1)))
+    assert made.state == State(0, (target("a"), target("b", 1)), MADE + timedelta(seconds=60))
     assert made.ended is None
-    assert made.expires_at == MADE + timedelta(seconds=60)
-    made.check()
+    assert made.remaining_s(1010.0) == 50
 
 
 def test_targets_by_name() -> None:
@@ -54,31 +63,18 @@ def test_it_is_due_after_its_time_to_live(now: float, due: bool) -> None:
 
 def test_progress_puts_the_end_off() -> None:
     made = session()
+    assert made.expiry_from(1050.0) == MADE + timedelta(seconds=110)
     made.advance(Progress(1, ()), 1050.0)
-    assert made.progress == Progress(1, ())
+    assert made.state == State(1, (), MADE + timedelta(seconds=110))
     assert not made.due(1109.0)
     assert made.due(1110.0)
-    assert made.expires_at == MADE + timedelta(seconds=110)
 
 
-def test_one_drives_at_a_time() -> None:
-    made = session()
-    with made.driven():
-        with pytest.raises(SessionBusy), made.driven():
-            pass
-        # The one refused did not let go in the driver's place.
-        with pytest.raises(SessionBusy), made.driven():
-            pass
-    with made.driven():
-        pass
-
-
-def test_a_driver_that_fails_lets_go() -> None:
-    made = session()
-    with pytest.raises(ZeroDivisionError), made.driven():
-        raise ZeroDivisionError
-    with made.driven():
-        pass
+def test_it_becomes_what_the_store_has() -> None:
+    made, later = session(), MADE + timedelta(seconds=500)
+    made.restore(Progress(7, (target("x"),)), later, 1500.0)
+    assert made.state == State(7, (target("x"),), later)
+    assert not made.due(1499.0)
 
 
 def test_it_ends_once() -> None:
@@ -89,23 +85,38 @@ def test_it_ends_once() -> None:
     assert made.progress.targets == ()
 
 
-def test_what_has_ended_neither_advances_nor_is_driven() -> None:
+def test_what_has_ended_does_not_advance() -> None:
     made = session()
     made.end("expired")
     with pytest.raises(SessionEnded, match="expired"):
-        made.check()
-    with pytest.raises(SessionEnded):
         made.advance(Progress(1, (target("0"),)), 1001.0)
-    with pytest.raises(SessionEnded), made.driven():
-        pass
     assert made.progress == Progress(0, ())
 
 
-def test_an_end_while_driven_is_told_to_those_who_watch() -> None:
-    made, watching, gone = session(), asyncio.Event(), asyncio.Event()
-    with made.watched(gone):
-        pass
-    with made.watched(watching), made.driven():
+def test_the_driver_hears_of_the_end() -> None:
+    made, event = session(), asyncio.Event()
+    drive = driven(made)
+    drive.check()
+    with drive.watched(event):
         made.end("deleted")
-        assert watching.is_set()
-    assert not gone.is_set()
+        assert event.is_set()
+    assert isinstance(drive.lost, SessionEnded)
+    with pytest.raises(SessionEnded, match="deleted"):
+        drive.check()
+
+
+def test_a_right_is_lost_once_and_for_the_first_reason() -> None:
+    drive, event = driven(session()), asyncio.Event()
+    drive.revoke(SessionBusy("taken"))
+    drive.revoke(SessionEnded("ended"))
+    assert isinstance(drive.lost, SessionBusy)
+    with drive.watched(event):
+        assert event.is_set(), "who begins to watch after the loss would wait for ever"
+
+
+def test_nobody_is_woken_after_they_looked_away() -> None:
+    drive, event = driven(session()), asyncio.Event()
+    with drive.watched(event):
+        pass
+    drive.revoke(SessionBusy("taken"))
+    assert not event.is_set()

@@ -15,12 +15,12 @@ from service.errors import (
     InvalidImage,
     ModelUnavailable,
     ServiceError,
-    SessionEnded,
+    SessionNotFound,
     TargetNotFound,
     TooManyTargets,
 )
 from service.sessions.session import Session
-from service.sessions.tracking import Placement
+from service.sessions.steps import Placement
 from tests.service.sessions.conftest import MAX_TARGETS, SLOTS, Core, boxes, slots_of
 from tests.support import blobs
 from tests.support.fake_predictor import Kind
@@ -33,10 +33,10 @@ FAR_OFF = (1000.0, 1000.0, 20.0, 20.0)
 
 async def test_a_session_follows_its_target(core: Core) -> None:
     session = await core.start((60, 50))
-    assert (session.progress.frame_index, session.frame_size, core.slots.used) == (0, (160, 120), 1)
+    assert (session.progress.frame_index, session.facts.frame_size, core.slots.used) == (0, (160, 120), 1)
     assert boxes(session) == {"0": [60, 50, 16, 16]}
     for index, (x, y) in enumerate([(63, 52), (66, 49), (72, 50)], 1):
-        advance = await core.tracking.advance(session, await core.decoded(x, y))
+        advance = await core.advance(session, await core.decoded(x, y))
         assert session.progress is advance.progress
         assert advance.progress.frame_index == index
         assert boxes(session)["0"] == pytest.approx([x, y, 16, 16], abs=1)
@@ -58,8 +58,7 @@ async def test_sessions_share_a_batch(core: Core) -> None:
         blocking = asyncio.create_task(core.start((60, 50)))
         await reached(begun)
         tasks = [
-            asyncio.create_task(core.tracking.advance(session, frame))
-            for session, frame in zip(sessions, frames, strict=True)
+            asyncio.create_task(core.advance(session, frame)) for session, frame in zip(sessions, frames, strict=True)
         ]
         await eventually(lambda: len(core.batcher._waiting) == 2)
     await asyncio.gather(blocking, *tasks)
@@ -77,7 +76,7 @@ async def test_sessions_share_a_batch(core: Core) -> None:
     ],
 )
 async def test_time_to_live(core: Core, asked: float | None, given: float) -> None:
-    assert (await core.start(ttl_s=asked)).ttl_s == given
+    assert (await core.start(ttl_s=asked)).facts.ttl_s == given
 
 
 REFUSED_STARTS = [
@@ -130,16 +129,16 @@ async def unchanged(core: Core, session: Session, error: type[BaseException], ca
     before, used = session.progress, core.slots.used
     with pytest.raises(error):
         await call
-    assert session.progress is before
+    assert session.progress == before
     assert core.slots.used == used
 
 
 async def test_a_frame_of_another_size_changes_nothing(core: Core) -> None:
     session = await core.start()
     frame = await core.tracking.decode(blobs.frame(60, 50, blobs.WIDTH, blobs.HEIGHT - 1))
-    await unchanged(core, session, FrameSizeChanged, core.tracking.advance(session, frame))
+    await unchanged(core, session, FrameSizeChanged, core.advance(session, frame))
     placement = Placement("0", blobs.box(60, 50))
-    await unchanged(core, session, FrameSizeChanged, core.tracking.correct(session, frame, placement))
+    await unchanged(core, session, FrameSizeChanged, core.correct(session, frame, placement))
 
 
 @pytest.mark.parametrize("kind", ["embed", "respond"])
@@ -148,10 +147,10 @@ async def test_a_frame_that_the_model_fails_changes_nothing(core: Core, kind: Ki
     frame = await core.decoded(62, 50)
     core.predictor.fail(kind, RuntimeError("device lost"))
     placements = [Placement("1", blobs.box(62, 50)), Placement("new", blobs.box(62, 50))]
-    await unchanged(core, session, ModelUnavailable, core.tracking.advance(session, frame, placements))
+    await unchanged(core, session, ModelUnavailable, core.advance(session, frame, placements))
     core.predictor.mend(kind)
     await eventually(lambda: core.batcher.failure is None)
-    advance = await core.tracking.advance(session, frame, placements)
+    advance = await core.advance(session, frame, placements)
     assert (advance.progress.frame_index, list(boxes(session))) == (1, ["0", "1", "new"])
 
 
@@ -159,9 +158,9 @@ async def test_a_frame_that_the_model_fails_changes_nothing(core: Core, kind: Ki
 async def test_maps_that_are_not_finite_are_a_failure(core: Core, value: float) -> None:
     session = await core.start()
     core.predictor.logits = value
-    await unchanged(core, session, ModelUnavailable, core.tracking.advance(session, await core.decoded(62, 50)))
+    await unchanged(core, session, ModelUnavailable, core.advance(session, await core.decoded(62, 50)))
     core.predictor.logits = None
-    await core.tracking.advance(session, await core.decoded(62, 50))
+    await core.advance(session, await core.decoded(62, 50))
     assert session.progress.frame_index == 1
 
 
@@ -173,7 +172,7 @@ async def test_a_failure_to_read_the_maps_changes_nothing(core: Core, monkeypatc
 
     monkeypatch.setattr("service.sessions.tracking.conclude", broken)
     placements = [Placement("new", blobs.box(62, 50))]
-    call = core.tracking.advance(session, await core.decoded(62, 50), placements)
+    call = core.advance(session, await core.decoded(62, 50), placements)
     await unchanged(core, session, ArithmeticError, call)
 
 
@@ -181,7 +180,7 @@ async def test_boxes_drawn_on_a_frame_add_and_correct(core: Core) -> None:
     session = await core.start((60, 50), (10, 10))
     before = slots_of(session)
     drawn = [Placement("1", blobs.box(62, 50)), Placement("new", (0.5, 0.5, 10.0, 12.0))]
-    advance = await core.tracking.advance(session, await core.decoded(62, 50), drawn)
+    advance = await core.advance(session, await core.decoded(62, 50), drawn)
     after = slots_of(session)
     assert list(after) == ["0", "1", "new"]
     assert after["0"] == before["0"]
@@ -200,7 +199,7 @@ async def test_a_box_that_cannot_be_used_is_a_fault_and_the_others_go_on(core: C
         Placement("fourth", blobs.box(10, 10)),
         Placement("1", blobs.box(12, 10)),
     ]
-    advance = await core.tracking.advance(session, await core.decoded(63, 50), drawn)
+    advance = await core.advance(session, await core.decoded(63, 50), drawn)
     assert [type(fault) for fault in advance.faults] == [InvalidBox, TooManyTargets]
     assert advance.faults[0].pointer == "/box"
     assert list(boxes(session)) == ["0", "1", "third"]
@@ -210,41 +209,41 @@ async def test_a_box_that_cannot_be_used_is_a_fault_and_the_others_go_on(core: C
 
 async def test_a_session_without_targets_goes_on(core: Core) -> None:
     session = await core.start()
-    core.tracking.remove(session, "0")
+    await core.remove(session, "0")
     assert core.slots.used == 0
-    advance = await core.tracking.advance(session, await core.decoded(60, 50))
+    advance = await core.advance(session, await core.decoded(60, 50))
     assert (advance.progress.frame_index, advance.progress.targets, advance.queue_s) == (1, (), 0)
     assert core.predictor.of("respond") == []
-    await core.tracking.advance(session, await core.decoded(60, 50), [Placement("a", blobs.box(60, 50))])
+    await core.advance(session, await core.decoded(60, 50), [Placement("a", blobs.box(60, 50))])
     assert list(boxes(session)) == ["a"]
 
 
 async def test_removal(core: Core) -> None:
     session = await core.start((60, 50), (10, 10))
-    core.tracking.remove(session, "0")
+    await core.remove(session, "0")
     assert (list(boxes(session)), core.slots.used, session.progress.frame_index) == (["1"], 1, 0)
     with pytest.raises(TargetNotFound):
-        core.tracking.remove(session, "0")
-    core.registry.end(session, "deleted")
-    with pytest.raises((SessionEnded, TargetNotFound)):
-        core.tracking.remove(session, "1")
+        await core.remove(session, "0")
+    await core.driving.delete(session.id, "me")
+    with pytest.raises(SessionNotFound):
+        await core.remove(session, "1")
     assert core.slots.used == 0
 
 
 async def test_corrections_keep_the_count_and_the_others(core: Core) -> None:
     session = await core.start((60, 50), (10, 10))
     other, used = session.target("1"), core.slots.used
-    await core.tracking.correct(session, await core.decoded(62, 50), Placement("0", blobs.box(62, 50)))
+    await core.correct(session, await core.decoded(62, 50), Placement("0", blobs.box(62, 50)))
     assert boxes(session)["0"] == [62, 50, 16, 16]
-    assert session.target("1") is other
+    assert session.target("1") == other
     assert (session.progress.frame_index, core.slots.used) == (0, used)
-    await core.tracking.correct(session, await core.decoded(62, 50), Placement("new", blobs.box(62, 50)))
+    await core.correct(session, await core.decoded(62, 50), Placement("new", blobs.box(62, 50)))
     assert (list(boxes(session)), core.slots.used) == (["0", "1", "new"], 3)
 
 
 async def test_refused_corrections_change_nothing(core: Core) -> None:
     session = await core.start((60, 50), (10, 10), (20, 20))
-    frame, correct = await core.decoded(60, 50), core.tracking.correct
+    frame, correct = await core.decoded(60, 50), core.correct
     await unchanged(core, session, InvalidBox, correct(session, frame, Placement("0", FAR_OFF)))
     await unchanged(core, session, TooManyTargets, correct(session, frame, Placement("4", blobs.box(60, 50))))
     core.predictor.fail("embed", RuntimeError("device lost"))
@@ -254,10 +253,10 @@ async def test_refused_corrections_change_nothing(core: Core) -> None:
 async def test_progress_and_corrections_keep_a_session_alive(core: Core) -> None:
     session = await core.start()
     core.clock.advance(50)
-    await core.tracking.advance(session, await core.decoded(60, 50))
+    await core.advance(session, await core.decoded(60, 50))
     core.clock.advance(50)
-    await core.tracking.correct(session, await core.decoded(60, 50), Placement("0", blobs.box(60, 50)))
+    await core.correct(session, await core.decoded(60, 50), Placement("0", blobs.box(60, 50)))
     core.clock.advance(50)
-    assert core.registry.get(session.id, "me") is session
+    assert (await core.driving.read(session.id, "me")).state.frame_index == 1
     core.clock.advance(10)
-    assert core.registry.sweep() == 1
+    assert core.registry.sweep() == [session]

@@ -13,9 +13,9 @@ from service.errors import (
     AtCapacity,
     SessionEnded,
 )
-from service.sessions import tracking
+from service.sessions import exemplars, tracking
 from service.sessions.session import Session
-from service.sessions.tracking import Placement
+from service.sessions.steps import Placement
 from tests.service.sessions.conftest import MAX_TARGETS, Core, boxes, slots_of
 from tests.support import blobs
 from tests.support.fake_predictor import Kind
@@ -29,11 +29,11 @@ Call = Callable[[Core, Session], Awaitable[object]]
 
 async def advancing(core: Core, session: Session) -> None:
     drawn = [Placement("0", blobs.box(62, 50)), Placement("new", blobs.box(62, 50))]
-    await core.tracking.advance(session, await core.decoded(62, 50), drawn)
+    await core.advance(session, await core.decoded(62, 50), drawn)
 
 
 async def correcting(core: Core, session: Session) -> None:
-    await core.tracking.correct(session, await core.decoded(62, 50), Placement("0", blobs.box(62, 50)))
+    await core.correct(session, await core.decoded(62, 50), Placement("0", blobs.box(62, 50)))
 
 
 async def starting(core: Core, _: Session) -> None:
@@ -79,14 +79,15 @@ async def test_a_cancellation_in_the_pool_leaks_nothing(
     core: Core, call: Call, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = await core.start((60, 50), (10, 10))
-    begun, gate, real = threading.Event(), threading.Event(), getattr(tracking, step)
+    module = exemplars if step == "start" else tracking
+    begun, gate, real = threading.Event(), threading.Event(), getattr(module, step)
 
     def held(*arguments: object) -> object:
         begun.set()
         assert gate.wait(20)
         return real(*arguments)
 
-    monkeypatch.setattr(tracking, step, held)
+    monkeypatch.setattr(module, step, held)
     try:
         task = asyncio.ensure_future(call(core, session))
         await reached(begun)
@@ -119,7 +120,7 @@ async def test_the_next_owner_of_a_slot_is_not_disturbed_by_the_last(core: Core)
     first = await core.start((60, 50))
     frame = await core.decoded(62, 50)
     with core.predictor.held("respond") as begun:
-        blocking = asyncio.ensure_future(core.tracking.advance(first, frame))
+        blocking = asyncio.ensure_future(core.advance(first, frame))
         await reached(begun)
         core.registry.end(first, "deleted")
         second = asyncio.ensure_future(core.start((20, 30)))
@@ -128,7 +129,7 @@ async def test_the_next_owner_of_a_slot_is_not_disturbed_by_the_last(core: Core)
         await blocking
     session = await second
     assert slots_of(session) == {"0": 0}
-    await core.tracking.advance(session, await core.decoded(22, 31))
+    await core.advance(session, await core.decoded(22, 31))
     assert boxes(session)["0"] == pytest.approx([22, 31, 16, 16], abs=1)
 
 

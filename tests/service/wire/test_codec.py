@@ -188,9 +188,29 @@ def test_a_result_that_is_not_finite_is_never_written(number: float) -> None:
     ("text", "message"),
     [
         pytest.param(
-            codec.ready("s1", 4, 3, "latest"),
-            {"type": "ready", "session_id": "s1", "frame_index": 4, "window": 3, "mode": "latest"},
+            codec.ready("s1", 4, 3, "latest", "c1"),
+            {
+                "type": "ready",
+                "session_id": "s1",
+                "frame_index": 4,
+                "window": 3,
+                "mode": "latest",
+                "connection": "c1",
+            },
             id="ready",
+        ),
+        pytest.param(
+            codec.ready("s1", 4, 3, "every", "c1", [codec.dropped(7), codec.dropped(8)]),
+            {
+                "type": "ready",
+                "session_id": "s1",
+                "frame_index": 4,
+                "window": 3,
+                "mode": "every",
+                "connection": "c1",
+                "missed": [{"type": "dropped", "seq": 7}, {"type": "dropped", "seq": 8}],
+            },
+            id="ready-resumed",
         ),
         pytest.param(codec.dropped(7), {"type": "dropped", "seq": 7}, id="dropped"),
         pytest.param(

@@ -1,0 +1,111 @@
+"""What a shared store costs a frame: the same stream over memory and over Redis, by turns, in one process.
+
+The network is left out: a stand-in answers at once, and frames come without a network connection, so that the store is
+most of what differs. Redis is a real one, on this machine. Everything else is the service's own: socket protocol,
+decoding of a small PNG, tracking, the commit of each step.
+
+Needs `redis-server`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from fastapi import FastAPI
+
+from benchmarks._machine import facts
+from model.checkpoints import bundled_weights, load_weights
+from service.app import create_app
+from service.settings import Settings
+from tests.support import blobs
+from tests.support.asgi_socket import AsgiSocket, connect
+from tests.support.fake_predictor import FakePredictor
+from tests.support.redis_server import running_redis
+
+FRAMES, WARM = 200, 10
+
+
+def run() -> dict[str, Any]:
+    """Milliseconds from sending a frame to its answer, and those of its commit; memory and Redis take turns."""
+    machine = facts()
+    with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder)) as redis:
+        return {"machine": machine} | asyncio.run(_measure(redis.url))
+
+
+async def _measure(url: str) -> dict[str, Any]:
+    async with AsyncExitStack() as stack:
+        apps = {
+            name: await stack.enter_async_context(_service(store))
+            for name, store in (("memory", "memory://"), ("redis", url))
+        }
+        sockets = {name: await stack.enter_async_context(_stream(app)) for name, app in apps.items()}
+        commits = {name: _timed_commits(app) for name, app in apps.items()}
+        taken: dict[str, list[float]] = {name: [] for name in sockets}
+        for index in range(WARM + FRAMES):
+            frame = blobs.frame(40 + index % 20, 50)
+            for name, socket in sockets.items():
+                begun = time.perf_counter()
+                socket.send_frame(frame)
+                answer = await socket.receive()
+                taken[name].append(1e3 * (time.perf_counter() - begun))
+                assert answer["type"] == "result", answer
+    steps = {name: np.array(values[WARM:]) for name, values in commits.items()}
+    times = {name: np.array(values[WARM:]) for name, values in taken.items()}
+    return {
+        "frames_each": FRAMES,
+        "frame_ms": {name: _percentiles(values) for name, values in times.items()},
+        # Frame by frame, so that a busy moment of the machine falls on both.
+        "redis_minus_memory_ms": _percentiles(times["redis"] - times["memory"]),
+        "commit_ms": {name: _percentiles(values) for name, values in steps.items()},
+        "redis_minus_memory_commit_ms": _percentiles(steps["redis"] - steps["memory"]),
+    }
+
+
+@asynccontextmanager
+async def _service(store: str) -> AsyncIterator[FastAPI]:
+    predictor, names = FakePredictor(), {"device": "none", "precision": "none", "runtime": "none"}
+    app = create_app(
+        Settings(store=store),
+        make_predictor=lambda weights, settings, slots: (predictor, names),
+        weights=load_weights(bundled_weights()),
+    )
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@asynccontextmanager
+async def _stream(app: FastAPI) -> AsyncIterator[AsgiSocket]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bench") as client:
+        files = {"frame": ("0.png", blobs.frame(40, 50), "image/png")}
+        box = ",".join(map(str, blobs.box(40, 50)))
+        made = await client.post("/v1/sessions", files=files, data={"box": box})
+        made.raise_for_status()
+    async with connect(app, made.json()["stream_url"]) as socket:
+        assert (await socket.receive())["type"] == "ready"
+        yield socket
+
+
+def _percentiles(values: Any) -> dict[str, float]:
+    return {f"p{share}": round(float(np.percentile(values, share)), 3) for share in (50, 95, 99)}
+
+
+def _timed_commits(app: FastAPI) -> list[float]:
+    """Milliseconds of every step's commit from now on: the part of a frame that is the store's."""
+    driving = app.state.parts.driving
+    commit, taken = driving.commit, list[float]()
+
+    async def timed(*arguments: Any, **options: Any) -> None:
+        begun = time.perf_counter()
+        await commit(*arguments, **options)
+        taken.append(1e3 * (time.perf_counter() - begun))
+
+    driving.commit = timed
+    return taken

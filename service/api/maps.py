@@ -1,0 +1,32 @@
+"""Response maps as clients see them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.score_map import find_peak, upscale
+from model.tracker import map_region
+from service.sessions.steps import Evidence, TrackerModel
+from service.wire.messages import TargetState
+
+
+def with_map(state: TargetState, evidence: Evidence | None, model: TrackerModel) -> TargetState:
+    """The target with its map and where that lies in the frame; without, where it was not searched for."""
+    if evidence is None:
+        return state
+    peak = find_peak(evidence.maps, model.tracker)
+    region = map_region(evidence.search, peak.scale, model.network)
+    left, top = region.cx - region.side / 2, region.cy - region.side / 2
+    picture = _png(upscale(evidence.maps[peak.scale], model.tracker.upscale))
+    box = [round(number, 3) for number in (left, top, region.side, region.side)]
+    return replace(state, response_map=picture, map_box=box)
+
+
+def _png(logits: NDArray[np.float32]) -> bytes:
+    """A map [U, U] as an 8-bit grey PNG: 255 times the logistic of each value."""
+    grey = (255 / (1 + np.exp(-np.clip(logits, -30, 30)))).round().astype(np.uint8)
+    return cv2.imencode(".png", grey)[1].tobytes()

@@ -1,0 +1,241 @@
+"""Who drives a session: leases taken, kept alive and let go; steps committed; the cache kept true to the store.
+
+A step is done when the store has it. Whoever lost the lease finds out at the next commit or heartbeat, and has changed
+nothing since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import weakref
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from service.errors import ServiceError, SessionBusy, SessionEnded, StoreUnavailable
+from service.metrics import Metrics
+from service.sessions.exemplars import Exemplars
+from service.sessions.registry import SessionRegistry
+from service.sessions.session import Drive, Progress, Session, Target
+from service.sessions.store import (
+    RING,
+    Answered,
+    Claim,
+    Commit,
+    Exemplar,
+    Resume,
+    SessionStore,
+    Snapshot,
+    Standing,
+    State,
+)
+
+_log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 0.5
+"""Between renewals of the leases that no commit renews: a good part of a lease, and how late a DELETE is noticed."""
+
+
+class Driving:
+    """Gives out the right to advance a session, and carries every step to the store."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        registry: SessionRegistry,
+        exemplars: Exemplars,
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
+        """`clock`: monotonic seconds."""
+        self.store = store
+        self._registry, self._exemplars, self._metrics, self._clock = registry, exemplars, metrics, clock
+        self._drives: set[Drive] = set()
+        self._claiming: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._beating: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin the heartbeat, where leases lapse."""
+        if self.store.shared:
+            self._beating = asyncio.create_task(self._beat_on())
+
+    async def stop(self) -> None:
+        """End the heartbeat."""
+        if self._beating is not None:
+            self._beating.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._beating
+
+    def check(self) -> None:
+        """Raises StoreUnavailable where a step would be in vain."""
+        if self.store.failure is not None:
+            raise StoreUnavailable(self.store.failure, retry_after_s=1)
+
+    async def read(self, session_id: str, owner: str) -> Snapshot:
+        """The session now. Raises SessionNotFound, StoreUnavailable."""
+        return await self.store.read(session_id, owner)
+
+    async def delete(self, session_id: str, owner: str) -> None:
+        """End the session, wherever it is driven. Raises SessionNotFound, StoreUnavailable."""
+        await self.store.delete(session_id, owner)
+        session = self._registry.find(session_id)
+        if session is not None:
+            self._registry.end(session, "deleted")
+
+    @asynccontextmanager
+    async def driven(self, session_id: str, owner: str, resume: Resume | None = None) -> AsyncIterator[Drive]:
+        """Drive the session within the block, alone.
+
+        Raises SessionNotFound, SessionBusy, AtCapacity, IncompatibleReplica, ModelUnavailable, StoreUnavailable.
+        """
+        # One at a time: between the store's word and the cache no other's may come.
+        lock = self._claiming.get(session_id)
+        if lock is None:
+            lock = self._claiming[session_id] = asyncio.Lock()
+        async with lock:
+            claim = await self.store.acquire(session_id, owner, secrets.token_urlsafe(12), resume)
+            if claim.living:
+                self._metrics.taken_over()
+            try:
+                drive = await self._take(claim)
+            except BaseException:
+                await self._let_go(claim)
+                raise
+        try:
+            yield drive
+        finally:
+            await self.release(drive)
+
+    async def release(self, drive: Drive) -> None:
+        """Let go, before the block's end; again does nothing."""
+        if drive not in self._drives:
+            return
+        self._drives.discard(drive)
+        session = drive.session
+        if session.drive is drive:
+            session.drive = None
+            self._registry.used(session)
+        if drive.lost is None:
+            await asyncio.shield(self._let_go(drive))
+
+    async def commit(
+        self,
+        drive: Drive,
+        progress: Progress,
+        *,
+        answers: Sequence[Answered] = (),
+        ring: int = RING,
+        added: Sequence[tuple[str, Exemplar]] = (),
+    ) -> None:
+        """Make `progress` the session's, in the store first. Raises SessionEnded, SessionBusy (taken over) and
+        StoreUnavailable; then it has not changed, as far as anyone is told.
+        """
+        drive.check()
+        session, now = drive.session, self._clock()
+        state = State(progress.frame_index, progress.targets, session.expiry_from(now))
+        gone = _names(session.progress.targets) - _names(progress.targets)
+        drive.version += 1
+        step = Commit(drive.version, state, session.facts.ttl_s, answers, ring, added, tuple(gone))
+        drive.committing = True
+        try:
+            standing = await self.store.commit(drive.lease, step)
+        except StoreUnavailable:
+            # It may have been written all the same: the heartbeat overwrites it.
+            drive.doubtful = True
+            raise
+        finally:
+            drive.committing = False
+        self._judge(drive, standing)
+        drive.check()
+        drive.doubtful, drive.committed_at = False, now
+        session.advance(progress, now)
+
+    async def _take(self, claim: Claim) -> Drive:
+        """The claim's session here as the store has it, driven by this claim alone."""
+        snapshot, session_id = claim.snapshot, claim.lease.session_id
+        session = self._registry.find(session_id)
+        if session is None:
+            with self._registry.admission():
+                progress = await self._progress(claim, ())
+                session = Session(snapshot.facts, progress, snapshot.state.expires_at, self._deadline(snapshot))
+                self._registry.add(session)
+                drive = session.drive = Drive(session, claim)
+        else:
+            if session.drive is not None:
+                session.drive.revoke(SessionBusy("another connection has taken the session over"))
+            drive = session.drive = Drive(session, claim)
+            # Before anything else: it may have lived on elsewhere, and the sweep goes by what is known here.
+            session.restore(session.progress, snapshot.state.expires_at, self._deadline(snapshot))
+            try:
+                await self._restore(session, claim)
+            except BaseException:
+                session.drive = None
+                raise
+        self._drives.add(drive)
+        drive.committed_at = self._clock()
+        return drive
+
+    async def _restore(self, session: Session, claim: Claim) -> None:
+        before = session.progress.targets
+        progress = await self._progress(claim, before)
+        if session.ended is not None:
+            self._registry.release(tuple(target.slot for target in progress.targets if target not in before))
+            raise SessionEnded(f"the session was {session.ended}")
+        session.restore(progress, claim.snapshot.state.expires_at, self._deadline(claim.snapshot))
+        kept = {target.slot for target in progress.targets}
+        self._registry.release(tuple(target.slot for target in before if target.slot not in kept))
+
+    async def _progress(self, claim: Claim, here: Sequence[Target]) -> Progress:
+        """The store's state with slots: those that are here, the others brought."""
+        state = claim.snapshot.state
+        slots = {target.exemplar: target.slot for target in here}
+        missing = [target.exemplar for target in state.targets if target.exemplar not in slots]
+        slots |= await self._exemplars.bring(claim.lease.session_id, missing)
+        targets = (Target(each.id, each.track, each.exemplar, slots[each.exemplar]) for each in state.targets)
+        return Progress(state.frame_index, tuple(targets))
+
+    def _deadline(self, snapshot: Snapshot) -> float:
+        return self._clock() + snapshot.remaining_s
+
+    async def _let_go(self, held: Drive | Claim) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            await self.store.release(held.lease)
+
+    def _judge(self, drive: Drive, standing: Standing) -> None:
+        if standing == "gone":
+            due = drive.session.due(self._clock() + 1)
+            self._registry.end(drive.session, "expired" if due else "deleted")
+            drive.revoke(SessionEnded("the session has ended"))
+        elif standing == "fenced":
+            drive.revoke(SessionBusy("another connection has taken the session over"))
+
+    async def _beat_on(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            try:
+                await self._beat()
+            except ServiceError as error:
+                _log.debug("no heartbeat: %s", error)
+            except Exception:
+                _log.exception("the heartbeat failed")
+
+    async def _beat(self) -> None:
+        """Renew what no commit has renewed; say again what the store may have wrong."""
+        now = self._clock()
+        quiet = [drive for drive in self._drives if now - drive.committed_at >= HEARTBEAT_S / 2]
+        for drive in [each for each in quiet if each.doubtful and not each.committing]:
+            drive.version = version = drive.version + 1
+            session = drive.session
+            again = Commit(version, session.state, max(session.remaining_s(now), 0.0))
+            self._judge(drive, await self.store.commit(drive.lease, again))
+            drive.doubtful = drive.doubtful and drive.version != version
+        if quiet:
+            for drive, standing in zip(quiet, await self.store.renew([each.lease for each in quiet]), strict=True):
+                if drive in self._drives:
+                    self._judge(drive, standing)
+
+
+def _names(targets: Sequence[Target]) -> set[str]:
+    return {target.exemplar for target in targets}

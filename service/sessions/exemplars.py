@@ -1,0 +1,123 @@
+"""Exemplars on their way between frames, the device's slots and the store."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from model.boxes import Box
+from model.tracker import Track, start
+from service.engine.batcher import Batcher
+from service.engine.jobs import Embed, Load
+from service.engine.slots import Slot
+from service.errors import IncompatibleReplica, SessionNotFound
+from service.images import Image
+from service.metrics import Metrics
+from service.sessions.registry import SessionRegistry
+from service.sessions.session import Target
+from service.sessions.steps import TrackerModel
+from service.sessions.store import Exemplar, SessionStore
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """New targets, their exemplars in slots; `kept`: the exemplars by name, for a store that is shared."""
+
+    targets: tuple[Target, ...] = ()
+    kept: tuple[tuple[str, Exemplar], ...] = ()
+
+
+class Exemplars:
+    """Makes exemplars of boxes, and brings those of the store back to the device."""
+
+    def __init__(
+        self,
+        model: TrackerModel,
+        batcher: Batcher,
+        registry: SessionRegistry,
+        store: SessionStore,
+        metrics: Metrics,
+        pool: Executor,
+    ) -> None:
+        self._model, self._batcher, self._registry = model, batcher, registry
+        self._store, self._metrics, self._pool = store, metrics, pool
+
+    async def place(self, image: Image, ids: Sequence[str], boxes: Sequence[Box]) -> Placed:
+        """New targets on a frame, in slots of their own. Raises AtCapacity, ModelUnavailable; then none are taken."""
+        if not ids:
+            return Placed()
+        slots = self._registry.allocate(len(ids))
+        try:
+            started: list[tuple[Track, Image]] = await self._run(self._start_all, image, boxes)
+            crops = np.stack([crop for _, crop in started])
+            answer = await self._batcher.submit(Embed(slots, crops, read_back=self._store.shared))
+        except BaseException:
+            self._registry.release(slots)
+            raise
+        names = [secrets.token_hex(6) for _ in ids]
+        kept: tuple[tuple[str, Exemplar], ...] = ()
+        if answer.embeddings is not None:
+            weights, geometry = self._model.weights, self._model.geometry
+            kept = tuple(
+                (name, Exemplar(weights, geometry, embedding, crop))
+                for name, embedding, crop in zip(names, answer.embeddings, crops, strict=True)
+            )
+        return Placed(
+            tuple(
+                Target(id, track, name, slot)
+                for id, (track, _), name, slot in zip(ids, started, names, slots, strict=True)
+            ),
+            kept,
+        )
+
+    async def bring(self, session_id: str, names: Sequence[str]) -> dict[str, Slot]:
+        """Exemplars of the store into slots, by name; those of other weights are embedded anew.
+
+        Raises IncompatibleReplica, SessionNotFound (it ended meanwhile), AtCapacity, ModelUnavailable,
+        StoreUnavailable; then no slots are taken.
+        """
+        if not names:
+            return {}
+        found = await self._store.exemplars(session_id, names)
+        if set(names) - set(found):
+            raise SessionNotFound("there is no such session")
+        for exemplar in found.values():
+            if exemplar.geometry != self._model.geometry:
+                theirs, ours = exemplar.geometry, self._model.geometry
+                raise IncompatibleReplica(
+                    f"the session's exemplars are {theirs.exemplar_size} px with context {theirs.context:g};"
+                    f" this replica's model wants {ours.exemplar_size} px with context {ours.context:g}",
+                    retry_after_s=1,
+                )
+        slots = dict(zip(names, self._registry.allocate(len(names)), strict=True))
+        try:
+            await self._fill(slots, found)
+        except BaseException:
+            self._registry.release(tuple(slots.values()))
+            raise
+        return slots
+
+    async def _fill(self, slots: dict[str, Slot], found: dict[str, Exemplar]) -> None:
+        ours = [name for name in slots if found[name].weights == self._model.weights]
+        others = [name for name in slots if found[name].weights != self._model.weights]
+        if ours:
+            embeddings = np.stack([found[name].embedding for name in ours])
+            await self._batcher.submit(Load(tuple(slots[name] for name in ours), embeddings))
+        if others:
+            crops = np.stack([found[name].crop for name in others])
+            await self._batcher.submit(Embed(tuple(slots[name] for name in others), crops))
+            self._metrics.reembedded(len(others))
+
+    def _start_all(self, image: Image, boxes: Sequence[Box]) -> list[tuple[Track, Image]]:
+        return [start(image, box, self._model.network, self._model.tracker) for box in boxes]
+
+    async def _run(self, call: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)

@@ -1,0 +1,126 @@
+"""Sessions in this process's memory: the store of a server that is alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from service.errors import SessionBusy, SessionNotFound
+from service.sessions.store import (
+    Answered,
+    Claim,
+    Commit,
+    Exemplar,
+    Facts,
+    Lease,
+    Resume,
+    Snapshot,
+    Standing,
+    State,
+)
+
+
+@dataclass(slots=True)
+class _Record:
+    facts: Facts
+    state: State
+    deadline: float
+    version: int = 0
+    generation: int = 0
+    driver: str = ""
+    held: bool = False
+    resumed: str = ""
+    """What the present driver resumed from, as long as it has committed nothing."""
+    journal: dict[int, tuple[str, Answered]] = field(default_factory=dict)
+
+
+class MemoryStore:
+    """See `SessionStore`. A lease is held until it is released: its driver cannot die alone.
+
+    Keeps no exemplars: those on the device are never given up before their session.
+    """
+
+    shared = False
+    failure: str | None = None
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock`: monotonic seconds."""
+        self._clock = clock
+        self._records: dict[str, _Record] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass
+
+    async def create(self, facts: Facts, state: State, exemplars: Sequence[tuple[str, Exemplar]]) -> None:
+        self._records[facts.session_id] = _Record(facts, state, self._clock() + facts.ttl_s)
+
+    async def read(self, session_id: str, owner: str) -> Snapshot:
+        return self._snapshot(self._record(session_id, owner))
+
+    async def acquire(self, session_id: str, owner: str, token: str, resume: Resume | None = None) -> Claim:
+        record = self._record(session_id, owner)
+        known = resume is not None and resume.token in (record.driver, record.resumed)
+        if record.held and not known:
+            raise SessionBusy("another connection drives this session")
+        living, record.held, record.driver = record.held, True, token
+        record.resumed = resume.token if known and resume is not None else ""
+        record.generation += 1
+        missed = None
+        if known and resume is not None:
+            kept = [answer for writer, answer in record.journal.values() if writer == resume.token]
+            missed = tuple(sorted((each for each in kept if each.seq >= resume.seq), key=lambda each: each.seq))
+        lease = Lease(session_id, token, record.generation)
+        return Claim(lease, self._snapshot(record), record.version, missed, living)
+
+    async def commit(self, lease: Lease, commit: Commit) -> Standing:
+        record = self._records.get(lease.session_id)
+        if record is None or record.driver != lease.token:
+            return "gone" if record is None else "fenced"
+        if commit.version < record.version:
+            return "late"
+        record.state, record.version, record.held, record.resumed = commit.state, commit.version, True, ""
+        record.deadline = self._clock() + commit.ttl_s
+        for answer in commit.answers:
+            record.journal[answer.seq % commit.ring] = lease.token, answer
+        return "held"
+
+    async def renew(self, leases: Sequence[Lease]) -> list[Standing]:
+        return [self._standing(lease) for lease in leases]
+
+    async def release(self, lease: Lease) -> None:
+        if self._standing(lease) == "held":
+            self._records[lease.session_id].held = False
+
+    async def delete(self, session_id: str, owner: str) -> None:
+        self._record(session_id, owner)
+        del self._records[session_id]
+
+    async def exemplars(self, session_id: str, names: Sequence[str]) -> dict[str, Exemplar]:
+        return {}
+
+    def sweep(self) -> None:
+        """Drop what has expired."""
+        now = self._clock()
+        for session_id in [each for each, record in self._records.items() if record.deadline <= now]:
+            del self._records[session_id]
+
+    def _record(self, session_id: str, owner: str) -> _Record:
+        record = self._records.get(session_id)
+        if record is None or record.facts.owner != owner or record.deadline <= self._clock():
+            raise SessionNotFound("there is no such session")
+        return record
+
+    def _snapshot(self, record: _Record) -> Snapshot:
+        return Snapshot(record.facts, record.state, record.deadline - self._clock())
+
+    def _standing(self, lease: Lease) -> Standing:
+        record = self._records.get(lease.session_id)
+        if record is None:
+            return "gone"
+        return "held" if record.driver == lease.token else "fenced"

@@ -1,0 +1,285 @@
+"""Two replicas over one Redis, in one process: whose session it is, what each keeps, and what either may do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from model.config import TrackerConfig, preset
+from model.tracker import Calibration
+from service.engine.batcher import Batcher
+from service.engine.slots import SlotTable
+from service.errors import (
+    AtCapacity,
+    IncompatibleReplica,
+    SessionBusy,
+    SessionEnded,
+    SessionNotFound,
+    StoreUnavailable,
+)
+from service.metrics import Metrics
+from service.sessions.driving import Driving
+from service.sessions.exemplars import Exemplars
+from service.sessions.redis_store import RedisStore
+from service.sessions.registry import SessionRegistry
+from service.sessions.steps import Advance, Limits, Placement, TrackerModel
+from service.sessions.store import Answered, Resume
+from service.sessions.tracking import Tracking
+from tests.service.sessions.conftest import Core, boxes
+from tests.support import blobs
+from tests.support.fake_predictor import FakePredictor
+from tests.support.redis_server import RedisServer, running_redis
+from tests.support.waiting import eventually, reached
+
+pytestmark = pytest.mark.anyio
+
+MODEL = TrackerModel(preset("paper"), TrackerConfig(scales=1), Calibration(), "a" * 64)
+OTHER_WEIGHTS = replace(MODEL, weights="b" * 64)
+OTHER_GEOMETRY = replace(OTHER_WEIGHTS, tracker=TrackerConfig(scales=1, context=0.7))
+
+
+class Replica(Core):
+    """A core of its own over a shared store, with its metrics."""
+
+    metrics: Metrics
+
+    def count(self, sample: str) -> float:
+        lines = self.metrics.render().decode().splitlines()
+        return next((float(line.split()[-1]) for line in lines if line.startswith(f"{sample} ")), 0.0)
+
+
+Start = Callable[..., AbstractAsyncContextManager[Replica]]
+
+
+@asynccontextmanager
+async def running(
+    url: str, model: TrackerModel = MODEL, max_sessions: int = 3, slots: int = 6
+) -> AsyncIterator[Replica]:
+    """A replica within the block."""
+    import time
+
+    predictor, table, metrics, clock = FakePredictor(), SlotTable(slots), Metrics(), time.monotonic
+    registry = SessionRegistry(table, metrics, max_sessions, clock, cache=True)
+    batcher = Batcher(predictor, table, metrics, batch_max=8)
+    store = RedisStore(url, metrics)
+    with ThreadPoolExecutor(2) as pool:
+        exemplars = Exemplars(model, batcher, registry, store, metrics, pool)
+        driving = Driving(store, registry, exemplars, metrics, clock)
+        limits = Limits(3, blobs.WIDTH * blobs.HEIGHT, 60.0)
+        tracking = Tracking(model, batcher, registry, exemplars, driving, metrics, limits, pool, clock)
+        await batcher.start()
+        await store.start()
+        await driving.start()
+        replica = Replica(tracking, batcher, predictor, table, registry, driving, clock)  # type: ignore[arg-type]
+        replica.metrics = metrics
+        try:
+            yield replica
+        finally:
+            await driving.stop()
+            await store.stop()
+            await batcher.stop()
+
+
+@pytest.fixture
+async def a(redis: RedisServer) -> AsyncIterator[Replica]:
+    async with running(redis.url) as replica:
+        yield replica
+
+
+@pytest.fixture
+async def b(redis: RedisServer) -> AsyncIterator[Replica]:
+    async with running(redis.url) as replica:
+        yield replica
+
+
+async def test_made_here_driven_there_and_back(a: Replica, b: Replica) -> None:
+    session = await a.start((60, 50), (10, 10))
+    for index, (replica, x) in enumerate([(b, 62), (b, 64), (a, 66), (b, 68)], 1):
+        advance = await replica.advance(session, await replica.decoded(x, 50))
+        assert advance.progress.frame_index == index
+        assert advance.progress.targets[0].track.box.as_list() == pytest.approx([x, 50, 16, 16], abs=1)
+    # The exemplars travelled as they were, and once: what is on a device stays there.
+    assert len(b.predictor.of("write")) == 1
+    assert (b.predictor.of("embed"), b.count("siamfc_reembeds_total")) == ([], 0)
+    there = b.registry.find(session.id)
+    assert there is not None
+    for target in there.progress.targets:
+        assert b.predictor.exemplars[target.slot.index][1] == pytest.approx(
+            a.predictor.exemplars[session.target(target.id).slot.index][1], rel=1e-3
+        )
+
+
+async def test_targets_come_and_go_for_both(a: Replica, b: Replica) -> None:
+    session = await a.start((60, 50), (10, 10))
+    await b.correct(session, await b.decoded(60, 50), Placement("new", blobs.box(30, 30)))
+    await b.remove(session, "0")
+    await a.advance(session, await a.decoded(60, 50))
+    assert list(boxes(session)) == ["1", "new"]
+    assert a.slots.used == b.slots.used == 2
+    names = {target.exemplar for target in session.progress.targets}
+    assert set(await a.driving.store.exemplars(session.id, [*names, "0"])) == names
+
+
+async def test_one_replica_drives_at_a_time(a: Replica, b: Replica) -> None:
+    session = await a.start()
+    async with a.driving.driven(session.id, "me"):
+        with pytest.raises(SessionBusy):
+            await b.advance(session, await b.decoded(62, 50))
+    await b.advance(session, await b.decoded(62, 50))
+    with pytest.raises(SessionNotFound):
+        await b.driving.read(session.id, "you")
+
+
+async def test_the_client_that_drove_takes_over_and_the_old_owner_is_fenced(a: Replica, b: Replica) -> None:
+    session = await a.start()
+    async with a.driving.driven(session.id, "me") as old:
+
+        def tell(_: Advance) -> list[Answered]:
+            return [Answered(0, ("first",))]
+
+        await a.tracking.advance(old, await a.decoded(62, 50), tell=tell)
+        frame = await a.decoded(64, 50)
+        with a.predictor.held("respond") as begun:
+            late = asyncio.ensure_future(a.tracking.advance(old, frame))
+            await reached(begun)
+            async with b.driving.driven(session.id, "me", Resume(old.lease.token, 0)) as new:
+                assert new.missed == (Answered(0, ("first",)),)
+                assert b.count("siamfc_lease_takeovers_total") == 1
+                await b.tracking.advance(new, await b.decoded(66, 50))
+        with pytest.raises(SessionBusy):
+            await late
+        assert isinstance(old.lost, SessionBusy)
+    snapshot = await a.driving.read(session.id, "me")
+    assert snapshot.state.frame_index == 2
+    assert snapshot.state.targets[0].track.box.as_list() == pytest.approx([66, 50, 16, 16], abs=1)
+    # And the one that was fenced goes on from what is true.
+    advance = await a.advance(session, await a.decoded(68, 50))
+    assert advance.progress.frame_index == 3
+
+
+async def test_a_takeover_within_one_replica_wakes_the_old_connection(a: Replica) -> None:
+    session = await a.start()
+    async with a.driving.driven(session.id, "me") as old:
+        event = asyncio.Event()
+        with old.watched(event):
+            async with a.driving.driven(session.id, "me", Resume(old.lease.token, 0)) as new:
+                assert event.is_set()
+                await a.tracking.advance(new, await a.decoded(62, 50))
+                with pytest.raises(SessionBusy):
+                    await a.tracking.advance(old, await a.decoded(62, 50))
+    assert session.drive is None
+    assert session.progress.frame_index == 1
+
+
+@pytest.mark.parametrize("what", ["deleted", "taken"])
+async def test_an_idle_driver_hears_of_it_by_the_heartbeat(a: Replica, b: Replica, what: str) -> None:
+    session = await a.start()
+    async with a.driving.driven(session.id, "me") as drive:
+        if what == "deleted":
+            await b.driving.delete(session.id, "me")
+            await eventually(lambda: isinstance(drive.lost, SessionEnded))
+            assert (a.slots.used, len(a.registry)) == (0, 0)
+        else:
+            async with b.driving.driven(session.id, "me", Resume(drive.lease.token, 0)):
+                await eventually(lambda: isinstance(drive.lost, SessionBusy))
+
+
+async def test_other_weights_embed_the_kept_crop_anew(a: Replica, redis: RedisServer) -> None:
+    session = await a.start((60, 50), (10, 10))
+    async with running(redis.url, OTHER_WEIGHTS) as other:
+        advance = await other.advance(session, await other.decoded(62, 50), [Placement("new", blobs.box(30, 30))])
+        assert advance.progress.frame_index == 1
+        assert other.count("siamfc_reembeds_total") == 2
+        assert other.predictor.of("write") == []
+        theirs = other.registry.find(session.id)
+        assert theirs is not None
+        for name in "01":
+            # The very pixels: their mean is what the predictor made of them, without fp16 in between.
+            mine = a.predictor.exemplars[session.target(name).slot.index][1]
+            assert other.predictor.exemplars[theirs.target(name).slot.index][1] == mine
+        # Those that it made itself are in its own weights, and so are strange to the first.
+        await a.advance(session, await a.decoded(64, 50))
+        assert a.count("siamfc_reembeds_total") == 1
+
+
+async def test_another_geometry_is_refused_and_nothing_is_lost(a: Replica, redis: RedisServer) -> None:
+    session = await a.start()
+    async with running(redis.url, OTHER_GEOMETRY) as other:
+        with pytest.raises(IncompatibleReplica, match=r"context 0\.5; this replica's model wants .* 0\.7"):
+            await other.advance(session, await other.decoded(62, 50))
+        assert (other.slots.used, len(other.registry)) == (0, 0)
+    await a.advance(session, await a.decoded(62, 50))
+
+
+async def test_room_is_made_by_forgetting_who_is_idle_and_they_come_back(redis: RedisServer) -> None:
+    async with running(redis.url, max_sessions=2, slots=2) as replica:
+        sessions = [await replica.start((60, 50)) for _ in range(5)]
+        assert (len(replica.registry), replica.slots.used) == (2, 2)
+        for session in sessions:
+            advance = await replica.advance(session, await replica.decoded(62, 50))
+            assert advance.progress.frame_index == 1
+        async with (
+            replica.driving.driven(sessions[0].id, "me"),
+            replica.driving.driven(sessions[1].id, "me"),
+        ):
+            with pytest.raises(AtCapacity):
+                await replica.start((60, 50))
+            with pytest.raises(AtCapacity):
+                await replica.advance(sessions[2], await replica.decoded(62, 50))
+        # Who was refused for want of room has not kept the lease.
+        await replica.advance(sessions[2], await replica.decoded(62, 50))
+
+
+async def test_while_redis_is_away_nothing_advances_and_nothing_is_lost(tmp_path: Path) -> None:
+    with running_redis(tmp_path, durable=True) as redis:
+        async with running(redis.url) as replica:
+            session = await replica.start()
+            async with replica.driving.driven(session.id, "me") as drive:
+                frames = [await replica.decoded(x, 50) for x in (62, 64)]
+                await replica.tracking.advance(drive, frames[0])
+                redis.kill()
+                for _ in range(3):
+                    with pytest.raises(StoreUnavailable):
+                        await replica.tracking.advance(drive, frames[1])
+                with pytest.raises(StoreUnavailable):
+                    await replica.start()
+                assert (session.progress.frame_index, replica.slots.used, len(replica.registry)) == (1, 1, 1)
+                redis.start()
+                await eventually(lambda: replica.driving.store.failure is None)
+                assert (await replica.tracking.advance(drive, frames[1])).progress.frame_index == 2
+            assert (await replica.driving.read(session.id, "me")).state.frame_index == 2
+
+
+async def test_a_step_the_store_may_have_is_taken_back(a: Replica, redis: RedisServer) -> None:
+    """Redis takes a step, and its word for it comes too late: the client was told that the frame failed."""
+    session = await a.start()
+    async with a.driving.driven(session.id, "me") as drive:
+        frame = await a.decoded(62, 50)
+        with redis.frozen(), pytest.raises(StoreUnavailable):
+            await a.tracking.advance(drive, frame)
+        assert session.progress.frame_index == 0
+        await eventually(lambda: not drive.doubtful)
+        assert (await a.driving.read(session.id, "me")).state.frame_index == 0
+        assert (await a.tracking.advance(drive, frame)).progress.frame_index == 1
+    assert (await a.driving.read(session.id, "me")).state.frame_index == 1
+
+
+async def test_a_cancelled_frame_leaves_cache_and_store_agreed_after_the_next_claim(a: Replica) -> None:
+    session = await a.start()
+    for _ in range(5):
+        async with a.driving.driven(session.id, "me") as drive:
+            frame = await a.decoded(62, 50)
+            task = asyncio.ensure_future(a.tracking.advance(drive, frame))
+            await asyncio.sleep(0.002)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        async with a.driving.driven(session.id, "me"):
+            snapshot = await a.driving.read(session.id, "me")
+            assert session.progress.frame_index == snapshot.state.frame_index
+            assert a.slots.used == 1
