@@ -59,6 +59,8 @@ class Script:
     """Know connections by name, and bring what one has missed."""
     unavailable: list[bool] = field(default_factory=list)
     """For each of the next frames, whether to answer that the store was away, instead of counting it."""
+    stalls: bool = False
+    """Answer so to the frames behind such a one too, until that comes again."""
 
 
 class FakeServer:
@@ -66,6 +68,7 @@ class FakeServer:
 
     def __init__(self, api_key: str | None = None) -> None:
         self.script = Script()
+        self._awaited: bytes | None = None
         self.api_key = api_key
         self.sessions: dict[str, dict[str, Any]] = {}
         self.created: list[bytes] = []
@@ -241,9 +244,12 @@ class FakeServer:
         if content_type(data) == "application/octet-stream":
             _say(protocol, type="error", seq=seq, problem=problem("invalid-image"))
             return True
-        if script.unavailable and script.unavailable.pop(0):
+        behind = self._awaited is not None and data != self._awaited
+        if behind or (script.unavailable and script.unavailable.pop(0)):
+            self._awaited = self._awaited if behind else data if script.stalls else None
             _say(protocol, type="error", seq=seq, problem=problem("store-unavailable"))
             return True
+        self._awaited = None
         if _once(script.drop, number):
             _say(protocol, type="dropped", seq=seq)
             return True

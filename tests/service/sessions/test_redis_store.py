@@ -165,7 +165,7 @@ async def test_a_caller_that_is_cancelled_leaves_a_whole_step(store: RedisStore,
     assert (await store.read("s1", "me")).state == state(1)
 
 
-async def test_a_full_redis_refuses_what_is_new_and_is_not_taken_for_away(store: RedisStore, redis: RedisServer) -> None:
+async def test_a_full_redis_refuses_and_is_not_taken_for_away(store: RedisStore, redis: RedisServer) -> None:
     lease = (await take(store, "A")).lease
     redis.say("CONFIG", "SET", "maxmemory", "1")
     try:
