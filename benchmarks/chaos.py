@@ -6,7 +6,7 @@ Every client streams the same rendered scene through the client library, paced l
 one replica to serve all. Each kill is `kill -9` of a random replica, which is started again at once; the next one waits
 until that answers, where this takes longer than five seconds. Shown: whether
 every frame was answered once, in order, and counted once; how far the boxes are from those of an undisturbed run; and
-how long a client whose replica died waited for its next answer.
+how long a client whose replica died waited until it could go on at the other one.
 
 Needs `redis-server`. The weights are the bundled ones.
 """
@@ -60,9 +60,10 @@ class Kill:
 
 @dataclass
 class Followed:
-    """What one client had: its session, its answers and when they came; or the error that ended it."""
+    """What one client had: its session, when it gave each frame, its answers and when they came; or what ended it."""
 
     session_id: str = ""
+    given: list[float] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     error: str | None = None
@@ -132,7 +133,7 @@ async def _client(url: str, frames: Sequence[bytes], box: Sequence[float], fps: 
         try:
             session = await client.start(frames[0], box)
             followed.session_id = session.id
-            async for answer in session.stream(_paced(frames[1:], fps)):
+            async for answer in session.stream(_paced(frames[1:], fps, followed.given)):
                 followed.answers.append(answer)
                 followed.times.append(time.monotonic())
             await session.close()
@@ -141,11 +142,12 @@ async def _client(url: str, frames: Sequence[bytes], box: Sequence[float], fps: 
     return followed
 
 
-async def _paced(frames: Sequence[bytes], fps: float) -> AsyncIterator[bytes]:
+async def _paced(frames: Sequence[bytes], fps: float, given: list[float]) -> AsyncIterator[bytes]:
     begun = time.monotonic() + (random.random() / fps if fps else 0.0)
     for index, frame in enumerate(frames):
         if fps:
             await asyncio.sleep(max(0.0, begun + index / fps - time.monotonic()))
+        given.append(time.monotonic())
         yield frame
 
 
@@ -228,19 +230,23 @@ def _report(
 
 
 def _waits(followed: Sequence[Followed], kills: Sequence[Kill], balancer: Balancer) -> list[float]:
-    """Of each client whose connection a kill cut: seconds to its next connection that lasted until an answer."""
+    """Of each client whose connection a kill cut: seconds until another replica's `ready` reached it.
+
+    From the kill on, or, where nothing was under way then, from its next frame: until then it has no need to come back.
+    """
     waits = []
     for kill in kills:
         for each in followed:
             mine = [passage for passage in balancer.passages if passage.session_id == each.session_id]
             before = [passage for passage in mine if passage.opened < kill.at]
-            if not before or before[-1].port != kill.port:
+            # A replica's death closes a passage within moments; one closed before was over already.
+            if not before or before[-1].port != kill.port or (before[-1].closed or kill.at) < kill.at:
                 continue
-            # What was on its way when the replica died is no resumption: only what came over a later connection is.
-            later = [passage for passage in mine if passage.opened > kill.at]
-            came = [at for at in each.times if later and at > later[0].opened]
-            if came:
-                waits.append(came[0] - kill.at)
+            under_way = sum(at < kill.at for at in each.given) > sum(at < kill.at for at in each.times)
+            wanted = kill.at if under_way else next((at for at in each.given if at > kill.at), None)
+            ready = [passage.ready for passage in mine if passage.opened > kill.at and passage.ready is not None]
+            if wanted is not None and ready:
+                waits.append(max(0.0, ready[0] - wanted))
     return waits
 
 

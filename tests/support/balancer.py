@@ -15,11 +15,12 @@ _SESSION = re.compile(rb"GET [^ ]*/v1/sessions/([^/ ]+)/stream")
 
 @dataclass
 class Passage:
-    """One connection that asked for a stream: whose, to which port, and when it came through."""
+    """One connection that asked for a stream: whose, to which port, when it came through, and when it was ready."""
 
     session_id: str
     port: int
     opened: float
+    ready: float | None = None
     closed: float | None = None
 
 
@@ -69,16 +70,18 @@ class Balancer:
         self.passages.append(passage)
         self._open[port] = self._open.get(port, 0) + 1
         try:
-            await asyncio.gather(_pump(near[0], far[1]), _pump(far[0], near[1]))
+            await asyncio.gather(_pump(near[0], far[1]), _pump(far[0], near[1], passage))
         finally:
             self._open[port] -= 1
             passage.closed = time.monotonic()
             far[1].close()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passage: Passage | None = None) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
+            if passage is not None and passage.ready is None and b'"type":"ready"' in data:
+                passage.ready = time.monotonic()
             writer.write(data)
             await writer.drain()
     # Either side's end is both sides' end.
