@@ -21,6 +21,7 @@ export class Stream {
   #handlers;
   #pending = new Map();
   #next = 0;
+  #ready = false;
   #ending = false;
 
   /**
@@ -30,9 +31,13 @@ export class Stream {
   constructor(socket, handlers) {
     this.#socket = socket;
     this.#handlers = handlers;
-    this.open = false;
     socket.addEventListener("message", (event) => this.#receive(JSON.parse(event.data)));
     socket.addEventListener("close", (event) => this.#closed(event));
+  }
+
+  /** Whether frames may be sent now. A socket that is closing says so before its `close` event comes. */
+  get open() {
+    return this.#ready && !this.#ending && this.#socket.readyState === WebSocket.OPEN;
   }
 
   /** Frames that have no answer yet. */
@@ -58,7 +63,6 @@ export class Stream {
   /** Asks for the answers under way and a clean end; `closed` follows. */
   end() {
     this.#ending = true;
-    this.open = false;
     if (this.#socket.readyState === WebSocket.OPEN) this.#say({ type: "end" });
     else this.#socket.close();
   }
@@ -69,7 +73,7 @@ export class Stream {
 
   #receive(message) {
     if (message.type === "ready") {
-      this.open = true;
+      this.#ready = true;
       this.#handlers.ready(message);
     } else if (message.type === "result") {
       const { frame, sentAt } = this.#take(message.seq);
@@ -88,7 +92,6 @@ export class Stream {
   }
 
   #closed(event) {
-    this.open = false;
     for (const { frame } of this.#pending.values()) frame.bitmap.close();
     this.#pending.clear();
     this.#handlers.closed({
