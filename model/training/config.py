@@ -76,6 +76,8 @@ class TrainingConfig(_FromDict):
     """Weight of the distance from the teacher's maps."""
     distill_embedding: float = 1.0
     """Weight of the distance from the teacher's embeddings."""
+    distill_every: int = 1
+    """One of so many views is shown to a teacher of embeddings alone; for maps it must see all."""
     seed: int = 1
     steps: int = 4000
     decay_steps: int = 1500
@@ -146,8 +148,12 @@ class TrainingConfig(_FromDict):
             "upscale and negative_share belong to the reference objective",
         )
         _require(
-            min(self.validation_pairs, self.max_gap, self.checkpoint_every, self.resident_mib) >= 1,
-            "validation_pairs, max_gap, checkpoint_every and resident_mib must be at least 1",
+            min(self.validation_pairs, self.max_gap, self.checkpoint_every, self.resident_mib, self.distill_every) >= 1,
+            "validation_pairs, max_gap, checkpoint_every, resident_mib and distill_every must be at least 1",
+        )
+        _require(
+            self.distill_every == 1 or not self.distill_maps,
+            "distill_every above 1 needs distill_maps = 0: maps are of all views",
         )
 
     @classmethod

@@ -11,54 +11,53 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.checkpoints import Weights
-from model.config import NetworkConfig, Preprocessing
+from model.config import NetworkConfig
 from model.training.config import TrainingConfig
 from model.training.objective import Maps
+from model.training.teachers import Teacher
 
 
 class Distillation(nn.Module):
     """The teacher, frozen, and the projection that is trained with the student."""
 
-    def __init__(self, teacher: Weights, student: NetworkConfig) -> None:
+    def __init__(self, teacher: Teacher, student: NetworkConfig) -> None:
         super().__init__()
-        self._teacher = (teacher.network.eval().requires_grad_(False), teacher.preprocessing)
+        self._teacher = teacher
         self._student = student
-        theirs = teacher.network.config
         self.projection: nn.Module = nn.Identity()
-        if theirs.channels != student.channels:
-            convolution = nn.Conv2d(student.channels, theirs.channels, 1, bias=False)
+        if teacher.channels != student.channels:
+            convolution = nn.Conv2d(student.channels, teacher.channels, 1, bias=False)
             nn.init.orthogonal_(convolution.weight, generator=torch.Generator().manual_seed(0))
             self.projection = convolution
 
     def place(self, device: torch.device) -> Distillation:
         """Move teacher and projection to the device."""
-        self._teacher[0].to(device)
+        self._teacher.place(device)
         return self.to(device)
 
     def forward(self, crops: Tensor, embeddings: Tensor, maps: Maps, shifts: Tensor, config: TrainingConfig) -> Tensor:
         """The weighted distance, a scalar, 0 where the student does as the teacher.
 
-        crops: float [M, 3, side, side], RGB 0..255; embeddings: the student's [M, C, s, s]; shifts: [M, 2].
+        crops: float [M, 3, side, side], RGB 0..255; embeddings: the student's [M, C, s, s]; shifts: [M, 2]. A teacher
+        without maps teaches its embedding alone.
         """
-        network, preprocessing = self._teacher
+        shown = slice(None, None, config.distill_every)
         with torch.no_grad():
-            theirs = network.embed(preprocess(crops, preprocessing))
+            theirs = self._teacher.embed(crops[shown])
+            answer = self._teacher.maps(theirs, shifts) if config.distill_maps else None
         total = embeddings.new_zeros((), dtype=torch.float32)
         if config.distill_embedding:
-            total = total + config.distill_embedding * self._embedding_distance(embeddings, theirs)
-        if config.distill_maps:
-            with torch.no_grad():
-                answer = Maps.of(network, theirs, shifts)
+            total = total + config.distill_embedding * self._embedding_distance(embeddings[shown], theirs)
+        if answer is not None:
             total = total + config.distill_maps * self._map_distance(maps, answer)
         return total
 
     def _embedding_distance(self, embeddings: Tensor, theirs: Tensor) -> Tensor:
         """1 - cosine, mean over the cells that lie within the teacher's."""
         projected = self.projection(embeddings)
-        stride, other = self._student.stride, self._teacher[0].config.stride
-        offsets = projected.new_zeros(len(projected), 2, dtype=torch.float32)
-        wanted, inside = resampled(theirs, other, projected.shape[-1], stride, offsets)
+        teacher = self._teacher
+        offsets = projected.new_full((len(projected), 2), -teacher.offset, dtype=torch.float32)
+        wanted, inside = resampled(theirs, teacher.stride, projected.shape[-1], self._student.stride, offsets)
         cosine = F.cosine_similarity(projected.float(), wanted.float(), dim=1)
         return (1 - cosine)[inside].mean()
 
@@ -67,7 +66,7 @@ class Distillation(nn.Module):
         m, _, side, _ = maps.logits.shape
         # The windows that teacher and student took as exemplars lie apart by less than a cell.
         offsets = answer.residuals - maps.residuals
-        other = self._teacher[0].config.stride
+        other = self._teacher.stride
         wanted, inside = resampled(answer.logits.float(), other, side, self._student.stride, offsets)
         logits, mask = maps.logits.float(), inside[:, None].expand(m, m, side, side)
         cells = F.binary_cross_entropy_with_logits(logits, wanted.sigmoid(), reduction="none")
@@ -76,12 +75,6 @@ class Distillation(nn.Module):
         ours, theirs = (each[views, views ^ 1].masked_fill(~inside, -1e4).flatten(1) for each in (logits, wanted))
         divergence = F.kl_div(ours.log_softmax(1), theirs.log_softmax(1), reduction="batchmean", log_target=True)
         return cells[mask].mean() + divergence
-
-
-def preprocess(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """A network's input of pixels, float [M, 3, side, side] RGB 0..255."""
-    ordered = pixels.flip(1) if preprocessing.order == "bgr" else pixels
-    return (ordered - preprocessing.mean) / preprocessing.std
 
 
 def resampled(values: Tensor, step: float, side: int, wanted: float, offsets: Tensor) -> tuple[Tensor, Tensor]:

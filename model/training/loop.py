@@ -20,11 +20,12 @@ from model.config import Preprocessing, preset
 from model.errors import CheckpointError
 from model.network import SiamFC, initialise
 from model.training.config import TrainingConfig
-from model.training.distillation import Distillation, preprocess
+from model.training.distillation import Distillation
 from model.training.objective import Loss, Maps, Truth, objective
 from model.training.pairs import Batch
 from model.training.parameters import autocast_dtype, freeze, make_optimizer
 from model.training.reference import draw_negatives, reference_objective
+from model.training.teachers import load_teacher, preprocess
 
 _LASTING = ("objective", "upscale", "optimizer", "freeze", "teacher")
 """What a resumed run cannot change."""
@@ -58,7 +59,7 @@ class Trainer:
         self._frozen = freeze(self.network, config.freeze)
         self.distillation: Distillation | None = None
         if config.teacher:
-            teacher = load_weights(Path(config.teacher))
+            teacher = load_teacher(Path(config.teacher))
             self.distillation = Distillation(teacher, self.network.config).place(device)
         modules = [self.network] if self.distillation is None else [self.network, self.distillation]
         self.optimizer = make_optimizer(modules, config)

@@ -61,9 +61,14 @@ def exemplar_windows(embeddings: Tensor, shifts: Tensor, network: NetworkConfig)
     """
     size, reach = network.embedding_size(network.exemplar_size), (network.map_size - 1) / 2
     cells = torch.clamp(torch.round(shifts / network.stride), -reach, reach)
-    corners = (cells + reach).long().tolist()
-    windows = [embeddings[m, :, y : y + size, x : x + size] for m, (x, y) in enumerate(corners)]
-    return torch.stack(windows), cells * network.stride - shifts
+    corners = (cells + reach).long()  # (M, 2)
+    line = torch.arange(size, device=embeddings.device)
+    rows, columns = corners[:, 1, None, None] + line[:, None], corners[:, 0, None, None] + line
+    # One gather: of a slice a view, each slice's gradient would be as large as all embeddings.
+    m, channels, _, side = embeddings.shape
+    places = (rows * side + columns).reshape(m, 1, -1).expand(-1, channels, -1)
+    windows = embeddings.flatten(2).gather(2, places).reshape(m, channels, size, size)
+    return windows, cells * network.stride - shifts
 
 
 def all_maps(network: SiamFC, exemplars: Tensor, embeddings: Tensor) -> Tensor:

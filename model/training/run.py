@@ -97,7 +97,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     with (
         _interruptible() as interrupted,
-        (out / LOG).open("a", encoding="utf-8") as log,
+        (out / LOG).open("a", buffering=1, encoding="utf-8") as log,
         tensorboard(out / BOARD, trainer.step) as board,
     ):
         reporter = Reporter(log.write, board, listener or Listener())

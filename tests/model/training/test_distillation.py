@@ -9,8 +9,9 @@ from torch import nn
 from model.checkpoints import Weights
 from model.config import ConvLayer, NetworkConfig, Preprocessing
 from model.training.config import TrainingConfig
-from model.training.distillation import Distillation, preprocess, resampled
+from model.training.distillation import Distillation, resampled
 from model.training.objective import Maps
+from model.training.teachers import Siamese, preprocess
 from tests.support.networks import TINY, random_network
 
 # 4 px a cell where TINY has 8, and 12 channels: 127 -conv11/4-> 30 -> 28; 255 -> 62 -> 60; a map of 33 cells.
@@ -30,7 +31,7 @@ def crops() -> torch.Tensor:
 
 def distance(student: NetworkConfig, teacher: NetworkConfig, crops: torch.Tensor, seed: int) -> torch.Tensor:
     network = random_network(student, seed)
-    distillation = Distillation(Weights(random_network(teacher), PLAIN), student)
+    distillation = Distillation(Siamese(Weights(random_network(teacher), PLAIN)), student)
     embeddings = network.embed(preprocess(crops, PLAIN))
     return distillation(crops, embeddings, Maps.of(network, embeddings, SHIFTS), SHIFTS, CONFIG)
 
@@ -50,7 +51,7 @@ def test_strides_and_channels_may_differ(crops: torch.Tensor) -> None:
 def test_only_student_and_projection_learn(crops: torch.Tensor) -> None:
     network = random_network(TINY, 1).train().requires_grad_(True)
     teacher = random_network(FINE)
-    distillation = Distillation(Weights(teacher, PLAIN), TINY)
+    distillation = Distillation(Siamese(Weights(teacher, PLAIN)), TINY)
     assert list(distillation.state_dict()) == ["projection.weight"]
     assert isinstance(distillation.projection, nn.Conv2d)
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
@@ -66,7 +67,7 @@ def test_only_student_and_projection_learn(crops: torch.Tensor) -> None:
 
 def test_each_part_has_its_weight(crops: torch.Tensor) -> None:
     network = random_network(TINY, 1)
-    distillation = Distillation(Weights(random_network(TINY), PLAIN), TINY)
+    distillation = Distillation(Siamese(Weights(random_network(TINY), PLAIN)), TINY)
     embeddings = network.embed(preprocess(crops, PLAIN))
     maps = Maps.of(network, embeddings, SHIFTS)
 
@@ -78,10 +79,41 @@ def test_each_part_has_its_weight(crops: torch.Tensor) -> None:
     assert found(2, 3) == pytest.approx(2 * found(1, 0) + 3 * found(0, 1), rel=1e-5)
 
 
-def test_the_teacher_sees_pixels_its_own_way(crops: torch.Tensor) -> None:
-    bgr = Preprocessing(order="bgr", mean=100.0, std=50.0)
-    found = preprocess(crops, bgr)
-    torch.testing.assert_close(found[:, 0], (crops[:, 2] - 100) / 50)
+class Plane:
+    """A teacher of embeddings alone whose value says where its cell lies, and of which view."""
+
+    channels, stride, offset = 2, 8, -3.0
+    away = 500.0
+    """So that no cell's value is without a direction."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def embed(self, pixels: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(pixels))
+        place = (torch.arange(40.0) - 19.5) * self.stride + self.offset + Plane.away
+        return torch.stack([place.expand(40, 40), place[:, None].expand(40, 40)]).expand(len(pixels), 2, 40, 40)
+
+    def maps(self, embeddings: torch.Tensor, shifts: torch.Tensor) -> Maps | None:
+        return None
+
+    def place(self, device: torch.device) -> None:
+        pass
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_teacher_whose_middle_is_not_the_crops(crops: torch.Tensor, every: int) -> None:
+    network, teacher = random_network(TINY), Plane()
+    distillation = Distillation(teacher, TINY)
+    distillation.projection = nn.Identity()
+    side = TINY.embedding_size(255)
+    place = (torch.arange(float(side)) - (side - 1) / 2) * TINY.stride + Plane.away
+    embeddings = torch.stack([place.expand(side, side), place[:, None].expand(side, side)]).expand(4, 2, side, side)
+    maps = Maps.of(network, network.embed(preprocess(crops, PLAIN)), SHIFTS)
+    config = replace(CONFIG, distill_maps=0.0, distill_every=every)
+    assert distillation(crops, embeddings, maps, SHIFTS, config).item() == pytest.approx(0, abs=1e-5)
+    assert distillation(crops, embeddings + torch.tensor([40.0, 0.0]).view(2, 1, 1), maps, SHIFTS, config).item() > 1e-4
+    assert teacher.seen == [4 // every, 4 // every]
 
 
 @pytest.mark.parametrize("offset", [(0.0, 0.0), (4.0, -2.0)])

@@ -18,6 +18,7 @@ from model.training.corpus import Corpus
 from model.training.loop import PREPROCESSING, Trainer, learning_rate, prefetched
 from model.training.objective import Loss
 from model.training.pairs import Batch, PairSampler
+from model.training.teachers import Siamese
 from tests.support.networks import TINY, random_network, random_weights
 
 CONFIG = TrainingConfig(items=2, steps=4, decay_steps=2, warmup_steps=1, ema=0.9)
@@ -91,7 +92,7 @@ def _teacher(monkeypatch: pytest.MonkeyPatch) -> None:
     """The teacher is another network with twice the cells, half the pixels each, and more channels."""
     layers = (ConvLayer(6, 11, stride=4), ConvLayer(12, 3, norm=False, relu=False))
     weights = Weights(random_network(NetworkConfig("fine", layers)), PREPROCESSING)
-    monkeypatch.setattr(loop, "load_weights", lambda path: weights)
+    monkeypatch.setattr(loop, "load_teacher", lambda path: Siamese(weights))
 
 
 @pytest.mark.usefixtures("_tiny", "_teacher")
