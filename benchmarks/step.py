@@ -1,7 +1,7 @@
-"""One frame of one target in process, by precision, against a plain eager loop in the same run.
+"""One frame of one target in process, by network, runtime and precision, against a plain eager loop in the same run.
 
-The plain loop is SiamFC as it is usually written: cv2 crops of a padded frame, fp32, batch norms as they are, three
-scales, numpy post-processing. Both follow the same rendered scene; decoding is in neither.
+The plain loop is SiamFC as it is usually written, with the weights `paper`: cv2 crops of a padded frame, fp32, batch
+norms as they are, three scales, numpy post-processing. All follow the same rendered scene; decoding is in none.
 """
 
 from __future__ import annotations
@@ -16,40 +16,59 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks._machine import facts
+from benchmarks._runtimes import predictor, ways, weights_at_hand
 from model.boxes import Box
-from model.checkpoints import Weights, bundled_weights, load_weights
+from model.checkpoints import Weights
 from model.correlation import match_corr
 from model.crops import context_side, mean_colour
-from model.inference import Predictor, choose_device, choose_precision
+from model.runtimes.choice import Candidate
 from model.single import SingleTracker
 from tests.support.scenes import translation
 
 Image = NDArray[np.uint8]
 _ROUNDS = 3
+PLAIN = ("paper", "plain loop", "fp32")
+"""The plain loop's network, "runtime" and precision."""
 
 
 def run() -> dict[str, Any]:
     """Milliseconds a frame (median over the scene, best of three rounds), and the plain loop's as a multiple."""
     machine = facts()
-    weights = load_weights(bundled_weights())
+    at_hand = weights_at_hand()
     scene = translation(30)
     box = Box(*scene.truth[0])
-    steps: dict[str, Callable[[], Callable[[Image], object]]] = {
-        "plain eager fp32": lambda: _plain(weights, scene, box)
+    steps: dict[tuple[str, ...], Callable[[], Callable[[Image], object]]] = {
+        PLAIN: lambda: _plain(at_hand["paper"], scene, box)
     }
-    for precision in dict.fromkeys(["fp32", choose_precision("auto", choose_device("auto"))]):
-        steps[precision] = lambda precision=precision: _ours(weights, precision, scene, box)
-    times = {name: float("inf") for name in steps}
+    for name, weights in at_hand.items():
+        for way in ways(weights.network.config):
+            key = name, way.runtime, way.precision
+            steps[key] = lambda weights=weights, way=way: _ours(weights, way, scene, box)
+    times = dict.fromkeys(steps, float("inf"))
     for _ in range(_ROUNDS):
         # In turn, so that a busy moment of the machine falls on all of them.
-        for name, make in steps.items():
-            times[name] = min(times[name], _median_ms(make(), scene.frames[1:]))
-    plain = times["plain eager fp32"]
+        for key, make in steps.items():
+            times[key] = min(times[key], _median_ms(make(), scene.frames[1:]))
     return {
         "machine": machine,
-        "ms_a_frame": {name: round(value, 2) for name, value in times.items()},
-        "times_the_plain_loop": {name: round(plain / value, 2) for name, value in times.items()},
+        "rows": [
+            {
+                **dict(zip(("network", "runtime", "precision"), key, strict=True)),
+                "ms_a_frame": round(value, 2),
+                "times_the_plain_loop": round(times[PLAIN] / value, 2),
+            }
+            for key, value in times.items()
+        ],
     }
+
+
+def table(result: dict[str, Any]) -> list[list[str]]:
+    """What `run` gave as rows of text, the header first."""
+    lines = [["network", "runtime", "precision", "ms a frame", "times the plain loop"]]
+    for row in result["rows"]:
+        measured = f"{row['ms_a_frame']:.1f}", f"{row['times_the_plain_loop']:.2f}"
+        lines.append([row["network"], row["runtime"], row["precision"], *measured])
+    return lines
 
 
 def _median_ms(step: Callable[[Image], object], frames: Sequence[Image]) -> float:
@@ -61,8 +80,8 @@ def _median_ms(step: Callable[[Image], object], frames: Sequence[Image]) -> floa
     return 1e3 * float(np.median(taken))
 
 
-def _ours(weights: Weights, precision: str, scene: Any, box: Box) -> Callable[[Image], object]:
-    tracker = SingleTracker(Predictor(weights, precision=precision))
+def _ours(weights: Weights, way: Candidate, scene: Any, box: Box) -> Callable[[Image], object]:
+    tracker = SingleTracker(predictor(weights, way))
     tracker.start(scene.frames[0], box)
     return tracker.update
 

@@ -1,12 +1,13 @@
-"""The network made ready to run: device, precision, threads, warm-up.
+"""The network made ready to run: device, runtime, precision, threads, warm-up.
 
 Shape legend: B targets, N scales, C channels, e x e cells of an exemplar's embedding, S x S cells of a map.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -14,85 +15,85 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.checkpoints import Weights
-from model.correlation import correlate_scales
-from model.errors import ConfigError
-from model.network import fold_norms
+from model.correlation import correlate_by_products, correlate_scales
+from model.network import SiamFC, fold_norms
+from model.runtimes import probe
+from model.runtimes.choice import Candidate, Measured, candidates, decide
+from model.runtimes.devices import choose_device, choose_precision
+from model.runtimes.eager import TorchEmbedder
+from model.runtimes.embedding import Embedder, Pixels
 
-Precision = Literal["fp32", "bf16", "fp16"]
-Pixels = NDArray[np.uint8]
+__all__ = ["Pixels", "Predictor", "choose_device", "choose_precision"]
 
-
-def choose_device(name: str) -> torch.device:
-    """The device for `auto`, `cpu`, `cuda` or `cuda:N`. Raises ConfigError where it is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"no device {name!r}; say auto, cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"no device {name!r}; say auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and not (torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()):
-        raise ConfigError(f"device {name!r} is not available on this machine")
-    return device
-
-
-def choose_precision(name: str, device: torch.device) -> Precision:
-    """The precision for `auto`, `fp32`, `bf16` or `fp16` on that device. Raises ConfigError where it cannot run.
-
-    `auto` takes the fastest that keeps boxes within half a pixel of fp32: fp16 on a GPU, bf16 on a CPU that
-    multiplies it in hardware, else fp32.
-    """
-    if name == "auto":
-        if device.type == "cuda":
-            return "fp16"
-        return "bf16" if _cpu_has_bf16() else "fp32"
-    if name == "fp32":
-        return "fp32"
-    if name == "bf16":
-        return "bf16"
-    if name == "fp16":
-        if device.type == "cpu":
-            raise ConfigError("precision fp16 needs a GPU; on a CPU say bf16 or fp32")
-        return "fp16"
-    raise ConfigError(f"no precision {name!r} for this runtime; say auto, fp32, bf16 or fp16")
-
-
-def _cpu_has_bf16() -> bool:
-    capabilities = torch.backends.cpu.get_cpu_capability()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return "AVX512" in capabilities and ("avx512_bf16" in lines or "amx_bf16" in lines)
-
-
-_DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_log = logging.getLogger(__name__)
 
 
 class Predictor:
     """The folded network on its device. Stateless between calls; use it from one thread at a time.
 
+    `device`, `runtime` and `precision` say what it runs with, `measured` what they were chosen by, if by measurement.
     Embeddings are handed out and taken back as fp16 [B, C, e, e] on the device; correlation and everything after it
     is fp32.
     """
 
-    def __init__(self, weights: Weights, *, device: str = "auto", precision: str = "auto") -> None:
-        """Raises ConfigError where the device or the precision cannot be had."""
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        runtime: str = "torch",
+        threads: int = 0,
+    ) -> None:
+        """`runtime`: torch, openvino, or auto, which takes the fastest here that tracks as fp32 does.
+
+        That is measured now, for a few seconds, where more than one comes into question; with runtime torch there is
+        one. `threads`: how many cores the network may use; 0 is torch's number. Raises ConfigError where device,
+        runtime or precision cannot be had.
+        """
         self.weights = weights
         self.network_config = weights.network.config
         self.device = choose_device(device)
-        self.precision = choose_precision(precision, self.device)
-        self._dtype = _DTYPES[self.precision]
-        network = fold_norms(weights.network)
-        self._match = network.match_norm.to(self.device)
-        embedding = network.embedding.to(device=self.device, dtype=self._dtype)
-        self._embedding = embedding.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._threads = threads or torch.get_num_threads()
+        among = candidates(runtime, precision, self.device, self.network_config)
+        self.measured = self._measure(among) if len(among) > 1 else ()
+        chosen = decide(self.measured).candidate if self.measured else among[0]
+        if self.measured:
+            _log.info("the network runs with %s; %s", chosen, ", ".join(map(str, self.measured)))
+        self.runtime, self.precision = chosen.runtime, chosen.precision
+        folded = fold_norms(weights.network)
+        self._match = folded.match_norm.to(self.device)
+        self._embedder = self._make_embedder(folded)
+
+    def _measure(self, among: tuple[Candidate, ...]) -> tuple[Measured, ...]:
+        def make(candidate: Candidate) -> Predictor:
+            # Named, it is not measured again.
+            return Predictor(
+                self.weights,
+                device=str(self.device),
+                precision=candidate.precision,
+                runtime=candidate.runtime,
+                threads=self._threads,
+            )
+
+        return probe.measure(among, make)
+
+    def _make_embedder(self, folded: SiamFC) -> Embedder:
+        if self.runtime == "openvino":
+            # Here, not above: OpenVINO is an extra.
+            from model.runtimes.compiled import OpenVinoEmbedder
+
+            assert self.precision != "fp16"
+            return OpenVinoEmbedder(self.weights, self.precision, self._threads)
+        assert self.precision != "int8"
+        torch.set_num_threads(self._threads)
+        return TorchEmbedder(folded.embedding, self.weights.preprocessing, self.device, self.precision)
 
     @torch.inference_mode()
     def embed(self, crops: Pixels) -> Tensor:
         """Exemplar embeddings, fp16 [B, C, e, e] on the device, of crops uint8 [B, 127, 127, 3] RGB."""
-        return self._embed(crops).clamp(-65504, 65504).to(torch.float16)
+        with self._rest():
+            return self._embedder(crops).clamp(-65504, 65504).to(torch.float16)
 
     @torch.inference_mode()
     def respond(self, exemplars: Tensor, crops: Pixels) -> NDArray[np.float32]:
@@ -101,10 +102,16 @@ class Predictor:
         crops: uint8 [B, N, 255, 255, 3] RGB.
         """
         b, n = crops.shape[:2]
-        embeddings = self._embed(crops.reshape(b * n, *crops.shape[2:])).float()
-        maps = correlate_scales(exemplars.float(), embeddings.reshape(b, n, *embeddings.shape[1:]))
-        logits: NDArray[np.float32] = self._match(maps).cpu().numpy()
+        correlate = correlate_by_products if self.device.type == "cpu" else correlate_scales
+        with self._rest():
+            embeddings = self._embedder(crops.reshape(b * n, *crops.shape[2:])).float()
+            maps = correlate(exemplars.float(), embeddings.reshape(b, n, *embeddings.shape[1:]))
+            logits: NDArray[np.float32] = self._match(maps).cpu().numpy()
         return logits
+
+    def _rest(self) -> AbstractContextManager[None]:
+        """Around what torch does beside the embedding."""
+        return one_torch_thread() if self.runtime == "openvino" else nullcontext()
 
     def warm_up(self, batches: tuple[int, ...] = (1,)) -> None:
         """Run every shape once, so that the first client does not pay for it."""
@@ -113,11 +120,13 @@ class Predictor:
             exemplars = self.embed(np.zeros((size, config.exemplar_size, config.exemplar_size, 3), np.uint8))
             self.respond(exemplars, np.zeros((size, scales, config.search_size, config.search_size, 3), np.uint8))
 
-    def _embed(self, crops: Pixels) -> Tensor:
-        preprocessing = self.weights.preprocessing
-        pixels = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
-        if preprocessing.order == "bgr":
-            pixels = pixels.flip(1)
-        scaled = (pixels.to(torch.float32) - preprocessing.mean) / preprocessing.std
-        embedded: Tensor = self._embedding(scaled.to(self._dtype, memory_format=torch.channels_last))
-        return embedded
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Within the block torch has one thread: its others wait by spinning, on the cores that OpenVINO's threads need."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

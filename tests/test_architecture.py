@@ -16,6 +16,8 @@ MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 
 TESTED_IN = {
+    "model/runtimes/embedding.py": "model/runtimes/test_compiled.py",
+    "model/training/mobilenet.py": "model/training/test_teachers.py",
     "model/training/records.py": "model/training/test_corpus.py",
     "service/__main__.py": "integration/test_drain.py",
     "service/api/bodies.py": "integration/test_http_refusals.py",

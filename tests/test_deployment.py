@@ -117,9 +117,9 @@ def test_only_the_trackers_reach_redis() -> None:
     assert config["networks"]["store"]["internal"] is True
 
 
-def test_the_image_installs_what_every_store_needs() -> None:
+def test_the_image_installs_what_every_store_and_runtime_needs() -> None:
     dockerfile = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
-    assert "'.[server,redis]'" in dockerfile
+    assert "'.[server,openvino,redis]'" in dockerfile
 
 
 def test_haproxy_accepts_the_balancers_configuration() -> None:

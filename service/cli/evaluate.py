@@ -60,6 +60,7 @@ def evaluate(
     api_key: str | None,
     weights: Path | None,
     device: str | None,
+    runtime: str | None,
     precision: str | None,
 ) -> None:
     """Score on sequences with ground truth.
@@ -67,7 +68,7 @@ def evaluate(
     Follows every sequence once, from its first box, and never starts again. Prints a table, or JSON with --json.
     DIR/*/{img,groundtruth.txt}, or the layouts of OTB and GOT-10k.
     """
-    refuse_both(server, weights=weights, device=device, precision=precision, api_key=api_key)
+    refuse_both(server, weights=weights, device=device, runtime=runtime, precision=precision, api_key=api_key)
     from model.evaluation.sequences import read_sequences
 
     sequences = read_sequences(folder, unscored=got10k is not None)
@@ -84,7 +85,7 @@ def evaluate(
             client = stack.enter_context(make_client(server, api_key))
             make_follower = lambda: stack.enter_context(ServerFollower(client))  # noqa: E731
         else:
-            make_follower = _in_process(weights, device, precision)
+            make_follower = _in_process(weights, device, runtime, precision)
         reports = {each: _run(sequences, maker, each) for each, maker in {name: make_follower, **rivals}.items()}
     if got10k is not None:
         _write_results(reports, got10k)
@@ -213,8 +214,10 @@ class ServerFollower:
             self._session.__exit__(*details)  # type: ignore[arg-type]
 
 
-def _in_process(weights: Path | None, device: str | None, precision: str | None) -> Callable[[], Follower]:
-    predictor = make_predictor(weights, device, precision)
+def _in_process(
+    weights: Path | None, device: str | None, runtime: str | None, precision: str | None
+) -> Callable[[], Follower]:
+    predictor = make_predictor(weights, device, runtime, precision)
     with needs_extra("server", "evaluating in this process (without --server)"):
         from model.evaluation.in_process import InProcessFollower
     return lambda: InProcessFollower(predictor)

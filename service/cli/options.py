@@ -40,9 +40,10 @@ class BoxType(click.ParamType):  # type: ignore[type-arg]  # generic in newer ve
 
 
 def network_options(command: Command) -> Command:
-    """--weights, --device and --precision: the network in this process."""
+    """--weights, --device, --runtime and --precision: the network in this process."""
     for decorate in (
-        click.option("--precision", metavar="P", help="auto, fp32, bf16 or fp16 (in process).  [default: auto]"),
+        click.option("--precision", metavar="P", help="auto, fp32, bf16, fp16 or int8 (in process).  [default: auto]"),
+        click.option("--runtime", metavar="R", help="auto, torch or openvino (in process).  [default: auto]"),
         click.option("--device", metavar="D", help="auto, cpu, cuda or cuda:N (in process).  [default: auto]"),
         click.option(
             "--weights",
@@ -84,10 +85,15 @@ def make_client(server: str, api_key: str | None) -> Client:
         raise InputError(str(error)) from error
 
 
-def make_predictor(weights: Path | None, device: str | None, precision: str | None) -> Predictor:
+def make_predictor(weights: Path | None, device: str | None, runtime: str | None, precision: str | None) -> Predictor:
     """The network of `--weights`, ready to run in this process."""
     with needs_extra("server", "tracking in this process (without --server)"):
         from model.checkpoints import bundled_weights, load_weights
         from model.images import decode  # noqa: F401 - say now, not at the first frame, that it cannot be imported
         from model.inference import Predictor
-    return Predictor(load_weights(weights or bundled_weights()), device=device or "auto", precision=precision or "auto")
+    return Predictor(
+        load_weights(weights or bundled_weights()),
+        device=device or "auto",
+        runtime=runtime or "auto",
+        precision=precision or "auto",
+    )

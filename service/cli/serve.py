@@ -13,7 +13,8 @@ from service.cli.failures import InputError, needs_extra
 @click.option("--host", metavar="H", help="Address to listen on; 0.0.0.0 for all.")
 @click.option("--port", metavar="P", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
 @click.option("--device", metavar="D", help="auto, cpu, cuda or cuda:N.")
-@click.option("--precision", metavar="P", help="auto, fp32, bf16 or fp16.")
+@click.option("--runtime", metavar="R", help="auto, torch or openvino.")
+@click.option("--precision", metavar="P", help="auto, fp32, bf16, fp16 or int8.")
 @click.option("--weights", type=click.Path(dir_okay=False, path_type=Path), help="A weights file.")
 @click.option("--log-format", type=click.Choice(["console", "json"]), help="How log lines look.")
 @click.pass_context

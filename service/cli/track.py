@@ -42,6 +42,7 @@ def track(
     api_key: str | None,
     weights: Path | None,
     device: str | None,
+    runtime: str | None,
     precision: str | None,
 ) -> None:
     """Follow a target through a source.
@@ -51,7 +52,7 @@ def track(
     SOURCE: a video file, a folder of images, a camera's number or a stream's URL. In process, or through a server with
     --server. Without --json and --video, JSON lines go to stdout. A camera or stream goes on until Ctrl-C.
     """
-    refuse_both(server, weights=weights, device=device, precision=precision, api_key=api_key)
+    refuse_both(server, weights=weights, device=device, runtime=runtime, precision=precision, api_key=api_key)
     from service.cli.following import follow_in_process, follow_on_server
     from service.cli.sources import open_source
 
@@ -60,7 +61,7 @@ def track(
         if server is not None:
             followed = follow_on_server(opened.frames(), box, stack.enter_context(make_client(server, api_key)))
         else:
-            followed = follow_in_process(opened.frames(), box, make_predictor(weights, device, precision))
+            followed = follow_in_process(opened.frames(), box, make_predictor(weights, device, runtime, precision))
         try:
             _write(stack.enter_context(closing(followed)), opened, json_path, video_path)
         except KeyboardInterrupt:

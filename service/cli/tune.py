@@ -39,6 +39,7 @@ def tune(
     save: Path | None,
     weights: Path | None,
     device: str | None,
+    runtime: str | None,
     precision: str | None,
     **amount: Any,
 ) -> None:
@@ -60,7 +61,7 @@ def tune(
             raise InputError(f"{path}: no folder {path.parent}")
     if save is not None and save.suffix != ".safetensors":
         raise InputError(f"{save}: the ending must be .safetensors")
-    predictor = make_predictor(weights, device, precision)
+    predictor = make_predictor(weights, device, runtime, precision)
     found = search(predictor, Corpus(corpus), config, lambda line: click.echo(f"siamfc tune: {line}", err=True))
     click.echo(_table(found))
     if out is not None:

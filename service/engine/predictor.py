@@ -16,21 +16,28 @@ from service.engine.slots import Slot
 class DevicePredictor:
     """The predictor of a real device: exemplars lie in one preallocated fp16 tensor, indexed by slot."""
 
-    def __init__(self, weights: Weights, *, device: str, precision: str, threads: int, capacity: int) -> None:
-        """`capacity` is the number of slots. Raises ConfigError where device or precision cannot be had."""
-        self._network = inference.Predictor(weights, device=device, precision=precision)
-        if threads:
-            torch.set_num_threads(threads)
+    def __init__(
+        self, weights: Weights, *, device: str, precision: str, threads: int, capacity: int, runtime: str = "torch"
+    ) -> None:
+        """`capacity` is the number of slots. Raises ConfigError where device, runtime or precision cannot be had."""
+        self._network = inference.Predictor(
+            weights, device=device, precision=precision, runtime=runtime, threads=threads
+        )
+        if self._network.runtime == "openvino":
+            # What is left to torch is small, and its idle threads would spin on OpenVINO's cores.
+            torch.set_num_threads(1)
         config = self._network.network_config
         side = config.embedding_size(config.exemplar_size)
         # Not zeroed: on a CPU the pages of slots that were never used cost nothing.
         self._exemplars = torch.empty(
-            (capacity, config.channels, side, side), dtype=torch.float16, device=self._network.device
+            (capacity, config.channels, side, side),
+            dtype=torch.float16,
+            device=self._network.device,
         )
 
     @property
     def network(self) -> inference.Predictor:
-        """The network, its device and precision."""
+        """The network, its device, runtime and precision."""
         return self._network
 
     @property

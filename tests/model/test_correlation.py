@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from model.correlation import correlate, correlate_by_loop, correlate_scales, match_corr
+from model.correlation import correlate, correlate_by_loop, correlate_by_products, correlate_scales, match_corr
 
 EXEMPLAR = torch.tensor([[[[1.0, 2], [3, 4]]]])
 SEARCH = torch.tensor([[[[1.0, 0, 2], [0, 1, 0], [3, 0, 1]]]])
@@ -35,21 +35,32 @@ def test_the_grouped_form_equals_the_loop(data: st.DataObject) -> None:
     torch.testing.assert_close(correlate(exemplars, searches), correlate_by_loop(exemplars, searches))
 
 
-@given(b=st.integers(1, 4), n=st.integers(1, 5), c=st.integers(1, 6), extra=st.integers(0, 4))
+@pytest.mark.parametrize("form", [correlate_scales, correlate_by_products])
+@given(
+    b=st.integers(1, 3),
+    n=st.integers(1, 4),
+    c=st.integers(1, 4),
+    rows=st.integers(0, 4),
+    columns=st.integers(0, 4),
+)
 @settings(max_examples=40)
-def test_scales_equal_the_repeated_exemplar(b: int, n: int, c: int, extra: int) -> None:
-    exemplars = torch.randn(b, c, 3, 3, dtype=torch.float64)
-    searches = torch.randn(b, n, c, 3 + extra, 3 + extra, dtype=torch.float64)
-    together = correlate_scales(exemplars, searches)
-    assert together.shape == (b, n, extra + 1, extra + 1)
-    one_by_one = correlate(exemplars.repeat_interleave(n, 0), searches.flatten(0, 1))
-    torch.testing.assert_close(together.reshape(b * n, 1, extra + 1, extra + 1), one_by_one)
+def test_scales_equal_the_repeated_exemplar(  # type: ignore[no-untyped-def]
+    form, b: int, n: int, c: int, rows: int, columns: int
+) -> None:
+    exemplars = torch.randn(b, c, 3, 2, dtype=torch.float64)
+    searches = torch.randn(b, n, c, 3 + rows, 2 + columns, dtype=torch.float64)
+    together = form(exemplars, searches)
+    assert together.shape == (b, n, rows + 1, columns + 1)
+    for scale in range(n):
+        torch.testing.assert_close(together[:, scale], correlate(exemplars, searches[:, scale])[:, 0])
 
 
 def test_channels_last_searches_are_taken_too() -> None:
     exemplars, searches = torch.randn(3, 4, 2, 2), torch.randn(3, 4, 5, 5)
     folded = searches.to(memory_format=torch.channels_last)
     torch.testing.assert_close(correlate(exemplars, folded), correlate(exemplars, searches))
+    by_products = correlate_by_products(exemplars, folded[:, None])
+    torch.testing.assert_close(by_products, correlate(exemplars, searches))
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 import torch
 
+from model import inference
 from model.checkpoints import Weights
 from model.config import Preprocessing
-from model.errors import ConfigError
-from model.inference import Predictor, choose_device, choose_precision
+from model.inference import Predictor, one_torch_thread
+from model.runtimes import probe
+from model.runtimes.choice import REFERENCE, Candidate, Measured
 from tests.support.networks import TINY, random_network
 
 WEIGHTS = Weights(random_network(TINY), Preprocessing(mean=114.0, std=58.0))
@@ -105,47 +109,80 @@ def test_warm_up_runs_every_batch_size(predictor: Predictor, monkeypatch: pytest
     assert sizes == [1, 2]
 
 
-@pytest.mark.parametrize("name", ["cuda", "cuda:1", "cuda:99"])
-def test_a_device_that_is_not_there_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match=f"{name}' is not available"):
-        choose_device(name)
+@pytest.fixture
+def never_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What asks for the choice at start fails."""
+
+    def measure(*_: object) -> None:
+        raise AssertionError("it was measured")
+
+    monkeypatch.setattr(probe, "measure", measure)
 
 
-@pytest.mark.parametrize("name", ["gpu", "", "mps", "meta", "cuda:x", "cpu;"])
-def test_a_device_that_is_no_device_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="say auto, cpu, cuda or cuda:N"):
-        choose_device(name)
+@pytest.mark.usefixtures("never_measured")
+def test_named_it_is_not_measured() -> None:
+    named = Predictor(WEIGHTS, device="cpu", runtime="torch", precision="bf16")
+    assert (named.runtime, named.precision, named.measured) == ("torch", "bf16", ())
+    assert Predictor(WEIGHTS, device="cpu").runtime == "torch"
 
 
-def test_auto_takes_the_gpu_when_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto") == torch.device("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device("auto") == torch.device("cpu")
+@pytest.mark.usefixtures("never_measured")
+def test_openvino_answers_as_torch_does(predictor: Predictor, rng: np.random.Generator) -> None:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    compiled = Predictor(WEIGHTS, device="cpu", runtime="openvino", precision="fp32")
+    exemplar_crops, search_crops = _exemplars(rng, 2), _searches(rng, 2)
+    exemplars = compiled.embed(exemplar_crops)
+    kept = exemplars.clone()
+    maps = compiled.respond(exemplars, search_crops)
+    expected = predictor.respond(predictor.embed(exemplar_crops), search_crops)
+    np.testing.assert_allclose(maps, expected, rtol=1e-3, atol=2e-3 * np.ptp(expected))
+    # What was handed out is the caller's own, whatever was embedded since.
+    assert torch.equal(exemplars, kept)
 
 
-@pytest.mark.parametrize(
-    ("name", "device", "expected"),
-    [
-        ("fp32", "cpu", "fp32"),
-        ("bf16", "cpu", "bf16"),
-        ("auto", "cuda", "fp16"),
-        ("fp16", "cuda", "fp16"),
-        ("bf16", "cuda", "bf16"),
-    ],
-)
-def test_precisions(name: str, device: str, expected: str) -> None:
-    assert choose_precision(name, torch.device(device)) == expected
+def test_left_open_the_fastest_that_was_measured_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    bf16 = Candidate("torch", "bf16")
+    among = (REFERENCE, bf16)
+    monkeypatch.setattr(inference, "candidates", lambda *_: among)
+    times = {REFERENCE: 20.0, bf16: 10.0}
+    monkeypatch.setattr(probe, "measure", lambda given, make: tuple(Measured(each, times[each], 0.1) for each in given))
+    chosen = Predictor(WEIGHTS, device="cpu", runtime="auto")
+    assert (chosen.runtime, chosen.precision) == ("torch", "bf16")
+    assert [each.ms for each in chosen.measured] == [20.0, 10.0]
 
 
-def test_auto_on_a_cpu_is_one_that_runs_there() -> None:
-    assert choose_precision("auto", torch.device("cpu")) in ("fp32", "bf16")
+def test_the_choice_is_logged_in_one_line(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    measured = (Measured(REFERENCE, 20.0, 0.0), Measured(Candidate("torch", "bf16"), 10.0, 0.125))
+    monkeypatch.setattr(inference, "candidates", lambda *_: tuple(each.candidate for each in measured))
+    monkeypatch.setattr(probe, "measure", lambda *_: measured)
+    with caplog.at_level(logging.INFO, "model"):
+        Predictor(WEIGHTS, device="cpu", runtime="auto")
+    (line,) = caplog.messages
+    assert line == "the network runs with torch bf16; torch fp32 20.0 ms (0.00 px), torch bf16 10.0 ms (0.12 px)"
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"), [("fp16", "needs a GPU"), ("int4", "no precision 'int4'"), ("", "say auto")]
-)
-def test_precision_refusals(name: str, reason: str) -> None:
-    with pytest.raises(ConfigError, match=reason):
-        choose_precision(name, torch.device("cpu"))
+def test_torch_has_its_threads_back_even_after_a_failure() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        seen = []
+
+        def fail() -> None:
+            with one_torch_thread():
+                seen.append(torch.get_num_threads())
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_threads_that_are_named_are_torchs_too() -> None:
+    before = torch.get_num_threads()
+    try:
+        Predictor(WEIGHTS, device="cpu", precision="fp32", threads=2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from model.checkpoints import Weights
 from model.config import ConvLayer, NetworkConfig, PoolLayer, Preprocessing, preset
@@ -44,3 +44,20 @@ def randomise_norms(network: nn.Module, generator: torch.Generator) -> None:
 def random_weights(name: str = "paper", seed: int = 0) -> Weights:
     """Untrained weights of a preset."""
     return Weights(random_network(preset(name), seed), Preprocessing(mean=114.0, std=58.0))
+
+
+def settled_network(config: NetworkConfig, crops: Tensor, seed: int = 0) -> SiamFC:
+    """A random network whose batch norms have the statistics of preprocessed crops [B, 3, side, side].
+
+    As training leaves them: what the norms say of the activations is true of such crops.
+    """
+    network = random_network(config, seed)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None
+    network.train()
+    with torch.no_grad():
+        network.embed(crops)
+    network.match_norm.reset_running_stats()  # type: ignore[operator]
+    return network.eval()

@@ -137,27 +137,84 @@ def test_train_refuses(
 
 @pytest.fixture
 def benchmarks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A checkout with the benchmarks `one` and `two`."""
+    """A checkout with the benchmarks `one` and `two`, of which the second has options."""
+
+    def one() -> dict[str, Any]:
+        return {"ms": 1}
+
+    def two(
+        ms: float = 2,
+        label: str = "",
+        weights: Path | None = None,
+        counts: tuple[int, ...] = (1, 2),
+        fast: bool = False,
+        anything: object = None,
+    ) -> dict[str, Any]:
+        given = {"ms": ms, "label": label, "weights": weights and weights.name, "counts": list(counts), "fast": fast}
+        return {name: value for name, value in given.items() if value}
+
     folder = tmp_path / "benchmarks"
     folder.mkdir()
-    for number, name in enumerate(("one", "two"), start=1):
-        (folder / f"{name}.py").touch()
-        module = types.ModuleType(f"benchmarks.{name}")
-        module.run = lambda number=number: {"ms": number}  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "benchmarks", types.ModuleType("benchmarks"))
-        monkeypatch.setitem(sys.modules, f"benchmarks.{name}", module)
+    monkeypatch.setitem(sys.modules, "benchmarks", types.ModuleType("benchmarks"))
+    for run in (one, two):
+        (folder / f"{run.__name__}.py").touch()
+        module = types.ModuleType(f"benchmarks.{run.__name__}")
+        module.run = run  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    (folder / "_report.py").touch()
+    report = types.ModuleType("benchmarks._report")
+    report.save = lambda name, module, result, folder: [folder / name]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "benchmarks._report", report)
     monkeypatch.setattr(bench, "ROOT", tmp_path)
 
 
 @pytest.mark.usefixtures("benchmarks")
 def test_bench(run: Run, tmp_path: Path) -> None:
     assert run("bench", "--list").stdout == "one\ntwo\n"
-    assert json.loads(run("bench", "two").stdout) == {"two": {"ms": 2}}
+    assert json.loads(run("bench", "two").stdout) == {"two": {"ms": 2, "counts": [1, 2]}}
     assert run("bench", "--json", tmp_path / "out.json").exit_code == 0
-    assert json.loads((tmp_path / "out.json").read_text()) == {"one": {"ms": 1}, "two": {"ms": 2}}
+    both = {"one": {"ms": 1}, "two": {"ms": 2, "counts": [1, 2]}}
+    assert json.loads((tmp_path / "out.json").read_text()) == both
     unknown = run("bench", "three")
     assert unknown.exit_code == 2
     assert "one, two" in unknown.stderr
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_bench_gives_options(run: Run) -> None:
+    options = ["ms=0.5", "label=a=b", "weights=x/w.safetensors", "counts=4,8", "fast=yes"]
+    result = run("bench", "two", *(part for option in options for part in ("-o", option)))
+    measured = {"ms": 0.5, "label": "a=b", "weights": "w.safetensors", "counts": [4, 8], "fast": True}
+    assert json.loads(result.stdout) == {"two": measured}
+    assert run("bench", "two", "--list").stdout.splitlines()[:4] == ["ms=2", "label=", "weights=", "counts=1,2"]
+
+
+@pytest.mark.usefixtures("benchmarks")
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        pytest.param(["two", "-o", "mss=1"], "no option 'mss'; there are ms, label", id="misspelt"),
+        pytest.param(["one", "-o", "ms=1"], "there are none", id="one without options"),
+        pytest.param(["two", "-o", "ms"], "key=value", id="no value"),
+        pytest.param(["two", "-o", "ms=fast"], "'fast' is no float", id="no number"),
+        pytest.param(["two", "-o", "counts=1,x"], "tuple[int", id="one of several is no number"),
+        pytest.param(["two", "-o", "fast=perhaps"], "no bool", id="no flag"),
+        pytest.param(["two", "-o", "anything=1"], "no object", id="of no kind that can be given"),
+        pytest.param(["-o", "ms=1"], "goes with the name", id="of which benchmark"),
+    ],
+)
+def test_bench_refuses_options(run: Run, arguments: list[str], reason: str) -> None:
+    result = run("bench", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert reason in result.stderr
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_bench_saves_where_it_is_asked_to(run: Run, tmp_path: Path) -> None:
+    assert run("bench", "one").stderr == ""
+    result = run("bench", "one", "--save")
+    assert result.stderr == f"wrote {tmp_path / 'benchmarks' / 'results' / 'one'}\n"
+    assert json.loads(result.stdout) == {"one": {"ms": 1}}
 
 
 def test_bench_outside_a_checkout(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

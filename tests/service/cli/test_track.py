@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from model.boxes import Box
+from model.errors import ConfigError
 from model.inference import Predictor
 from model.single import SingleTracker
 from service.cli.sources import SourceFrame
@@ -153,3 +154,32 @@ def test_ctrl_c_keeps_what_there_is(
     capture = cv2.VideoCapture(str(video))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 3
     capture.release()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        pytest.param(["--runtime", "abacus"], "no runtime 'abacus'", id="no such runtime"),
+        pytest.param(["--device", "cpu", "--runtime", "torch", "--precision", "int8"], "needs the runtime", id="int8"),
+    ],
+)
+def test_a_network_that_cannot_be_had(run: Run, folder: Path, options: list[str], reason: str) -> None:
+    result = run("track", folder, "--box", BOX, *options)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert reason in result.stderr
+
+
+def test_the_network_is_asked_for_by_name(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def predictor(weights: Any, **options: Any) -> Any:
+        asked.append(options)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr("model.inference.Predictor", predictor)
+    run("track", folder, "--box", BOX, "--device", "cpu", "--runtime", "openvino", "--precision", "int8")
+    run("track", folder, "--box", BOX)
+    assert asked == [
+        {"device": "cpu", "runtime": "openvino", "precision": "int8"},
+        {"device": "auto", "runtime": "auto", "precision": "auto"},
+    ]

@@ -50,7 +50,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_found_is_printed_and_written(run: Run, corpus: Path, weights: Path, tmp_path: Path) -> None:
     out, saved = tmp_path / "found.json", tmp_path / "tuned.safetensors"
     arguments = ["--corpus", corpus, "--weights", weights, "--trials", 2, "--frames", 3]
-    result = run("tune", *arguments, "--device", "cpu", "--out", out, "--save", saved)
+    result = run("tune", *arguments, "--device", "cpu", "--runtime", "torch", "--out", out, "--save", saved)
     assert result.exit_code == 0, result.stderr
     assert "siamfc tune: 2 candidates" in result.stderr
     assert "chosen: " in result.stdout

@@ -82,6 +82,23 @@ def test_an_exemplar_that_was_read_answers_the_same_in_another_slot(
     np.testing.assert_array_equal(another.respond(there[1:], search), predictor.respond(slots[1:], search))
 
 
+def test_openvino_answers_out_of_the_same_slots(
+    weights: Weights, predictor: DevicePredictor, rng: np.random.Generator
+) -> None:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    compiled = DevicePredictor(weights, device="cpu", precision="fp32", threads=1, capacity=4, runtime="openvino")
+    assert (compiled.network.runtime, compiled.network.precision) == ("openvino", "fp32")
+    exemplars, searches = crops(rng, 2, 127, 127), crops(rng, 2, 1, 255, 255)
+    slots = SlotTable(4).allocate(3)[1:]
+    for each in (predictor, compiled):
+        each.embed(slots, exemplars)
+    expected = predictor.respond(slots, searches)
+    np.testing.assert_allclose(compiled.respond(slots, searches), expected, rtol=1e-3, atol=1e-3 * np.ptp(expected))
+    # What one embedded the other can go on with: replicas that share a store need not run the same.
+    compiled.write(slots, predictor.read(slots))
+    np.testing.assert_allclose(compiled.respond(slots, searches), expected, rtol=1e-3, atol=1e-3 * np.ptp(expected))
+
+
 def test_the_probe_leaves_exemplars_alone(predictor: DevicePredictor, rng: np.random.Generator) -> None:
     slots = SlotTable(4).allocate(1)
     search = crops(rng, 1, 1, 255, 255)
@@ -97,13 +114,15 @@ def test_what_a_target_costs(predictor: DevicePredictor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "precision"),
+    ("device", "runtime", "precision"),
     [
-        pytest.param("abacus", "fp32", id="device"),
-        pytest.param("cpu", "int3", id="precision"),
-        pytest.param("cpu", "fp16", id="precision-of-another-device"),
+        pytest.param("abacus", "torch", "fp32", id="device"),
+        pytest.param("cpu", "abacus", "fp32", id="runtime"),
+        pytest.param("cpu", "torch", "int3", id="precision"),
+        pytest.param("cpu", "torch", "fp16", id="precision-of-another-device"),
+        pytest.param("cpu", "torch", "int8", id="precision-of-another-runtime"),
     ],
 )
-def test_what_cannot_be_had_is_refused(weights: Weights, device: str, precision: str) -> None:
+def test_what_cannot_be_had_is_refused(weights: Weights, device: str, runtime: str, precision: str) -> None:
     with pytest.raises(ConfigError):
-        DevicePredictor(weights, device=device, precision=precision, threads=1, capacity=1)
+        DevicePredictor(weights, device=device, precision=precision, threads=1, capacity=1, runtime=runtime)

@@ -1,0 +1,33 @@
+"""What the figures are measured with: the weights at hand, and every way to run them here."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from model.checkpoints import Weights, bundled_weights, load_weights
+from model.config import NetworkConfig
+from model.errors import CheckpointError
+from model.inference import Predictor
+from model.runtimes.choice import Candidate, candidates
+from model.runtimes.devices import choose_device
+
+
+def weights_at_hand() -> dict[str, Weights]:
+    """The bundled weights by preset; `light` only where its file is there."""
+    found = {"paper": load_weights(bundled_weights())}
+    with suppress(CheckpointError):
+        found["light"] = load_weights(bundled_weights("light"))
+    return found
+
+
+def ways(network: NetworkConfig) -> tuple[Candidate, ...]:
+    """Every runtime with every precision that the fastest device here multiplies."""
+    device = choose_device("auto")
+    if device.type == "cpu":
+        return candidates("auto", "auto", device, network)
+    return Candidate("torch", "fp32"), Candidate("torch", "bf16"), Candidate("torch", "fp16")
+
+
+def predictor(weights: Weights, way: Candidate) -> Predictor:
+    """The network, run that way."""
+    return Predictor(weights, runtime=way.runtime, precision=way.precision)

@@ -1,0 +1,79 @@
+"""What a runtime and a precision cost in accuracy: boxes against those of torch in fp32, and success AUC.
+
+Drift is over rendered scenes: the mean over the frames of the greatest difference in x, y, w and h, each run on its own
+track from the first frame on. With `SIAMFC_BENCH_DATA=DIR`, a folder of sequences in any layout that `siamfc eval`
+reads, the mean AUC over them is measured too (minutes for each row).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks._machine import facts
+from benchmarks._runtimes import predictor, ways, weights_at_hand
+from model.boxes import Box
+from model.checkpoints import Weights
+from model.evaluation.in_process import InProcessFollower
+from model.evaluation.one_pass import evaluate
+from model.evaluation.sequences import read_sequences
+from model.inference import Predictor
+from model.runtimes.choice import REFERENCE, Candidate
+from model.runtimes.probe import drift
+from model.single import SingleTracker
+from tests.support.scenes import Scene, occlusion, scale_change, translation
+
+FRAMES = 40
+
+
+def run() -> dict[str, Any]:
+    """Mean drift in pixels by network, runtime and precision; and mean AUC (None without data)."""
+    machine = facts()
+    scenes = [translation(FRAMES), scale_change(FRAMES), occlusion(FRAMES)]
+    folder = os.environ.get("SIAMFC_BENCH_DATA")
+    rows = []
+    for name, weights in weights_at_hand().items():
+        for row in drifts(weights, ways(weights.network.config), scenes):
+            way = Candidate(row["runtime"], row["precision"])
+            score = auc(predictor(weights, way), Path(folder)) if folder else None
+            rows.append({"network": name, **row, "auc": score})
+    return {"machine": machine, "frames": sum(len(scene.frames) - 1 for scene in scenes), "rows": rows}
+
+
+def table(result: dict[str, Any]) -> list[list[str]]:
+    """What `run` gave as rows of text, the header first."""
+    lines = [["network", "runtime", "precision", "mean drift (px)", "AUC"]]
+    for row in result["rows"]:
+        measured = f"{row['drift_px']:.3f}", "" if row["auc"] is None else f"{row['auc']:.4f}"
+        lines.append([row["network"], row["runtime"], row["precision"], *measured])
+    return lines
+
+
+def drifts(weights: Weights, chosen: Sequence[Candidate], scenes: Sequence[Scene]) -> list[dict[str, Any]]:
+    """One row a candidate: its boxes' mean distance, over all the scenes, from the reference's."""
+    expected = _boxes(predictor(weights, REFERENCE), scenes)
+    return [
+        {
+            "runtime": way.runtime,
+            "precision": way.precision,
+            "drift_px": round(drift(_boxes(predictor(weights, way), scenes), expected), 4),
+        }
+        for way in chosen
+    ]
+
+
+def auc(network: Predictor, folder: Path) -> float:
+    """Mean success AUC over the sequences in the folder. Raises SequenceError."""
+    report = evaluate(read_sequences(folder), lambda: InProcessFollower(network))
+    return round(float(report.as_json()["mean"]["auc"]), 4)
+
+
+def _boxes(network: Predictor, scenes: Sequence[Scene]) -> list[list[float]]:
+    boxes = []
+    for scene in scenes:
+        tracker = SingleTracker(network)
+        tracker.start(scene.frames[0], Box(*scene.truth[0].tolist()))
+        boxes += [tracker.update(frame).box.as_list() for frame in scene.frames[1:]]
+    return boxes

@@ -1,0 +1,109 @@
+"""Every runtime and precision against torch in fp32, for every preset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from model.checkpoints import Weights
+from model.config import PRESET_NAMES, Preprocessing, preset
+from model.network import fold_norms
+from model.runtimes.devices import multiplies_bf16
+from model.runtimes.eager import TorchEmbedder
+from model.runtimes.embedding import Embedder
+from model.runtimes.quantisation import quantisable
+from tests.support.networks import TINY, random_network, settled_network
+
+PREPROCESSING = Preprocessing("rgb", 114.0, 58.0)
+
+
+def mottled(rng: np.random.Generator, count: int, side: int) -> np.ndarray:
+    """Crops uint8 [count, side, side, 3] with structure of several sizes: noise alone would average out."""
+    coarse = rng.integers(0, 256, (count, 9, 9, 3), np.uint8)
+    smooth = np.stack([cv2.resize(each, (side, side), interpolation=cv2.INTER_CUBIC) for each in coarse])
+    return np.clip(smooth + rng.normal(0, 12, smooth.shape), 0, 255).astype(np.uint8)
+
+
+def settled_weights(name: str, rng: np.random.Generator) -> Weights:
+    crops = torch.from_numpy(mottled(rng, 4, 127)).permute(0, 3, 1, 2).float()
+    return Weights(settled_network(preset(name), (crops - 114) / 58), PREPROCESSING)
+
+
+def compiled(weights: Weights, arithmetic: Any) -> Embedder:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    from model.runtimes.compiled import OpenVinoEmbedder, arithmetics
+
+    if arithmetic not in arithmetics():
+        pytest.skip(f"this CPU does not multiply {arithmetic}")
+    if arithmetic == "int8" and not quantisable(weights.network.config):
+        pytest.skip(f"{weights.network.config.name} has no int8")
+    return OpenVinoEmbedder(weights, arithmetic, threads=1)
+
+
+def eager(weights: Weights, precision: Any) -> Embedder:
+    if precision == "bf16" and not multiplies_bf16():
+        pytest.skip("this CPU does not multiply bf16")
+    embedding = fold_norms(weights.network).embedding
+    return TorchEmbedder(embedding, weights.preprocessing, torch.device("cpu"), precision)
+
+
+@pytest.mark.parametrize("name", PRESET_NAMES)
+@pytest.mark.parametrize(
+    ("runtime", "precision", "tolerance"),
+    [
+        pytest.param(eager, "fp32", 1e-4, id="torch fp32"),
+        pytest.param(eager, "bf16", 0.05, id="torch bf16"),
+        pytest.param(compiled, "fp32", 1e-4, id="openvino fp32"),
+        pytest.param(compiled, "bf16", 0.05, id="openvino bf16"),
+        pytest.param(compiled, "int8", 0.12, id="openvino int8"),
+    ],
+)
+def test_embeddings_stay_close(
+    name: str, runtime: Any, precision: str, tolerance: float, rng: np.random.Generator
+) -> None:
+    weights = settled_weights(name, rng)
+    embedder = runtime(weights, precision)
+    crops = mottled(rng, 2, 127)
+    scaled = (torch.from_numpy(crops).permute(0, 3, 1, 2).float() - 114) / 58
+    expected = weights.network.embed(scaled)
+    embedded = embedder(crops).float()
+    assert embedded.shape == expected.shape
+    # Relative to how much the embedding varies from place to place, which is all that a correlation sees.
+    varies = (expected - expected.mean((0, 2, 3), keepdim=True)).square().mean().sqrt()
+    error = float((embedded - expected).square().mean().sqrt() / varies)
+    # An untrained network of fifteen layers varies little and rounds often.
+    assert error < tolerance * (3 if name == "light" else 1)
+
+
+@pytest.mark.parametrize("arithmetic", ["fp32", "bf16", "int8"])
+def test_a_batch_equals_its_singles(arithmetic: str, rng: np.random.Generator) -> None:
+    embedder = compiled(settled_weights("paper", rng), arithmetic)
+    crops = mottled(rng, 3, 127)
+    together = embedder(crops).clone()
+    for index in range(3):
+        torch.testing.assert_close(embedder(crops[index : index + 1])[0], together[index], rtol=1e-2, atol=1e-2)
+
+
+def test_one_graph_takes_exemplars_and_search_regions(rng: np.random.Generator) -> None:
+    embedder = compiled(Weights(random_network(TINY), PREPROCESSING), "fp32")
+    assert embedder(mottled(rng, 1, 127)).shape == (1, 8, 13, 13)
+    assert embedder(mottled(rng, 2, 255)).shape == (2, 8, 29, 29)
+
+
+def test_crops_may_be_read_only(rng: np.random.Generator) -> None:
+    embedder = compiled(Weights(random_network(TINY), PREPROCESSING), "fp32")
+    crops = mottled(rng, 1, 127)
+    expected = embedder(crops).clone()
+    crops.flags.writeable = False
+    torch.testing.assert_close(embedder(crops), expected)
+
+
+def test_bgr_weights_see_the_channels_reversed(rng: np.random.Generator) -> None:
+    network, crops = random_network(TINY), mottled(rng, 1, 127)
+    rgb = compiled(Weights(network, PREPROCESSING), "fp32")(np.ascontiguousarray(crops[..., ::-1])).clone()
+    bgr = compiled(Weights(network, Preprocessing("bgr", 114.0, 58.0)), "fp32")(crops)
+    torch.testing.assert_close(bgr, rgb)
