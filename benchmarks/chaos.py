@@ -1,6 +1,6 @@
 """Replicas that die: two servers over one Redis, a balancer before them, and one of them killed every five seconds.
 
-`CHAOS_SECONDS` and `CHAOS_FPS` (of each client) in the environment suit it to a slow machine.
+The options `seconds` and `fps` (of each client) suit it to a slow machine.
 
 Every client streams the same rendered scene through the client library, paced like a camera that is slow enough for
 one replica to serve all. Each kill is `kill -9` of a random replica, which is started again at once; the next one waits
@@ -14,7 +14,6 @@ Needs `redis-server`. The weights are the bundled ones.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import tempfile
 import time
@@ -35,9 +34,8 @@ from tests.support.scenes import translation
 from tests.support.server import Server, free_port, launch, running_server
 
 CLIENTS, REPLICAS = 16, 2
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "120"))
-FPS = float(os.environ.get("CHAOS_FPS", "1"))
 KILL_EVERY_S = 5.0
+_ONCE = "clients_with_every_frame_answered_and_counted_once"
 
 
 @dataclass
@@ -69,10 +67,10 @@ class Followed:
     error: str | None = None
 
 
-def run() -> dict[str, Any]:
-    """Measure `CLIENTS` streams over `REPLICAS` replicas for `SECONDS`."""
+def run(seconds: float = 120.0, fps: float = 1.0) -> dict[str, Any]:
+    """Measure `CLIENTS` streams over `REPLICAS` replicas for so many seconds, `fps` frames a second each."""
     machine = facts()
-    count = max(2, int(SECONDS * FPS))
+    count = max(2, int(seconds * fps))
     scene = translation(min(count + 1, 60))
     pictures = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in scene.frames]
     # To and fro: the scene may be shorter than the test.
@@ -82,7 +80,7 @@ def run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         calm = _undisturbed(Path(folder), frames, box)
         with running_redis(Path(folder)) as redis:
-            return {"machine": machine} | asyncio.run(_chaos(Path(folder), redis, frames, box, calm))
+            return {"machine": machine} | asyncio.run(_chaos(Path(folder), redis, frames, box, fps, calm))
 
 
 def _undisturbed(folder: Path, frames: Sequence[bytes], box: Sequence[float]) -> list[tuple[float, ...]]:
@@ -96,7 +94,12 @@ def _undisturbed(folder: Path, frames: Sequence[bytes], box: Sequence[float]) ->
 
 
 async def _chaos(
-    folder: Path, redis: RedisServer, frames: Sequence[bytes], box: Sequence[float], calm: list[tuple[float, ...]]
+    folder: Path,
+    redis: RedisServer,
+    frames: Sequence[bytes],
+    box: Sequence[float],
+    fps: float,
+    calm: list[tuple[float, ...]],
 ) -> dict[str, Any]:
     replicas = [Replica(free_port(), folder / f"replica-{number}.log") for number in range(REPLICAS)]
     kills: list[Kill] = []
@@ -108,14 +111,14 @@ async def _chaos(
         async with Balancer([replica.port for replica in replicas]).running() as balancer:
             killing = asyncio.create_task(_kill_on(replicas, settings, kills))
             begun = time.monotonic()
-            followed = await asyncio.gather(*(_client(balancer.url, frames, box, FPS) for _ in range(CLIENTS)))
+            followed = await asyncio.gather(*(_client(balancer.url, frames, box, fps) for _ in range(CLIENTS)))
             lasted = time.monotonic() - begun
             killing.cancel()
             await asyncio.gather(killing, return_exceptions=True)
             sessions_left = await _sessions_left(balancer.url, replicas, followed)
             return _report(followed, kills, balancer, len(frames) - 1, calm) | {
                 "lasted_s": round(lasted, 1),
-                "frames_a_second_each": FPS,
+                "frames_a_second_each": fps,
                 "sessions_still_there": sessions_left,
                 "redis_commands": _commands(redis),
             }
@@ -218,7 +221,7 @@ def _report(
         "kills": len(kills),
         "frames_each": count,
         "answers": sum(len(each.answers) for each in followed),
-        "clients_with_every_frame_answered_and_counted_once": sum(once),
+        _ONCE: sum(once),
         "errors": [each.error for each in followed if each.error],
         "failed_frames": sum(not isinstance(answer, Result) for each in followed for answer in each.answers),
         "largest_box_difference_px": round(max(differences), 4),
@@ -253,3 +256,17 @@ def _waits(followed: Sequence[Followed], kills: Sequence[Kill], balancer: Balanc
 def _commands(redis: RedisServer) -> int:
     found = [line for line in redis.say("INFO", "stats").split(b"\r\n") if line.startswith(b"total_commands_processed")]
     return int(found[0].partition(b":")[2])
+
+
+def table(result: dict[str, Any]) -> list[list[str]]:
+    """What became of the clients and their frames."""
+    waits = result["resume_s"] or {}
+    return [
+        ["", f"{result['clients']} clients, {result['lasted_s']:g} s"],
+        ["kills", str(result["kills"])],
+        ["answers", f"{result['answers']} of {result['clients'] * result['frames_each']}"],
+        ["clients with every frame answered and counted once", str(result[_ONCE])],
+        ["failed frames", str(result["failed_frames"])],
+        ["largest box difference, px", f"{result['largest_box_difference_px']:g}"],
+        *([f"until a client could go on, {share}, s", f"{value:.2f}"] for share, value in waits.items()),
+    ]

@@ -97,6 +97,27 @@ def _percentiles(values: Any) -> dict[str, float]:
     return {f"p{share}": round(float(np.percentile(values, share)), 3) for share in (50, 95, 99)}
 
 
+def table(result: dict[str, Any]) -> list[list[str]]:
+    """A row a measure, milliseconds."""
+    rows = [["ms", "p50", "p95", "p99"]]
+    for measure, label in (("ms", "frame"), ("commit_ms", "its commit")):
+        sides = result["frame_ms" if measure == "ms" else measure]
+        named = {**sides, "redis - memory": result[f"redis_minus_memory_{measure}"]}
+        rows += [[f"{label}, {name}", *(f"{value:.2f}" for value in values.values())] for name, values in named.items()]
+    return rows
+
+
+def plot(result: dict[str, Any], figure: Any) -> None:
+    """Frame and commit, memory beside Redis."""
+    for axes, measure in zip(figure.subplots(1, 2), ("frame_ms", "commit_ms"), strict=True):
+        axes.set(title=measure.removesuffix("_ms"), ylabel="ms")
+        for offset, (name, values) in enumerate(result[measure].items()):
+            places = [index + 0.4 * offset - 0.2 for index in range(len(values))]
+            axes.bar(places, list(values.values()), width=0.4, label=name)
+        axes.set_xticks(range(len(values)), list(values))
+        axes.legend()
+
+
 def _timed_commits(app: FastAPI) -> list[float]:
     """Milliseconds of every step's commit from now on: the part of a frame that is the store's."""
     driving = app.state.parts.driving

@@ -25,6 +25,7 @@ from service.api.openapi import complete
 from service.api.schemas import ModelOut
 from service.engine.batcher import Batcher
 from service.engine.jobs import Predictor
+from service.engine.overload import OverloadGuard
 from service.engine.slots import SlotTable
 from service.errors import InvalidRequest, ServiceError, pointer_to
 from service.keys import Keyring
@@ -114,19 +115,30 @@ async def _running(
     weights = weights if weights is not None else load_weights(settings.weights or bundled_weights())
     slots = SlotTable(settings.max_sessions * settings.max_targets)
     predictor, names = make_predictor(weights, settings, slots.capacity)
-    batcher = Batcher(predictor, slots, metrics, batch_max=settings.batch_max, wait_s=settings.batch_wait_ms / 1e3)
+    batcher = Batcher(
+        predictor,
+        slots,
+        metrics,
+        batch_max=settings.batch_max,
+        wait_s=settings.batch_wait_ms / 1e3,
+        pass_s=settings.batch_max_ms / 1e3,
+    )
+    guard = OverloadGuard(settings.max_queue_ms / 1e3, clock)
     store = _store(settings.store, metrics, clock)
     registry = SessionRegistry(slots, metrics, settings.max_sessions, clock, cache=store.shared)
     metrics.watch("siamfc_sessions_active", "Sessions alive.", lambda: len(registry))
     metrics.watch("siamfc_slots_used", "Exemplar slots given out.", lambda: slots.used)
     metrics.watch("siamfc_ready", "Whether the model can be used.", lambda: float(batcher.failure is None))
     metrics.watch("siamfc_store_up", "Whether the store of sessions can be used.", lambda: float(store.failure is None))
+    metrics.watch("siamfc_targets_waiting", "Targets that wait for the device.", lambda: batcher.targets_waiting)
+    metrics.watch("siamfc_wait_seconds", "Wait of a frame for each target, smoothed.", lambda: guard.wait_s)
+    metrics.watch("siamfc_overloaded", "Whether new sessions are refused.", lambda: float(guard.refusing))
     limits = Limits(settings.max_targets, settings.max_frame_pixels, settings.session_ttl_s)
     with ThreadPoolExecutor(_pool_size(), thread_name_prefix="pixels") as pool:
         model = TrackerModel(weights.network.config, weights.tracker, weights.calibration, weights.sha256)
         exemplars = Exemplars(model, batcher, registry, store, metrics, pool)
         driving = Driving(store, registry, exemplars, metrics, clock)
-        tracking = Tracking(model, batcher, registry, exemplars, driving, metrics, limits, pool, clock)
+        tracking = Tracking(model, batcher, registry, exemplars, driving, metrics, limits, pool, clock, guard)
         keyring, rate = Keyring(settings.keys()), RateLimiter(settings.rate_limit_fps, clock)
         facts = _model_facts(weights, names)
         parts = Parts(settings, tracking, driving, batcher, metrics, keyring, rate, facts, clock)
@@ -176,12 +188,13 @@ def _device_predictor(weights: Weights, settings: Settings, capacity: int) -> tu
     predictor = DevicePredictor(
         weights,
         device=settings.device,
+        runtime=settings.runtime,
         precision=settings.precision,
         threads=settings.threads,
         capacity=capacity,
     )
     network = predictor.network
-    return predictor, {"device": str(network.device), "precision": network.precision, "runtime": "torch"}
+    return predictor, {"device": str(network.device), "precision": network.precision, "runtime": network.runtime}
 
 
 def _model_facts(weights: Weights, names: dict[str, str]) -> ModelOut:

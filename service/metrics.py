@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -10,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 Outcome = Literal["result", "dropped", "error"]
-Stage = Literal["decode", "queue", "infer", "total"]
+Stage = Literal["decode", "crop", "queue", "infer", "conclude", "store", "send", "total"]
 EndReason = Literal["deleted", "expired"]
 StoreCall = Literal["create", "read", "acquire", "commit", "renew", "release", "delete", "exemplars"]
 
@@ -63,6 +65,13 @@ class Metrics:
         """The stage times of one tracked frame."""
         for stage, value in seconds.items():
             self._stages.labels(stage).observe(value)
+
+    @contextmanager
+    def timed(self, stage: Stage) -> Iterator[None]:
+        """The block is that stage of a frame; one that raises is not counted."""
+        begun = time.perf_counter()
+        yield
+        self._stages.labels(stage).observe(time.perf_counter() - begun)
 
     def created(self) -> None:
         """One session started."""

@@ -15,7 +15,8 @@ import uvicorn
 
 from model.checkpoints import bundled_weights, load_weights
 from model.errors import ModelError
-from model.inference import choose_device, choose_precision
+from model.inference import choose_device
+from model.runtimes.choice import candidates
 from service.app import create_app
 from service.logs import log_config
 from service.parts import Parts
@@ -73,7 +74,7 @@ def run(settings: Settings) -> int:
     try:
         # Before uvicorn, which would bury the reason under a traceback.
         weights = load_weights(settings.weights or bundled_weights())
-        choose_precision(settings.precision, choose_device(settings.device))
+        candidates(settings.runtime, settings.precision, choose_device(settings.device), weights.network.config)
     except ModelError as error:
         print(f"siamfc: {error}", file=sys.stderr)
         return 2

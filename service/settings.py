@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PREFIX = "SIAMFC_"
 
 # Read by the command line, not by the server.
-_NOT_SETTINGS = frozenset({"SIAMFC_DEBUG"})
+_NOT_SETTINGS = frozenset({"SIAMFC_BENCH_DATA", "SIAMFC_DEBUG"})
 
 
 class SettingsError(ValueError):
@@ -30,8 +30,12 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    runtime: Literal["auto", "torch"] = Field("auto", description="What runs the network.")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="Arithmetic of the embedding.")
+    runtime: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="What runs the network: torch, openvino, or the faster one, measured at start."
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
+        "auto", description="Arithmetic of the embedding."
+    )
     weights: Path | None = Field(None, description="A weights file; the bundled one if not given.")
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of the network; 0: one a core.")
     store: str = Field(
@@ -45,7 +49,11 @@ class Settings(BaseSettings):
     max_frame_bytes: int = Field(8 * 2**20, ge=1024, le=2**30, description="Bytes of an encoded frame.")
     max_frame_pixels: int = Field(4096 * 4096, ge=1024, le=2**30, description="Pixels of a frame, by its header.")
     batch_max: int = Field(32, ge=1, le=1024, description="Targets in one pass of the network.")
+    batch_max_ms: float = Field(100.0, ge=0, le=60_000, description="Time one pass should take at most; 0: any.")
     batch_wait_ms: float = Field(0.0, ge=0, le=1000, description="Time to wait for a batch to fill.")
+    max_queue_ms: float = Field(
+        2000.0, ge=0, le=600_000, description="Wait of a frame, a target, above which no session may begin; 0: any."
+    )
     window: int = Field(4, ge=1, le=64, description="Unanswered frames a stream may have under way.")
     drain_s: float = Field(8.0, gt=0, le=600, description="Time to answer what is under way when told to stop.")
     api_keys: SecretStr | None = Field(None, description="Comma-separated keys; none: no key is asked for.")

@@ -145,8 +145,7 @@ class _Stream:
             if message["type"] == "websocket.disconnect":
                 protocol.lost()
                 raise _ConnectionLost
-            data = message.get("bytes")
-            if data is not None:
+            if (data := message.get("bytes")) is not None:
                 await self._accept(data)
             else:
                 await self._read_text(message["text"])
@@ -216,7 +215,8 @@ class _Stream:
             text = codec.error(problem(error), frame.seq)
             self._untold.add(frame.seq, text)
             metrics.frame("error")
-        await self._send(self._protocol.answer(frame.seq, text))
+        with metrics.timed("send"):
+            await self._send(self._protocol.answer(frame.seq, text))
 
     async def _track(self, frame: Frame) -> str:
         tracking = self._parts.tracking

@@ -1,7 +1,8 @@
-"""Continuous batching: one thread runs the network on everything that waits whenever the device is free.
+"""Continuous batching: one thread runs the network on what waits, whenever the device is free.
 
-`submit` is called on the event loop and awaits its own answer. Nobody waits for ever: a failed batch answers each of
-its jobs with the failure, a dead worker answers all that wait. Torch-free; what runs is a `Predictor`.
+`submit` is called on the event loop and awaits its own answer. What a pass takes is `FairLine`'s to say. Nobody waits
+for ever: a failed pass answers each of its jobs with the failure, a dead worker answers all that wait. Torch-free; what
+runs is a `Predictor`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.engine.jobs import Embed, Job, Load, Predictor, Respond
-from service.engine.slots import SlotTable
+from service.engine.line import FairLine, Part, Waiting
+from service.engine.pace import Pace
+from service.engine.slots import Slot, SlotTable
 from service.errors import ModelUnavailable, SessionEnded
 from service.metrics import Metrics
 
@@ -37,29 +40,39 @@ class Answer:
     embeddings: NDArray[np.float16] | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    job: Job
-    future: asyncio.Future[Answer]
-    since: float
-
-
 class Batcher:
     """Owns the engine's thread. `start` it, `submit` jobs, `stop` it."""
 
     def __init__(
-        self, predictor: Predictor, slots: SlotTable, metrics: Metrics, *, batch_max: int, wait_s: float = 0.0
+        self,
+        predictor: Predictor,
+        slots: SlotTable,
+        metrics: Metrics,
+        *,
+        batch_max: int,
+        wait_s: float = 0.0,
+        pass_s: float = 0.0,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`batch_max`: targets in one pass; a job with more runs in several. `wait_s`: time to let a batch fill."""
+        """`batch_max`: targets in one pass; a job with more runs in several. `wait_s`: time to let a batch fill.
+
+        `pass_s`: how long a pass should take at most, 0 for any; a pass holds a target at least. `clock`: seconds.
+        """
         self._predictor, self._slots, self._metrics = predictor, slots, metrics
-        self._batch_max, self._wait_s = batch_max, wait_s
-        self._waiting: deque[_Waiting] = deque()
+        self._batch_max, self._wait_s, self._clock = batch_max, wait_s, clock
+        self._pace = Pace(batch_max, pass_s)
+        self._waiting = FairLine()
         self._changed = threading.Condition()
         self._stopping = False
         self._failure: str | None = "the model is not warmed up yet"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._warmed: asyncio.Future[None] | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    @property
+    def targets_waiting(self) -> int:
+        """Targets that wait for the device."""
+        return self._waiting.targets
 
     @property
     def failure(self) -> str | None:
@@ -89,13 +102,14 @@ class Batcher:
         if failure is not None:
             raise ModelUnavailable(failure, retry_after_s=_RETRY_S)
         assert self._loop is not None
-        waiting = _Waiting(job, self._loop.create_future(), time.perf_counter())
+        waiting = Waiting(job, self._loop.create_future(), self._clock())
         with self._changed:
             if self._stopping:
                 raise ModelUnavailable("the server is stopping", retry_after_s=_RETRY_S)
-            self._waiting.append(waiting)
+            self._waiting.add(waiting)
             self._changed.notify()
-        return await waiting.future
+        answer: Answer = await waiting.future
+        return answer
 
     def _run(self) -> None:
         assert self._loop is not None
@@ -118,11 +132,10 @@ class Batcher:
             self._failure = self._failure or "the model worker has ended"
             with self._changed:
                 self._stopping = True
-                left = list(self._waiting)
-                self._waiting.clear()
+                left = self._waiting.clear()
             self._fail(left, ModelUnavailable("the model worker has ended", retry_after_s=_RETRY_S))
 
-    def _next_batch(self) -> list[_Waiting] | None:
+    def _next_batch(self) -> list[Part] | None:
         with self._changed:
             while not self._waiting and not self._stopping:
                 self._changed.wait()
@@ -130,78 +143,69 @@ class Batcher:
                 return None
             if self._wait_s:
                 self._fill()
-            batch: list[_Waiting] = []
-            size = 0
-            while self._waiting:
-                size += len(self._waiting[0].job.slots)
-                if batch and size > self._batch_max:
-                    break
-                batch.append(self._waiting.popleft())
-        # A cancelled caller wants no answer: do not spend the device on it.
-        return [waiting for waiting in batch if not waiting.future.cancelled()]
+            return self._waiting.take(self._pace.room)
 
     def _fill(self) -> None:
         deadline = time.perf_counter() + self._wait_s
         while (left := deadline - time.perf_counter()) > 0 and not self._stopping:
-            if sum(len(waiting.job.slots) for waiting in self._waiting) >= self._batch_max:
+            if self._waiting.targets >= self._pace.room:
                 return
             self._changed.wait(left)
 
-    def _serve(self, batch: list[_Waiting]) -> None:
-        fresh = [waiting for waiting in batch if all(map(self._slots.holds, waiting.job.slots))]
-        stale = [waiting for waiting in batch if waiting not in fresh]
+    def _serve(self, batch: list[Part]) -> None:
+        fresh = [part for part in batch if all(map(self._slots.holds, part.waiting.job.slots))]
+        stale = [part.waiting for part in batch if part not in fresh]
         self._fail(stale, SessionEnded("the target was removed meanwhile"))
         if not fresh:
             return
-        begun = time.perf_counter()
+        begun = self._clock()
+        jobs = [part.job for part in fresh]
         try:
-            results = self._forward([waiting.job for waiting in fresh])
+            results = self._forward(jobs)
         except Exception as error:
             _log.exception("a batch failed")
             self._failure = f"the model failed: {type(error).__name__}"
-            self._fail(fresh, ModelUnavailable(self._failure, retry_after_s=_RETRY_S))
+            self._fail([part.waiting for part in fresh], ModelUnavailable(self._failure, retry_after_s=_RETRY_S))
             self._recover()
             return
         except BaseException:
-            self._fail(fresh, ModelUnavailable("the model worker has ended"))
+            self._fail([part.waiting for part in fresh], ModelUnavailable("the model worker has ended"))
             raise
-        infer_s = time.perf_counter() - begun
-        self._metrics.batch(sum(len(waiting.job.slots) for waiting in fresh), infer_s)
+        ended = self._clock()
+        infer_s = ended - begun
+        self._metrics.batch(sum(len(job.slots) for job in jobs), infer_s)
+        self._pace.passed(jobs, infer_s)
+        done = []
+        for part, result in zip(fresh, results, strict=True):
+            part.waiting.infer_s += infer_s
+            if result is not None:
+                part.waiting.results.append(result)
+            if part.last:
+                done.append((part.waiting.future, _answer(part.waiting, ended), None))
         assert self._loop is not None
-        answers = [
-            (waiting.future, _answer(waiting.job, result, begun - waiting.since, infer_s), None)
-            for waiting, result in zip(fresh, results, strict=True)
-        ]
-        _post(self._loop, _settle_all, answers)
+        _post(self._loop, _settle_all, done)
 
-    def _forward(self, jobs: list[Job]) -> list[NDArray[Any] | None]:
+    def _forward(self, jobs: Sequence[Job]) -> list[NDArray[Any] | None]:
         """Answers in the jobs' order; embeddings first, so that a batch may hold a target's first and next frame."""
         results: list[NDArray[Any] | None] = [None] * len(jobs)
+        embeds = [job for job in jobs if isinstance(job, Embed)]
+        if embeds:
+            self._predictor.embed(_slots(embeds), _joined([job.crops for job in embeds]))
         for index, job in enumerate(jobs):
-            if isinstance(job, Embed):
-                self._chunked(job, self._predictor.embed)
-                results[index] = self._predictor.read(job.slots) if job.read_back else None
-            elif isinstance(job, Load):
+            if isinstance(job, Load):
                 self._predictor.write(job.slots, job.embeddings)
+            elif isinstance(job, Embed) and job.read_back:
+                results[index] = self._predictor.read(job.slots)
         responds = [(index, job) for index, job in enumerate(jobs) if isinstance(job, Respond) and job.slots]
-        if len(responds) == 1:
-            index, job = responds[0]
-            results[index] = np.concatenate(self._chunked(job, self._predictor.respond))
-        elif responds:
-            merged = Respond(
-                tuple(slot for _, job in responds for slot in job.slots),
-                np.concatenate([job.crops for _, job in responds]),
-            )
-            maps = np.concatenate(self._chunked(merged, self._predictor.respond))
-            at = 0
-            for index, job in responds:
-                results[index] = maps[at : at + len(job.slots)]
-                at += len(job.slots)
+        if not responds:
+            return results
+        searches = [job for _, job in responds]
+        maps = self._predictor.respond(_slots(searches), _joined([job.crops for job in searches]))
+        at = 0
+        for index, job in responds:
+            results[index] = maps[at : at + len(job.slots)]
+            at += len(job.slots)
         return results
-
-    def _chunked(self, job: Embed | Respond, call: Any) -> list[Any]:
-        step = self._batch_max
-        return [call(job.slots[at : at + step], job.crops[at : at + step]) for at in range(0, len(job.slots), step)]
 
     def _recover(self) -> None:
         """After a failed batch: not ready until the predictor's probe passes again."""
@@ -211,8 +215,7 @@ class Batcher:
             except Exception as error:
                 self._failure = f"the model does not work: {type(error).__name__}"
                 with self._changed:
-                    left = list(self._waiting)
-                    self._waiting.clear()
+                    left = self._waiting.clear()
                 self._fail(left, ModelUnavailable(self._failure, retry_after_s=_RETRY_S))
                 with self._changed:
                     if self._changed.wait_for(lambda: self._stopping, _RETRY_S):
@@ -221,16 +224,29 @@ class Batcher:
                 self._failure = None
                 return
 
-    def _fail(self, waiting: list[_Waiting], error: Exception) -> None:
+    def _fail(self, waiting: Sequence[Waiting], error: Exception) -> None:
+        for each in waiting:
+            each.over = True
         if waiting:
             assert self._loop is not None
             _post(self._loop, _settle_all, [(each.future, None, error) for each in waiting])
 
 
-def _answer(job: Job, result: NDArray[Any] | None, queue_s: float, infer_s: float) -> Answer:
-    if isinstance(job, Respond):
-        return Answer(result, queue_s, infer_s)
-    return Answer(None, queue_s, infer_s, result)
+def _answer(waiting: Waiting, ended: float) -> Answer:
+    queue_s = ended - waiting.since - waiting.infer_s
+    result = _joined(waiting.results) if waiting.results else None
+    if isinstance(waiting.job, Respond):
+        return Answer(result, queue_s, waiting.infer_s)
+    return Answer(None, queue_s, waiting.infer_s, result)
+
+
+def _slots(jobs: Sequence[Job]) -> tuple[Slot, ...]:
+    return tuple(slot for job in jobs for slot in job.slots)
+
+
+def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    """One after the other; the one itself where there is no other: crops are large."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _post(loop: asyncio.AbstractEventLoop, call: Any, *arguments: Any) -> None:

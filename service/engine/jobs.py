@@ -1,9 +1,12 @@
-"""What is asked of the device, and what must be able to answer it."""
+"""What is asked of the device, and what must be able to answer it.
+
+A job's `session` says whose turn it takes; jobs without one take a turn each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +25,16 @@ class Embed:
     slots: tuple[Slot, ...]
     crops: NDArray[np.uint8]
     read_back: bool = False
+    session: str = ""
+
+    @property
+    def cost(self) -> float:
+        """Its share of the device: values to embed."""
+        return float(self.crops.size)
+
+    def part(self, start: int, stop: int) -> Embed:
+        """The same for its targets from `start` to `stop`."""
+        return replace(self, slots=self.slots[start:stop], crops=self.crops[start:stop])
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,16 @@ class Load:
 
     slots: tuple[Slot, ...]
     embeddings: NDArray[np.float16]
+    session: str = ""
+
+    @property
+    def cost(self) -> float:
+        """A copy: next to nothing."""
+        return 0.0
+
+    def part(self, start: int, stop: int) -> Load:
+        """The same for its targets from `start` to `stop`."""
+        return replace(self, slots=self.slots[start:stop], embeddings=self.embeddings[start:stop])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +64,16 @@ class Respond:
 
     slots: tuple[Slot, ...]
     crops: NDArray[np.uint8]
+    session: str = ""
+
+    @property
+    def cost(self) -> float:
+        """Its share of the device: values to embed."""
+        return float(self.crops.size)
+
+    def part(self, start: int, stop: int) -> Respond:
+        """The same for its targets from `start` to `stop`."""
+        return replace(self, slots=self.slots[start:stop], crops=self.crops[start:stop])
 
 
 Job = Embed | Load | Respond

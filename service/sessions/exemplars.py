@@ -50,15 +50,18 @@ class Exemplars:
         self._model, self._batcher, self._registry = model, batcher, registry
         self._store, self._metrics, self._pool = store, metrics, pool
 
-    async def place(self, image: Image, ids: Sequence[str], boxes: Sequence[Box]) -> Placed:
-        """New targets on a frame, in slots of their own. Raises AtCapacity, ModelUnavailable; then none are taken."""
+    async def place(self, image: Image, ids: Sequence[str], boxes: Sequence[Box], session_id: str = "") -> Placed:
+        """New targets on a frame, in slots of their own; `session_id`: whose, where the session has a name already.
+
+        Raises AtCapacity, ModelUnavailable; then none are taken.
+        """
         if not ids:
             return Placed()
         slots = self._registry.allocate(len(ids))
         try:
             started: list[tuple[Track, Image]] = await self._run(self._start_all, image, boxes)
             crops = np.stack([crop for _, crop in started])
-            answer = await self._batcher.submit(Embed(slots, crops, read_back=self._store.shared))
+            answer = await self._batcher.submit(Embed(slots, crops, self._store.shared, session_id))
         except BaseException:
             self._registry.release(slots)
             raise
@@ -99,21 +102,21 @@ class Exemplars:
                 )
         slots = dict(zip(names, self._registry.allocate(len(names)), strict=True))
         try:
-            await self._fill(slots, found)
+            await self._fill(session_id, slots, found)
         except BaseException:
             self._registry.release(tuple(slots.values()))
             raise
         return slots
 
-    async def _fill(self, slots: dict[str, Slot], found: dict[str, Exemplar]) -> None:
+    async def _fill(self, session_id: str, slots: dict[str, Slot], found: dict[str, Exemplar]) -> None:
         ours = [name for name in slots if found[name].weights == self._model.weights]
         others = [name for name in slots if found[name].weights != self._model.weights]
         if ours:
             embeddings = np.stack([found[name].embedding for name in ours])
-            await self._batcher.submit(Load(tuple(slots[name] for name in ours), embeddings))
+            await self._batcher.submit(Load(tuple(slots[name] for name in ours), embeddings, session_id))
         if others:
             crops = np.stack([found[name].crop for name in others])
-            await self._batcher.submit(Embed(tuple(slots[name] for name in others), crops))
+            await self._batcher.submit(Embed(tuple(slots[name] for name in others), crops, session=session_id))
             self._metrics.reembedded(len(others))
 
     def _start_all(self, image: Image, boxes: Sequence[Box]) -> list[tuple[Track, Image]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import NetworkConfig, TrackerConfig
-from model.tracker import Calibration, Search
+from model.tracker import Calibration, Search, Track
 from service.errors import ServiceError
 from service.images import Image
 from service.sessions.session import Progress
@@ -68,6 +68,16 @@ class Evidence:
 
     search: Search
     maps: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Targets in a new frame, in their order: evidence, tracks, and seconds of waiting for the device and on it."""
+
+    evidence: tuple[Evidence, ...] = ()
+    tracks: tuple[Track, ...] = ()
+    queue_s: float = 0.0
+    infer_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ import numpy as np
 from model.boxes import Box
 from model.errors import InvalidBoxError
 from model.tracker import Search, Track, conclude, search_regions
-from service.engine.batcher import Answer, Batcher
+from service.engine.batcher import Batcher
 from service.engine.jobs import Respond
+from service.engine.overload import OverloadGuard
 from service.errors import FrameSizeChanged, InvalidBox, ModelUnavailable, ServiceError, TooManyTargets
 from service.images import Image, decode_frame
 from service.metrics import Metrics
@@ -29,7 +30,7 @@ from service.sessions.driving import Driving
 from service.sessions.exemplars import Exemplars
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Drive, Progress, Session, Target
-from service.sessions.steps import Advance, Decoded, Evidence, Limits, Placement, TrackerModel
+from service.sessions.steps import Advance, Decoded, Evidence, Followed, Limits, Placement, TrackerModel
 from service.sessions.store import RING, Answered, Facts, State
 
 Result = TypeVar("Result")
@@ -52,14 +53,16 @@ class Tracking:
         limits: Limits,
         pool: Executor,
         clock: Callable[[], float] = time.monotonic,
+        guard: OverloadGuard | None = None,
     ) -> None:
+        """`guard`: who refuses new sessions; nobody where none is given."""
         self.model, self.registry, self.driving, self.limits = model, registry, driving, limits
         self._batcher, self._exemplars, self._metrics = batcher, exemplars, metrics
-        self._pool, self._clock = pool, clock
+        self._pool, self._clock, self._guard = pool, clock, guard or OverloadGuard(0.0, clock)
 
     async def decode(self, data: bytes) -> Decoded:
         """Decode a frame; raises InvalidImage, ImageTooLarge."""
-        return await self._run(_timed_decode, data, self.limits.max_frame_pixels)
+        return Decoded(*await self._run(_timed, decode_frame, data, self.limits.max_frame_pixels))
 
     async def start(
         self, data: bytes, placements: Sequence[Placement], owner: str, ttl_s: float | None = None
@@ -70,6 +73,7 @@ class Tracking:
         """
         self._check_count(len(placements))
         self.driving.check()
+        self._guard.check()
         with self.registry.admission():
             frame = await self.decode(data)
             boxes = [_checked(placement, frame.size) for placement in placements]
@@ -107,22 +111,19 @@ class Tracking:
         before = drive.session.progress
         boxes, faults = self._usable(before, frame, placements)
         followed = [target for target in before.targets if target.id not in boxes]
-        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()))
+        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()), drive.session.id)
         try:
-            searches, answer = await self._respond(frame, followed)
-            tracks = await self._run(self._conclude, followed, searches, answer, frame.size)
+            done = await self._follow(drive.session.id, frame, followed)
             targets = {target.id: target for target in before.targets}
-            for target, track in zip(followed, tracks, strict=True):
+            for target, track in zip(followed, done.tracks, strict=True):
                 targets[target.id] = Target(target.id, track, target.exemplar, target.slot)
             targets |= {target.id: target for target in placed.targets}
             progress = Progress(before.frame_index + 1, tuple(targets.values()))
-            maps = answer.maps if answer.maps is not None else ()
-            evidence = {
-                target.id: Evidence(search, each) for target, search, each in zip(followed, searches, maps, strict=True)
-            }
-            advance = Advance(progress, evidence, faults, answer.queue_s, answer.infer_s)
+            evidence = {target.id: each for target, each in zip(followed, done.evidence, strict=True)}
+            advance = Advance(progress, evidence, faults, done.queue_s, done.infer_s)
             answers = tell(advance) if tell is not None else ()
-            await self.driving.commit(drive, progress, answers=answers, ring=ring, added=placed.kept)
+            with self._metrics.timed("store"):
+                await self.driving.commit(drive, progress, answers=answers, ring=ring, added=placed.kept)
         except BaseException:
             self._release(placed.targets)
             raise
@@ -139,7 +140,7 @@ class Tracking:
         boxes, faults = self._usable(before, frame, [placement])
         if faults:
             raise faults[0]
-        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()))
+        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()), drive.session.id)
         try:
             targets = {target.id: target for target in before.targets}
             targets |= {target.id: target for target in placed.targets}
@@ -158,28 +159,33 @@ class Tracking:
         await self.driving.commit(drive, Progress(before.frame_index, left))
         self._release([gone])
 
-    async def _respond(self, frame: Decoded, targets: Sequence[Target]) -> tuple[list[Search], Answer]:
+    async def _follow(self, session_id: str, frame: Decoded, targets: Sequence[Target]) -> Followed:
+        """Cut, ask the network, conclude; the stages' times, and what of the time was waiting, are noted."""
         if not targets:
-            return [], Answer(None, 0.0, 0.0)
-        searches = await self._run(self._search_all, frame.image, targets)
-        crops = np.stack([search.crops for search in searches])
-        answer = await self._batcher.submit(Respond(tuple(target.slot for target in targets), crops))
-        if answer.maps is not None and not np.isfinite(answer.maps).all():
-            raise ModelUnavailable("the network's answer to this frame is not finite")
-        return searches, answer
+            return Followed()
+        begun = time.perf_counter()
+        with self._guard.passage(len(targets)) as passage:
+            searches, crop_s = await self._run(_timed, self._search_all, frame.image, targets)
+            # Crops are large: those of a single target are not copied.
+            crops = searches[0].crops[None] if len(searches) == 1 else np.stack([each.crops for each in searches])
+            answer = await self._batcher.submit(Respond(tuple(target.slot for target in targets), crops, session_id))
+            assert answer.maps is not None
+            if not np.isfinite(answer.maps).all():
+                raise ModelUnavailable("the network's answer to this frame is not finite")
+            evidence = tuple(map(Evidence, searches, answer.maps))
+            tracks, conclude_s = await self._run(_timed, self._conclude, targets, evidence, frame.size)
+            passage.waited_s = time.perf_counter() - begun - crop_s - answer.infer_s - conclude_s
+        self._metrics.stages({"crop": crop_s, "conclude": conclude_s})
+        return Followed(evidence, tuple(tracks), answer.queue_s, answer.infer_s)
 
     def _search_all(self, image: Image, targets: Sequence[Target]) -> list[Search]:
         return [search_regions(image, target.track, self.model.network, self.model.tracker) for target in targets]
 
-    def _conclude(
-        self, targets: Sequence[Target], searches: Sequence[Search], answer: Answer, size: tuple[int, int]
-    ) -> list[Track]:
-        if answer.maps is None:
-            return []
+    def _conclude(self, targets: Sequence[Target], evidence: Sequence[Evidence], size: tuple[int, int]) -> list[Track]:
         model = self.model
         return [
-            conclude(target.track, search, maps, size, model.network, model.tracker, model.calibration)
-            for target, search, maps in zip(targets, searches, answer.maps, strict=True)
+            conclude(target.track, each.search, each.maps, size, model.network, model.tracker, model.calibration)
+            for target, each in zip(targets, evidence, strict=True)
         ]
 
     def _usable(
@@ -215,10 +221,11 @@ class Tracking:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
 
 
-def _timed_decode(data: bytes, max_pixels: int) -> Decoded:
+def _timed(call: Callable[..., Result], *arguments: object) -> tuple[Result, float]:
+    """What the call returns, and how long it ran, in seconds: without its wait for a thread."""
     begun = time.perf_counter()
-    image = decode_frame(data, max_pixels)
-    return Decoded(image, time.perf_counter() - begun)
+    result = call(*arguments)
+    return result, time.perf_counter() - begun
 
 
 def _checked(placement: Placement, size: tuple[int, int]) -> Box:

@@ -197,16 +197,18 @@ async def test_weights_that_are_not_there_fail_the_start(tmp_path: Any) -> None:
             pass
 
 
-async def test_the_real_predictor_serves_too(random_weights: Any) -> None:
-    settings = Settings(
-        weights=random_weights, device="cpu", precision="fp32", threads=1, max_sessions=1, max_targets=1
-    )
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+async def test_the_real_predictor_serves_too(random_weights: Any, runtime: Any) -> None:
+    if runtime == "openvino":
+        pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    named: Any = {"device": "cpu", "runtime": runtime, "precision": "fp32", "threads": 1}
+    settings = Settings(weights=random_weights, max_sessions=1, max_targets=1, **named)
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             facts = (await client.get("/v1/model")).json()
-            assert (facts["device"], facts["precision"], facts["runtime"]) == ("cpu", "fp32", "torch")
+            assert (facts["device"], facts["precision"], facts["runtime"]) == ("cpu", "fp32", runtime)
             files = {"frame": ("f.png", blobs.frame(60, 50), "image/png")}
             response = await client.post("/v1/sessions", files=files, data={"box": "60,50,16,16"})
             path = response.headers["location"]

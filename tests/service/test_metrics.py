@@ -45,6 +45,15 @@ def test_what_happens_is_counted() -> None:
     assert seen["siamfc_frame_stage_seconds_count{total}"] == 1
 
 
+def test_a_timed_block_is_a_stage_unless_it_fails() -> None:
+    metrics = Metrics()
+    with metrics.timed("send"):
+        pass
+    with pytest.raises(ZeroDivisionError), metrics.timed("send"):
+        raise ZeroDivisionError
+    assert values(metrics)["siamfc_frame_stage_seconds_count{send}"] == 1
+
+
 def test_a_watched_value_is_asked_for_whenever_it_is_read() -> None:
     metrics, rooms = Metrics(), [1, 2]
     metrics.watch("siamfc_rooms", "Rooms.", lambda: len(rooms))

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+import uvloop
 
 from service import __main__ as command
 from service import serve
@@ -73,13 +74,37 @@ def test_weights_that_cannot_be_used_end_it_with_2(tmp_path: Path) -> None:
     assert serve.run(Settings(weights=tmp_path / "missing.safetensors", port=0)) == 2
 
 
+def test_a_runtime_that_cannot_be_had_ends_it_with_2_and_one_line(
+    random_weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("model.runtimes.choice.find_spec", lambda name: None)
+    settings: Any = {"device": "cpu", "runtime": "openvino"}
+    assert serve.run(Settings(weights=random_weights, port=0, **settings)) == 2
+    error = capsys.readouterr().err
+    assert error == "siamfc: runtime openvino needs the extra openvino: pip install 'siamfc-service[openvino]'\n"
+
+
 def test_a_port_that_is_taken_ends_it_with_1(random_weights: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        settings: Any = {"device": "cpu", "precision": "fp32", "threads": 1, "max_sessions": 1}
+        settings: Any = {"device": "cpu", "runtime": "torch", "precision": "fp32", "threads": 1, "max_sessions": 1}
         port = taken.getsockname()[1]
         assert serve.run(Settings(weights=random_weights, port=port, **settings)) == 1
+
+
+def test_it_runs_on_uvloop_and_httptools_and_leaves_frames_uncompressed(
+    random_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[uvicorn.Config] = []
+    monkeypatch.setattr(DrainingServer, "run", lambda server: made.append(server.config))
+    settings: Any = {"device": "cpu", "precision": "fp32"}
+    serve.run(Settings(weights=random_weights, port=0, **settings))
+    (config,) = made
+    config.load()
+    assert config.get_loop_factory() is uvloop.new_event_loop
+    assert config.http_protocol_class.__name__ == "HttpToolsProtocol"  # type: ignore[union-attr]
+    assert not config.ws_per_message_deflate
 
 
 def test_python_m_service_says_which_setting_is_wrong(

@@ -54,12 +54,12 @@ def run_engine() -> RunEngine:
     """Starts a batcher with the given bounds, and stops it."""
 
     @asynccontextmanager
-    async def start(**bounds: Any) -> AsyncIterator[Engine]:
-        predictor, slots, metrics = FakePredictor(), SlotTable(16), Metrics()
-        batcher = Batcher(predictor, slots, metrics, **({"batch_max": 4} | bounds))
+    async def start(slots: int = 16, **bounds: Any) -> AsyncIterator[Engine]:
+        predictor, table, metrics = FakePredictor(), SlotTable(slots), Metrics()
+        batcher = Batcher(predictor, table, metrics, **({"batch_max": 4} | bounds))
         await batcher.start()
         try:
-            yield Engine(batcher, predictor, slots, metrics)
+            yield Engine(batcher, predictor, table, metrics)
         finally:
             await batcher.stop()
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from service.engine.batcher import Answer
 from service.engine.jobs import Load
+from service.engine.slots import Slot
 from service.errors import ModelUnavailable, SessionEnded
 from tests.service.engine.conftest import (
     Engine,
@@ -18,6 +22,7 @@ from tests.service.engine.conftest import (
     respond_job,
     submitted,
 )
+from tests.support.clock import Clock
 from tests.support.waiting import eventually, reached
 
 pytestmark = pytest.mark.anyio
@@ -87,17 +92,18 @@ async def test_each_gets_its_own_answer_out_of_the_batch(engine: Engine) -> None
     assert len(engine.predictor.of("respond")) == 1
 
 
-async def test_a_batch_is_cut_off_at_its_most_targets_and_keeps_the_order(engine: Engine) -> None:
+async def test_a_pass_is_filled_to_its_most_targets_and_what_does_not_fit_goes_on_in_the_next(engine: Engine) -> None:
     slots = await engine.embedded(4)
     with engine.predictor.held("respond") as begun:
         first = asyncio.create_task(engine.batcher.submit(respond_job(slots[:1])))
         await reached(begun)
         jobs = [respond_job(slots[:3]), respond_job(slots[:2]), respond_job(slots[2:]), respond_job(slots[:1])]
         others = await submitted(engine, jobs)  # type: ignore[arg-type]
-    await outcomes([first, *others])
-    # Three and two are five: one too many for one pass. Two and two are four.
+    answers = await outcomes([first, *others])
+    # Smaller ones are due earlier: one, two, one of the other two; then what is left of that, and three.
     passes = [call.slots for call in engine.predictor.of("respond")]
-    assert passes == [slots[:1], slots[:3], slots, slots[:1]]
+    assert passes == [slots[:1], (*slots[:1], *slots[:2], *slots[2:3]), (*slots[3:], *slots[:3])]
+    assert [len(answer.maps) for answer in answers] == [1, 3, 2, 2, 1]  # type: ignore[union-attr, arg-type]
 
 
 async def test_a_job_beyond_the_most_targets_runs_in_several_passes(engine: Engine) -> None:
@@ -107,6 +113,21 @@ async def test_a_job_beyond_the_most_targets_runs_in_several_passes(engine: Engi
     assert len(answer.maps) == 10
     assert [len(call.slots) for call in engine.predictor.of("embed")] == [4, 4, 2]
     assert [call.slots for call in engine.predictor.of("respond")] == [slots[:4], slots[4:8], slots[8:]]
+
+
+async def test_exemplars_of_one_pass_are_embedded_at_once(engine: Engine) -> None:
+    (old,) = await engine.embedded(1)
+    new, other = engine.slots.allocate(2)
+    with engine.predictor.held("respond") as begun:
+        first = asyncio.create_task(engine.batcher.submit(respond_job((old,))))
+        await reached(begun)
+        tasks = await submitted(engine, [replace(embed_job((new,)), read_back=True), embed_job((other,))])
+    _, one, two = await outcomes([first, *tasks])
+    assert engine.predictor.of("embed")[-1].slots == (new, other)
+    assert isinstance(one, Answer)
+    assert one.embeddings is not None
+    assert isinstance(two, Answer)
+    assert two.embeddings is None
 
 
 async def test_a_target_may_be_embedded_and_searched_in_one_batch(engine: Engine) -> None:
@@ -197,6 +218,25 @@ async def test_a_stop_does_not_wait_for_a_batch_to_fill(run_engine: RunEngine) -
         # Whether it still ran or not, it was answered.
         (answer,) = await outcomes([task])
         assert isinstance(answer, Answer | ModelUnavailable)
+
+
+async def test_a_pass_takes_no_longer_than_it_should(run_engine: RunEngine) -> None:
+    clock = Clock()
+    async with run_engine(batch_max=8, pass_s=0.1, clock=clock) as engine:
+        slots = engine.slots.allocate(8)
+        await engine.batcher.submit(embed_job(slots))
+        slow_search = engine.predictor.respond
+
+        def respond(slots: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+            clock.advance(0.04 * len(slots))
+            return slow_search(slots, crops)
+
+        engine.predictor.respond = respond  # type: ignore[method-assign]
+        answers = [await engine.batcher.submit(respond_job(slots)) for _ in range(2)]
+    assert [len(call.slots) for call in engine.predictor.of("respond")] == [8, 2, 2, 2, 2]
+    # The device's time is that of all its passes.
+    assert [answer.infer_s for answer in answers] == pytest.approx([0.32, 0.32])
+    assert [answer.queue_s for answer in answers] == pytest.approx([0, 0])
 
 
 async def test_batches_are_measured(engine: Engine) -> None:

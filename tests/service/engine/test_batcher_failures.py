@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from service.engine import batcher as batching
 from service.engine.batcher import Answer, Batcher
-from service.engine.slots import SlotTable
+from service.engine.slots import Slot, SlotTable
 from service.errors import ModelUnavailable
 from service.metrics import Metrics
 from tests.service.engine.conftest import (
@@ -42,6 +45,29 @@ async def test_a_failing_batch_answers_everybody_and_the_next_one_works(engine: 
     engine.predictor.mend(kind)  # type: ignore[arg-type]
     await eventually(lambda: engine.batcher.failure is None)
     assert (await engine.batcher.submit(respond_job(slots))).maps is not None
+
+
+async def test_a_failed_pass_fails_only_its_own_jobs_and_nothing_of_them_is_tried_again(engine: Engine) -> None:
+    slots = await engine.embedded(10)
+    with engine.predictor.held("respond") as begun:
+        first = asyncio.create_task(engine.batcher.submit(respond_job(slots[:1])))
+        await reached(begun)
+        # Four in a pass: one small job, three of the large one, which goes on for two passes more; last of all another.
+        small, large = await submitted(engine, [respond_job(slots[:1]), respond_job(slots[1:10])])
+        (late,) = await submitted(engine, [respond_job(slots)])
+        respond, passes = engine.predictor.respond, 0
+
+        def second_fails(asked: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+            nonlocal passes
+            passes += 1
+            if passes == 2:
+                raise RuntimeError("device lost")
+            return respond(asked, crops)
+
+        engine.predictor.respond = second_fails  # type: ignore[method-assign]
+    answers = await outcomes([first, small, large, late])
+    assert [type(answer) for answer in answers] == [Answer, Answer, ModelUnavailable, Answer]
+    assert [len(call.slots) for call in engine.predictor.of("respond")] == [1, 4, 4, 4, 2]
 
 
 async def test_between_a_failure_and_the_next_good_probe_nothing_is_taken(engine: Engine) -> None:

@@ -1,0 +1,263 @@
+"""Turns: equal shares between sessions, nobody starves, and who has gone costs nothing."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.engine.jobs import Embed, Job, Load, Respond
+from service.engine.line import FairLine, Part, Waiting
+from service.engine.slots import Slot
+
+
+def waiting(job: Job) -> Waiting:
+    future: Future[Any] = Future()
+    return Waiting(job, future, 0.0)  # type: ignore[arg-type]
+
+
+def search(session: str, targets: int = 1) -> Waiting:
+    """A frame of so many targets, each of the same cost."""
+    slots = tuple(Slot(index, 1) for index in range(targets))
+    return waiting(Respond(slots, np.zeros((targets, 3, 4, 4, 3), np.uint8), session))
+
+
+def embedding(session: str = "", targets: int = 1) -> Waiting:
+    """So many exemplars, each a twelfth of a search."""
+    slots = tuple(Slot(index, 1) for index in range(targets))
+    return waiting(Embed(slots, np.zeros((targets, 2, 2, 3), np.uint8), session=session))
+
+
+def taken(parts: list[Part]) -> list[tuple[str, int]]:
+    """Whose, and how many targets."""
+    return [(part.waiting.job.session, part.stop - part.start) for part in parts]
+
+
+class Crowd:
+    """Sessions that each send their next frame as soon as the last one is answered."""
+
+    def __init__(self, targets: dict[str, int]) -> None:
+        self.line, self.targets = FairLine(), targets
+        self.served = dict.fromkeys(targets, 0)
+        self.frames = dict.fromkeys(targets, 0)
+        for session in targets:
+            self.line.add(search(session, targets[session]))
+
+    def run_pass(self, most: int) -> set[str]:
+        """One pass; returns whose frames were answered."""
+        parts = self.line.take(most)
+        answered = {part.waiting.job.session for part in parts if part.last}
+        for part in parts:
+            session = part.waiting.job.session
+            if session in self.served:
+                self.served[session] += part.stop - part.start
+        for session in answered & set(self.targets):
+            self.frames[session] += 1
+            self.line.add(search(session, self.targets[session]))
+        return answered
+
+
+SINGLES = {f"single-{index}": 1 for index in range(15)}
+
+
+@pytest.mark.parametrize("most", [1, 4, 8, 31])
+def test_a_session_of_sixteen_targets_has_the_share_of_one(most: int) -> None:
+    crowd = Crowd({"big": 16} | SINGLES)
+    passes = 16 * 16 * 10 // most
+    for _ in range(passes):
+        crowd.run_pass(most)
+    if most < 31:
+        # Ten rounds of sixteen targets each, give or take the job that is under way.
+        assert crowd.served["big"] == pytest.approx(160, abs=16)
+        assert all(crowd.served[single] == pytest.approx(160, abs=16) for single in SINGLES)
+    else:
+        # All fit into one pass: nobody has to wait for anybody.
+        assert set(crowd.frames.values()) == {passes}
+
+
+def test_a_single_target_waits_for_no_more_than_one_frame_of_each_of_the_others() -> None:
+    crowd, waits, longest = Crowd({"big": 16, "other": 16} | SINGLES), dict.fromkeys(SINGLES, 0), 0
+    for _ in range(400):
+        answered = crowd.run_pass(4)
+        for single in SINGLES:
+            waits[single] = 0 if single in answered else waits[single] + 1
+            longest = max(longest, waits[single])
+    # 16 + 16 of the large ones and 14 of the others, four in a pass.
+    assert longest <= (16 + 16 + 14) / 4 + 1
+
+
+def test_like_sessions_are_answered_whole_and_in_turn() -> None:
+    line = FairLine()
+    for session in "abcd":
+        line.add(search(session, 4))
+    assert [taken(line.take(6)) for _ in range(3)] == [
+        [("a", 4), ("b", 2)],
+        [("b", 2), ("c", 4)],
+        [("d", 4)],
+    ]
+
+
+def test_one_that_floods_has_a_turn_like_a_camera_that_is_slow() -> None:
+    line = FairLine()
+    for _ in range(64):
+        line.add(search("flood"))
+    line.take(10)
+    for camera in ("left", "right"):
+        line.add(search(camera))
+    # It had ten turns while nobody else wanted one; they come before its next.
+    assert taken(line.take(4)) == [("left", 1), ("right", 1), ("flood", 1), ("flood", 1)]
+    line.take(20)
+    line.add(search("left"))
+    assert ("left", 1) in taken(line.take(2))
+
+
+def test_a_session_that_was_silent_has_saved_nothing_up() -> None:
+    crowd = Crowd({"busy": 1, "other": 1})
+    for _ in range(100):
+        crowd.run_pass(1)
+    crowd.targets["late"], crowd.served["late"], crowd.frames["late"] = 1, 0, 0
+    before = dict(crowd.served)
+    crowd.line.add(search("late"))
+    for _ in range(30):
+        crowd.run_pass(1)
+    assert [crowd.served[each] - before.get(each, 0) for each in ("busy", "other", "late")] == [10, 10, 10]
+
+
+def test_new_sessions_begin_beside_streams_and_do_not_hold_them_up() -> None:
+    crowd = Crowd(SINGLES)
+    crowd.run_pass(4)
+    beginners = [embedding(targets=targets) for targets in (1, 1, 16)]
+    for each in beginners:
+        crowd.line.add(each)
+    # Eleven frames were there before them; then small crops are due before large ones, and sixteen a little after one.
+    for _ in range(4):
+        crowd.run_pass(4)
+    assert [each.left for each in beginners] == [0, 0, 16]
+    before = dict(crowd.served)
+    for _ in range(12):
+        crowd.run_pass(4)
+    assert beginners[2].left == 0
+    assert min(crowd.served[single] - before[single] for single in SINGLES) >= 2
+
+
+@pytest.mark.parametrize("answer", ["cancelled", "failed"])
+def test_who_waits_no_more_costs_nothing(answer: str) -> None:
+    line = FairLine()
+    gone = [search("a", 16) for _ in range(8)]
+    for each in gone:
+        line.add(each)
+    line.add(search("a"))
+    line.add(search("b"))
+    for each in gone:
+        if answer == "cancelled":
+            each.future.cancel()
+        else:
+            each.over = True
+    # Not first, for all it had asked for, but not later than its one target deserves either.
+    assert taken(line.take(1)) == [("b", 1)]
+    assert taken(line.take(1)) == [("a", 1)]
+    assert (len(line), line.targets, line.take(1)) == (0, 0, [])
+
+
+def test_what_is_left_of_a_failed_job_is_dropped() -> None:
+    line, job = FairLine(), search("a", 10)
+    line.add(job)
+    line.add(search("a"))
+    assert taken(line.take(4)) == [("a", 4)]
+    job.over = True
+    assert taken(line.take(4)) == [("a", 1)]
+    assert (len(line), line.targets) == (0, 0)
+
+
+def test_a_session_s_jobs_keep_their_order() -> None:
+    line = FairLine()
+    line.add(search("a", 8))
+    line.add(embedding("a"))
+    load = waiting(Load((Slot(0, 1),), np.zeros((1, 1, 1, 1), np.float16), "a"))
+    line.add(load)
+    parts = line.take(6) + line.take(6)
+    assert [(type(part.job), part.start, part.stop) for part in parts] == [
+        (Respond, 0, 6),
+        (Respond, 6, 8),
+        (Embed, 0, 1),
+        (Load, 0, 1),
+    ]
+
+
+def test_parts_are_their_targets() -> None:
+    crops = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1, 1).repeat(3, axis=-1)
+    line, job = FairLine(), waiting(Respond(tuple(Slot(index, 7) for index in range(5)), crops, "a"))
+    line.add(job)
+    parts = line.take(3) + line.take(3)
+    assert [(part.whole, part.last) for part in parts] == [(False, False), (False, True)]
+    jobs = [part.job for part in parts]
+    assert [slot.index for each in jobs for slot in each.slots] == [0, 1, 2, 3, 4]
+    assert [each.crops[:, 0, 0, 0, 0].tolist() for each in jobs if isinstance(each, Respond)] == [[0, 1, 2], [3, 4]]
+
+
+def test_a_job_without_targets_takes_no_room() -> None:
+    line = FairLine()
+    line.add(search("a"))
+    line.add(search("b", 0))
+    assert taken(line.take(1)) == [("b", 0), ("a", 1)]
+
+
+def test_clearing_it_returns_who_waits() -> None:
+    line = FairLine()
+    jobs = [search("a", 4), search("a"), search("b")]
+    for each in jobs:
+        line.add(each)
+    line.take(2)
+    assert set(line.clear()) >= {jobs[0], jobs[1]}
+    assert (len(line), line.targets, line.take(4)) == (0, 0, [])
+
+
+@given(sizes=st.lists(st.lists(st.integers(1, 16), min_size=1), min_size=2, max_size=5), most=st.integers(1, 40))
+def test_sessions_that_always_have_something_get_the_same(sizes: list[list[int]], most: int) -> None:
+    line, served = FairLine(), [0] * len(sizes)
+    queued = [0] * len(sizes)
+
+    def refill(index: int) -> None:
+        # Never less than a whole pass of each, so that none of them ever has to wait for its own answer.
+        while queued[index] < most + 16:
+            size = sizes[index][served[index] % len(sizes[index])]
+            line.add(search(str(index), size))
+            queued[index] += size
+
+    for _ in range(30):
+        for index in range(len(sizes)):
+            refill(index)
+        parts = line.take(most)
+        assert sum(part.stop - part.start for part in parts) == most
+        for part in parts:
+            index, count = int(part.waiting.job.session), part.stop - part.start
+            served[index] += count
+            queued[index] -= count
+        assert max(served) - min(served) <= 16 + 16
+
+
+@given(
+    arrivals=st.lists(st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 16)), max_size=4), max_size=30),
+    most=st.integers(1, 8),
+)
+def test_everything_is_taken_once_in_its_session_s_order(arrivals: list[list[tuple[str, int]]], most: int) -> None:
+    line = FairLine()
+    wanted: dict[str, list[Waiting]] = {session: [] for session in "abcde"}
+    had: dict[str, list[Waiting]] = {session: [] for session in "abcde"}
+    rounds = list(arrivals)
+    while rounds or len(line):
+        for session, size in rounds.pop(0) if rounds else []:
+            wanted[session].append(search(session, size))
+            line.add(wanted[session][-1])
+        parts = line.take(most)
+        assert sum(part.stop - part.start for part in parts) <= most
+        assert parts or not len(line)
+        for part in parts:
+            if part.last:
+                had[part.waiting.job.session].append(part.waiting)
+    assert had == wanted
+    assert line.targets == 0
