@@ -19,7 +19,7 @@ import numpy as np
 import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 
-from model.checkpoints import bundled_weights, load_weights
+from model.checkpoints import find_weights, load_weights
 from model.inference import Predictor
 from tests.support.scenes import translation
 from tests.support.server import Server, running_server
@@ -44,13 +44,13 @@ class Chosen:
         """Settings of a server, by name without prefix."""
         given: dict[str, object] = {"RUNTIME": self.runtime, "PRECISION": self.precision, "THREADS": self.threads}
         if self.weights is not None:
-            given["WEIGHTS"] = self.weights.resolve()
+            given["WEIGHTS"] = find_weights(self.weights).resolve()
         return {name: str(value) for name, value in (given | more).items()}
 
     def predictor(self, model: Json) -> Predictor:
         """The network in this process, run as the server runs it, by what that says of its `model`."""
         return Predictor(
-            load_weights(self.weights or bundled_weights()),
+            load_weights(find_weights(self.weights)),
             device=model["device"],
             precision=model["precision"],
             runtime=model["runtime"],

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks._disappearances import FULLY, KINDS, Case, cases
 from benchmarks._machine import facts
 from model.boxes import Box, iou
-from model.checkpoints import bundled_weights, load_weights
+from model.checkpoints import find_weights, load_weights
 from model.inference import Predictor
 from model.single import SingleTracker
 from model.tracker import Track
@@ -71,7 +71,7 @@ class Numbers:
 def run(seed: int = 0, count: int = 48, weights: Path | None = None) -> dict[str, Any]:
     """The numbers over `count` cases of a seed, by kind and over all; a table of them goes to stderr."""
     machine = facts()
-    predictor = Predictor(load_weights(weights or bundled_weights()))
+    predictor = Predictor(load_weights(find_weights(weights)))
     outcomes = []
     for index, case in enumerate(cases(seed, count), 1):
         outcomes.append(outcome(case, follow(case, predictor)))

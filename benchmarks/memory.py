@@ -18,7 +18,7 @@ import httpx
 
 from benchmarks._machine import facts
 from benchmarks._streams import Chosen, Footage, client_of, create, delete, resident_bytes, run_loop, serving
-from model.checkpoints import bundled_weights, load_weights
+from model.checkpoints import find_weights, load_weights
 from tests.support.server import Server
 
 AIM_PER_S = 50.0
@@ -39,7 +39,7 @@ def run(
 ) -> dict[str, Any]:
     """`sessions` idle at the same time; `churn` of them begun and ended in turn, `at_once` under way."""
     machine, footage = facts(), Footage.rendered(width, 2)
-    loaded = load_weights(weights or bundled_weights())
+    loaded = load_weights(find_weights(weights))
     config = loaded.network.config
     slot_bytes = 2 * loaded.tracker.exemplars * config.channels * config.embedding_size(config.exemplar_size) ** 2
     settings = {"MAX_SESSIONS": sessions + churn, "MAX_TARGETS": 1, "SESSION_TTL_S": 86_400}

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks._machine import facts
 from benchmarks._report import plain_numbers
 from model.boxes import Box, iou
-from model.checkpoints import bundled_weights, load_weights
+from model.checkpoints import find_weights, load_weights
 from model.evaluation.opencv import available
 from model.evaluation.rendered import Image, Scene
 from model.inference import Predictor
@@ -42,7 +42,7 @@ def run(
     """`trackers`: of OpenCV; those that this build lacks are said to be missing."""
     machine, scene, makers = facts(), translation(frames), available()
     predictor = Predictor(
-        load_weights(weights or bundled_weights()), runtime=runtime, precision=precision, threads=threads
+        load_weights(find_weights(weights)), runtime=runtime, precision=precision, threads=threads
     )
     starts: dict[str, Callable[[Scene], Update]] = {"ours": lambda scene: _ours(predictor, scene)}
     for name in trackers:

@@ -38,12 +38,31 @@ class Weights:
     sha256: str = ""
 
 
+def bundled_names() -> list[str]:
+    """The presets whose weights ship with the package."""
+    folder = resources.files("model") / "pretrained"
+    return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".safetensors"))
+
+
 def bundled_weights(name: str = "paper") -> Path:
     """The weights file of a preset that ships with the package. Raises CheckpointError where there is none."""
-    file = resources.files("model") / "pretrained" / f"{name}.safetensors"
-    if not file.is_file():
+    if name not in bundled_names():
         raise CheckpointError(f"no weights for the preset {name!r} ship with this package")
-    return Path(str(file))
+    return Path(str(resources.files("model") / "pretrained" / f"{name}.safetensors"))
+
+
+def find_weights(given: Path | None) -> Path:
+    """The file that a user means: a file, the bundled weights of that name, or the default ones where nothing is given.
+
+    Raises CheckpointError where it is neither.
+    """
+    if given is None:
+        return bundled_weights()
+    if str(given) in bundled_names() and not given.is_file():
+        return bundled_weights(str(given))
+    if not given.is_file():
+        raise CheckpointError(f"{given}: no such file; the weights that ship are {', '.join(bundled_names())}")
+    return given
 
 
 def save_weights(path: Path, weights: Weights, *, dtype: torch.dtype = torch.float16) -> None:

@@ -18,7 +18,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from model.checkpoints import Weights, bundled_weights, load_weights
+from model.checkpoints import Weights, find_weights, load_weights
 from service.api import health, sessions, stream, web
 from service.api.limits import BodyLimit
 from service.api.openapi import complete
@@ -112,7 +112,7 @@ async def _running(
     """The parts, warmed up; taken down in the opposite order."""
     clock = time.monotonic
     metrics = Metrics()
-    weights = weights if weights is not None else load_weights(settings.weights or bundled_weights())
+    weights = weights if weights is not None else load_weights(find_weights(settings.weights))
     slots = SlotTable(settings.max_sessions * settings.max_targets)
     predictor, names = make_predictor(weights, settings, slots.capacity)
     batcher = Batcher(

@@ -22,7 +22,7 @@ from ray.serve._private.long_poll import LongPollClient, LongPollNamespace
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import LoggingConfig
 
-from model.checkpoints import bundled_weights, load_weights
+from model.checkpoints import find_weights, load_weights
 from service.api.socket_limits import SocketLimits
 from service.app import create_app
 from service.logs import log_config
@@ -91,7 +91,7 @@ class Tracker:
         """
         self._settings = load_settings(**told)
         logging.config.dictConfig(log_config(self._settings.log_format))
-        self._weights = load_weights(self._settings.weights or bundled_weights())
+        self._weights = load_weights(find_weights(self._settings.weights))
         self._application: FastAPI | None = None
         self._retiring: asyncio.Task[None] | None = None
         self._watch: LongPollClient | None = None

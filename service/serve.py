@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from model.checkpoints import bundled_weights, load_weights
+from model.checkpoints import find_weights, load_weights
 from model.errors import ModelError
 from model.inference import choose_device
 from model.runtimes.choice import candidates
@@ -73,7 +73,7 @@ def run(settings: Settings) -> int:
     logging.config.dictConfig(log_config(settings.log_format))
     try:
         # Before uvicorn, which would bury the reason under a traceback.
-        weights = load_weights(settings.weights or bundled_weights())
+        weights = load_weights(find_weights(settings.weights))
         candidates(settings.runtime, settings.precision, choose_device(settings.device), weights.network.config)
     except ModelError as error:
         print(f"siamfc: {error}", file=sys.stderr)

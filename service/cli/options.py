@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,6 +40,13 @@ class BoxType(click.ParamType):  # type: ignore[type-arg]  # generic in newer ve
         return x, y, w, h
 
 
+class _WeightsPath(click.Path):
+    """A file that is there, or a bare word: the name of weights that ship, which loading looks up."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return Path(value) if re.fullmatch(r"\w+", str(value)) else super().convert(value, param, ctx)
+
+
 def network_options(command: Command) -> Command:
     """--weights, --device, --runtime and --precision: the network in this process."""
     for decorate in (
@@ -47,8 +55,8 @@ def network_options(command: Command) -> Command:
         click.option("--device", metavar="D", help="auto, cpu, cuda or cuda:N (in process).  [default: auto]"),
         click.option(
             "--weights",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="A weights file (in process); the bundled one if not given.",
+            type=_WeightsPath(exists=True, dir_okay=False, path_type=Path),
+            help="A weights file, or bundled weights by name: paper (the default), light (in process).",
         ),
     ):
         command = decorate(command)
@@ -88,11 +96,11 @@ def make_client(server: str, api_key: str | None) -> Client:
 def make_predictor(weights: Path | None, device: str | None, runtime: str | None, precision: str | None) -> Predictor:
     """The network of `--weights`, ready to run in this process."""
     with needs_extra("server", "tracking in this process (without --server)"):
-        from model.checkpoints import bundled_weights, load_weights
+        from model.checkpoints import find_weights, load_weights
         from model.images import decode  # noqa: F401 - say now, not at the first frame, that it cannot be imported
         from model.inference import Predictor
     return Predictor(
-        load_weights(weights or bundled_weights()),
+        load_weights(find_weights(weights)),
         device=device or "auto",
         runtime=runtime or "auto",
         precision=precision or "auto",

@@ -15,7 +15,7 @@ from service.cli.failures import InputError, needs_extra
 @click.option("--device", metavar="D", help="auto, cpu, cuda or cuda:N.")
 @click.option("--runtime", metavar="R", help="auto, torch or openvino.")
 @click.option("--precision", metavar="P", help="auto, fp32, bf16, fp16 or int8.")
-@click.option("--weights", type=click.Path(dir_okay=False, path_type=Path), help="A weights file.")
+@click.option("--weights", type=click.Path(dir_okay=False, path_type=Path), help="A weights file, or paper or light.")
 @click.option("--log-format", type=click.Choice(["console", "json"]), help="How log lines look.")
 @click.pass_context
 def serve(ctx: click.Context, /, **options: object) -> None:

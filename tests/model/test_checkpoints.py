@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from model.checkpoints import FORMAT, Weights, bundled_weights, load_weights, save_weights
+from model.checkpoints import FORMAT, Weights, bundled_names, bundled_weights, find_weights, load_weights, save_weights
 from model.config import Preprocessing, TrackerConfig, preset
 from model.errors import CheckpointError
 from model.tracker import Calibration
@@ -194,3 +195,20 @@ def test_the_bundled_weights_load() -> None:
 def test_bundled_weights_that_do_not_exist_are_refused() -> None:
     with pytest.raises(CheckpointError, match="'vgg99'"):
         bundled_weights("vgg99")
+
+
+def test_weights_by_name_and_by_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_weights(None) == bundled_weights("paper")
+    for name in bundled_names():
+        assert find_weights(Path(name)) == bundled_weights(name)
+        assert load_weights(find_weights(Path(name))).network.config.name == name
+    # A file goes before a name.
+    monkeypatch.chdir(tmp_path)
+    Path("paper").write_bytes(b"")
+    assert find_weights(Path("paper")) == Path("paper")
+
+
+@pytest.mark.parametrize("given", ["vgg99", "absent.safetensors", "."])
+def test_what_is_neither_a_file_nor_a_name_is_refused_with_the_names(given: str) -> None:
+    with pytest.raises(CheckpointError, match=f"^{re.escape(given)}: no such file; .* paper"):
+        find_weights(Path(given))
