@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from model.boxes import Box, iou
-from model.checkpoints import Weights, bundled_weights, load_weights
+from model.checkpoints import Weights, bundled_names, bundled_weights, load_weights
 from model.inference import Predictor
 from model.single import SingleTracker
 from model.tracker import Track
@@ -21,9 +21,9 @@ from tests.support.scenes import Scene, leaving_and_returning, occlusion, scale_
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def weights() -> Weights:
-    return load_weights(bundled_weights())
+@pytest.fixture(scope="module", params=bundled_names())
+def weights(request: pytest.FixtureRequest) -> Weights:
+    return load_weights(bundled_weights(request.param))
 
 
 @pytest.fixture(scope="module")

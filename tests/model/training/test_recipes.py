@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import model.training.config as config_module
+from model.checkpoints import bundled_names
 from model.errors import ConfigError
 from model.training.config import recipe, recipe_names
 
@@ -23,7 +24,8 @@ def test_a_recipe_is_a_configuration_named_after_its_preset(path: Path) -> None:
 
 
 def test_there_is_one_for_the_bundled_weights() -> None:
-    assert "paper" in recipe_names()
+    assert set(bundled_names()) <= set(recipe_names())
+    assert set(bundled_names()) >= {"paper", "light"}
 
 
 def test_the_reference_s_is_its_objective_on_centred_pairs() -> None:
