@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cases", type=int, default=36)
     chosen = parser.parse_args(arguments)
     weights = load_weights(chosen.source)
-    predictor = Predictor(weights)
+    predictor = Predictor(weights, runtime="auto")
 
     def runs() -> Iterator[tuple[list[Reading], float]]:
         for index in range(chosen.cases):

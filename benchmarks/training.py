@@ -30,7 +30,7 @@ from model.training.parameters import autocast_dtype
 from model.training.run import batches_of, pairs_a_step
 
 Image = NDArray[np.uint8]
-RECIPES = ("default", "baseline", "reference")
+RECIPES = ("default", "light", "baseline", "reference")
 _WARM, _STEPS = 1, 4
 
 
