@@ -41,9 +41,7 @@ def run(
 ) -> dict[str, Any]:
     """`trackers`: of OpenCV; those that this build lacks are said to be missing."""
     machine, scene, makers = facts(), translation(frames), available()
-    predictor = Predictor(
-        load_weights(find_weights(weights)), runtime=runtime, precision=precision, threads=threads
-    )
+    predictor = Predictor(load_weights(find_weights(weights)), runtime=runtime, precision=precision, threads=threads)
     starts: dict[str, Callable[[Scene], Update]] = {"ours": lambda scene: _ours(predictor, scene)}
     for name in trackers:
         if name in makers:

@@ -34,13 +34,14 @@ def test_boxes_lie_in_the_frame(count: int) -> None:
     assert all(x >= 0 and y >= 0 and x + w <= footage.size[0] and y + h <= footage.size[1] for x, y, w, h in boxes)
 
 
-def test_settings_of_a_server() -> None:
-    chosen = Chosen(Path("w.safetensors"), precision="fp32", threads=2)
+def test_settings_of_a_server(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(b"")
+    chosen = Chosen(tmp_path / "w.safetensors", precision="fp32", threads=2)
     assert chosen.settings(MAX_SESSIONS=7) == {
         "RUNTIME": "auto",
         "PRECISION": "fp32",
         "THREADS": "2",
-        "WEIGHTS": str(Path("w.safetensors").resolve()),
+        "WEIGHTS": str((tmp_path / "w.safetensors").resolve()),
         "MAX_SESSIONS": "7",
     }
     assert "WEIGHTS" not in Chosen().settings()
