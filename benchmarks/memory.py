@@ -39,9 +39,8 @@ def run(
 ) -> dict[str, Any]:
     """`sessions` idle at the same time; `churn` of them begun and ended in turn, `at_once` under way."""
     machine, footage = facts(), Footage.rendered(width, 2)
-    loaded = load_weights(find_weights(weights))
-    config = loaded.network.config
-    slot_bytes = 2 * loaded.tracker.exemplars * config.channels * config.embedding_size(config.exemplar_size) ** 2
+    config = load_weights(find_weights(weights)).network.config
+    slot_bytes = 2 * config.channels * config.embedding_size(config.exemplar_size) ** 2
     settings = {"MAX_SESSIONS": sessions + churn, "MAX_TARGETS": 1, "SESSION_TTL_S": 86_400}
     with serving(Chosen(weights, runtime, precision, threads), **settings) as server:
         measured = run_loop(_measure(server, footage, sessions, churn, at_once))

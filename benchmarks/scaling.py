@@ -84,10 +84,8 @@ def batch_throughput(predictor: Predictor, seconds: float) -> dict[int, float]:
     """Targets a second of the network and the correlation, by targets in a pass: the median pass of each size."""
     config, tracker = predictor.network_config, predictor.weights.tracker
     rng, most = np.random.default_rng(0), max(_BATCHES)
-    regions = tracker.scales // tracker.exemplars
-    pixels = rng.integers(0, 256, (most, regions, config.search_size, config.search_size, 3), np.uint8)
-    small = rng.integers(0, 256, (most, tracker.exemplars, config.exemplar_size, config.exemplar_size, 3), np.uint8)
-    exemplars = predictor.embed(small)
+    pixels = rng.integers(0, 256, (most, tracker.scales, config.search_size, config.search_size, 3), np.uint8)
+    exemplars = predictor.embed(rng.integers(0, 256, (most, config.exemplar_size, config.exemplar_size, 3), np.uint8))
     taken: dict[int, list[float]] = {size: [] for size in _BATCHES}
     ends = time.perf_counter() + seconds
     while len(taken[most]) < 3 or time.perf_counter() < ends:
