@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from model.config import ConvLayer, NetworkConfig
+from model.config import ConvLayer, NetworkConfig, Preprocessing
 from model.correlation import match_corr
 
 
@@ -54,6 +54,12 @@ def _embedding(config: NetworkConfig) -> nn.Sequential:
         else:
             modules.append(nn.MaxPool2d(layer.kernel, layer.stride))
     return nn.Sequential(*modules)
+
+
+def preprocess(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """The network's input, float32, of pixels [B, 3, side, side], RGB 0..255, of any type."""
+    ordered = pixels.flip(1) if preprocessing.order == "bgr" else pixels
+    return (ordered.to(torch.float32) - preprocessing.mean) / preprocessing.std
 
 
 def initialise(network: SiamFC, generator: torch.Generator) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import Preprocessing
+from model.network import preprocess
 from model.runtimes.devices import TorchPrecision
 from model.runtimes.embedding import Pixels
 
@@ -24,9 +25,6 @@ class TorchEmbedder:
 
     @torch.inference_mode()
     def __call__(self, crops: Pixels) -> Tensor:
-        pixels = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
-        if self._preprocessing.order == "bgr":
-            pixels = pixels.flip(1)
-        scaled = (pixels.to(torch.float32) - self._preprocessing.mean) / self._preprocessing.std
+        scaled = preprocess(torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2), self._preprocessing)
         embedded: Tensor = self._embedding(scaled.to(self._dtype, memory_format=torch.channels_last))
         return embedded

@@ -18,14 +18,14 @@ from torch import Tensor
 from model.checkpoints import load_weights
 from model.config import Preprocessing, preset
 from model.errors import CheckpointError
-from model.network import SiamFC, initialise
+from model.network import SiamFC, initialise, preprocess
 from model.training.config import TrainingConfig
 from model.training.distillation import Distillation
 from model.training.objective import Loss, Maps, Truth, objective
 from model.training.pairs import Batch
 from model.training.parameters import autocast_dtype, freeze, make_optimizer
 from model.training.reference import draw_negatives, reference_objective
-from model.training.teachers import load_teacher, preprocess
+from model.training.teachers import load_teacher
 
 _LASTING = ("objective", "upscale", "optimizer", "freeze", "teacher")
 """What a resumed run cannot change."""

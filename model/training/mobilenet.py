@@ -18,7 +18,7 @@ from model.errors import CheckpointError
 from model.training.objective import Maps
 
 _STAGES = ((1, 16, 1, 1, 1), (6, 24, 2, 2, 1), (6, 32, 3, 2, 1), (6, 64, 4, 1, 2), (6, 96, 3, 1, 2))
-"""Expansion, channels, repetitions, first stride, dilation; the first block after a stride was taken out has none."""
+"""Expansion, channels, repetitions, first stride, dilation of what follows the stage's first block."""
 
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of ImageNet's pixels, 0..255 RGB."""
@@ -91,15 +91,13 @@ class MobileNetV2:
 
 def _blocks() -> nn.Sequential:
     blocks: list[nn.Module] = [nn.Sequential(*_convolution(3, 32, 3, stride=2))]
-    channels, unstrided = 32, False
+    channels, spread = 32, 1
     for expansion, out, repetitions, first_stride, dilation in _STAGES:
         for index in range(repetitions):
-            # Where the stride was taken out, the filter still sees the finer grid; those after it are spread.
-            first = dilation > 1 and not unstrided
-            unstrided = unstrided or dilation > 1
             stride = first_stride if index == 0 else 1
-            blocks.append(_Bottleneck(channels, out, stride, expansion, 1 if first else dilation))
-            channels = out
+            blocks.append(_Bottleneck(channels, out, stride, expansion, spread))
+            # Where a stride was taken out, its own filter still sees the finer grid; those after it are spread.
+            channels, spread = out, dilation
     return nn.Sequential(*blocks)
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from model.checkpoints import Weights, load_weights
-from model.config import Preprocessing
 from model.errors import CheckpointError
+from model.network import preprocess
 from model.training.mobilenet import MobileNetV2
 from model.training.objective import Maps
 
@@ -62,9 +62,3 @@ def load_teacher(path: Path) -> Teacher:
     if path.suffix == ".safetensors":
         return Siamese(load_weights(path))
     raise CheckpointError(f"{path}: a teacher is a weights file (.safetensors) or MobileNetV2's state dict (.pt, .pth)")
-
-
-def preprocess(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """A network's input of pixels, float [M, 3, side, side] RGB 0..255."""
-    ordered = pixels.flip(1) if preprocessing.order == "bgr" else pixels
-    return (ordered - preprocessing.mean) / preprocessing.std

@@ -8,10 +8,11 @@ from torch import nn
 
 from model.checkpoints import Weights
 from model.config import ConvLayer, NetworkConfig, Preprocessing
+from model.network import preprocess
 from model.training.config import TrainingConfig
 from model.training.distillation import Distillation, resampled
 from model.training.objective import Maps
-from model.training.teachers import Siamese, preprocess
+from model.training.teachers import Siamese
 from tests.support.networks import TINY, random_network
 
 # 4 px a cell where TINY has 8, and 12 channels: 127 -conv11/4-> 30 -> 28; 255 -> 62 -> 60; a map of 33 cells.

@@ -9,8 +9,9 @@ from torch import nn
 from model.checkpoints import Weights, save_weights
 from model.config import Preprocessing, preset
 from model.errors import CheckpointError
+from model.network import preprocess
 from model.training.mobilenet import MobileNetV2, _blocks
-from model.training.teachers import Siamese, load_teacher, preprocess
+from model.training.teachers import Siamese, load_teacher
 from tests.support.networks import random_network
 
 PIXELS = torch.randint(0, 256, (2, 3, 255, 255), generator=torch.Generator().manual_seed(0)).float()
