@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-from model.checkpoints import Weights, bundled_weights, load_weights
+from model.checkpoints import Weights, bundled_names, bundled_weights, load_weights
 from model.config import NetworkConfig
-from model.errors import CheckpointError
 from model.inference import Predictor
 from model.runtimes.choice import Candidate, candidates
 from model.runtimes.devices import choose_device
 
 
 def weights_at_hand() -> dict[str, Weights]:
-    """The bundled weights by preset; `light` only where its file is there."""
-    found = {"paper": load_weights(bundled_weights())}
-    with suppress(CheckpointError):
-        found["light"] = load_weights(bundled_weights("light"))
-    return found
+    """The bundled weights by preset."""
+    return {name: load_weights(bundled_weights(name)) for name in bundled_names()}
 
 
 def ways(network: NetworkConfig) -> tuple[Candidate, ...]:

@@ -148,6 +148,12 @@ async def sessions(
         await asyncio.gather(*(delete(client, session) for session in made))
 
 
+async def model_of(client: httpx.AsyncClient) -> Json:
+    """What the server runs: network, device, runtime and precision."""
+    model = (await client.get("/v1/model")).json()
+    return {name: model[name] for name in ("network", "device", "runtime", "precision")}
+
+
 async def create(client: httpx.AsyncClient, footage: Footage, targets: int = 1) -> Json:
     """A session on the footage's first frame."""
     drawn = json.dumps([{"box": box} for box in footage.boxes(targets)])

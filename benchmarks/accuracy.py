@@ -1,13 +1,12 @@
 """What a runtime and a precision cost in accuracy: boxes against those of torch in fp32, and success AUC.
 
 Drift is over rendered scenes: the mean over the frames of the greatest difference in x, y, w and h, each run on its own
-track from the first frame on. With `SIAMFC_BENCH_DATA=DIR`, a folder of sequences in any layout that `siamfc eval`
-reads, the mean AUC over them is measured too (minutes for each row).
+track from the first frame on. With the option `data`, a folder of sequences in any layout that `siamfc eval` reads, the
+mean AUC over them is measured too (minutes for each row).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,16 +27,15 @@ from tests.support.scenes import Scene, occlusion, scale_change, translation
 FRAMES = 40
 
 
-def run() -> dict[str, Any]:
+def run(data: Path | None = None) -> dict[str, Any]:
     """Mean drift in pixels by network, runtime and precision; and mean AUC (None without data)."""
     machine = facts()
     scenes = [translation(FRAMES), scale_change(FRAMES), occlusion(FRAMES)]
-    folder = os.environ.get("SIAMFC_BENCH_DATA")
     rows = []
     for name, weights in weights_at_hand().items():
         for row in drifts(weights, ways(weights.network.config), scenes):
             way = Candidate(row["runtime"], row["precision"])
-            score = auc(predictor(weights, way), Path(folder)) if folder else None
+            score = auc(predictor(weights, way), data) if data is not None else None
             rows.append({"network": name, **row, "auc": score})
     return {"machine": machine, "frames": sum(len(scene.frames) - 1 for scene in scenes), "rows": rows}
 

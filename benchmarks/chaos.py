@@ -27,6 +27,7 @@ import httpx
 import numpy as np
 
 from benchmarks._machine import facts
+from benchmarks._streams import Footage
 from service.client import Answer, AsyncClient, ClientError, Reconnect, Result
 from tests.support.balancer import Balancer
 from tests.support.redis_server import RedisServer, running_redis
@@ -72,11 +73,10 @@ def run(seconds: float = 120.0, fps: float = 1.0) -> dict[str, Any]:
     machine = facts()
     count = max(2, int(seconds * fps))
     scene = translation(min(count + 1, 60))
-    pictures = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in scene.frames]
-    # To and fro: the scene may be shorter than the test.
-    there_and_back = pictures + pictures[-2:0:-1]
-    frames = [there_and_back[index % len(there_and_back)] for index in range(count + 1)]
-    box = scene.truth[0].tolist()
+    pictures = tuple(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in scene.frames)
+    # The scene may be shorter than the test.
+    footage = Footage(pictures, scene.truth[0].tolist(), scene.size)
+    frames, box = [footage[index] for index in range(count + 1)], footage.box
     with tempfile.TemporaryDirectory() as folder:
         calm = _undisturbed(Path(folder), frames, box)
         with running_redis(Path(folder)) as redis:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import httpx
 
 from benchmarks._machine import facts
-from benchmarks._streams import Chosen, Footage, client_of, create, delete, resident_bytes, run_loop, serving
+from benchmarks._streams import Chosen, Footage, client_of, create, delete, model_of, resident_bytes, run_loop, serving
 from model.checkpoints import find_weights, load_weights
 from tests.support.server import Server
 
@@ -49,7 +49,7 @@ def run(
 
 async def _measure(server: Server, footage: Footage, count: int, churn: int, at_once: int) -> dict[str, Any]:
     async with client_of(server) as client:
-        model = (await client.get("/v1/model")).json()
+        model = await model_of(client)
         await _pairs(client, footage, churn, at_once)  # warm
         resident, begun = {"before": resident_bytes(server)}, time.perf_counter()
         made = await bounded([partial(create, client, footage)] * count, at_once)
@@ -59,7 +59,7 @@ async def _measure(server: Server, footage: Footage, count: int, churn: int, at_
         resident["after_deleting"], deleted_s = resident_bytes(server), time.perf_counter() - begun
         pairs = {most: await _pairs(client, footage, churn, most) for most in (1, at_once)}
     return {
-        "model": {name: model[name] for name in ("network", "device", "runtime", "precision")},
+        "model": model,
         "resident_mb": {name: round(value / 2**20, 1) for name, value in resident.items()},
         "host_bytes_a_session": round((resident["full"] - resident["before"]) / count),
         "slots_are": "part of the host's bytes" if model["device"] == "cpu" else "on the device, beside them",

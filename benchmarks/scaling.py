@@ -23,6 +23,7 @@ from benchmarks._streams import (
     Json,
     client_of,
     flood,
+    model_of,
     percentiles,
     run_loop,
     serving,
@@ -62,7 +63,7 @@ async def _measure(
     server: Server, chosen: Chosen, footage: Footage, crowds: list[tuple[int, int]], seconds: float
 ) -> dict[str, Any]:
     async with client_of(server) as client:
-        model = (await client.get("/v1/model")).json()
+        model = await model_of(client)
         predictor = chosen.predictor(model)
         alone = batch_throughput(predictor, seconds / 4)
         rows = [await _crowd(server, client, footage, each, seconds) for each in crowds]
@@ -72,7 +73,7 @@ async def _measure(
     for row in rows:
         row["share_of_the_runtime"] = round(row["targets_per_s"] / best, 3)
     return {
-        "model": {name: model[name] for name in ("network", "device", "runtime", "precision")},
+        "model": model,
         "frame_size": list(footage.size),
         "runtime_alone_targets_per_s": {str(size): round(value, 1) for size, value in alone.items()},
         "rows": rows,

@@ -31,6 +31,7 @@ from benchmarks._streams import (
     client_of,
     flood,
     gauges,
+    model_of,
     percentiles,
     run_loop,
     serving,
@@ -68,7 +69,7 @@ async def _measure(
     server: Server, footage: Footage, fps: tuple[float, ...], rung_s: float, most: int, crowd: int, crowd_frames: int
 ) -> dict[str, Any]:
     async with client_of(server) as client:
-        model = (await client.get("/v1/model")).json()
+        model = await model_of(client)
         async with sessions(client, footage, 1) as (session,):
             await flood(server, session, footage, frames=10)  # warm
 
@@ -76,7 +77,7 @@ async def _measure(
             return lambda count: _cameras(server, client, footage, count, rate, rung_s)
 
         return {
-            "model": {name: model[name] for name in ("network", "device", "runtime", "precision")},
+            "model": model,
             "frame_size": list(footage.size),
             "sustained": [{"fps": rate} | await largest(trial(rate), most) for rate in fps],
             "together": await _crowd(server, client, footage, crowd, crowd_frames),

@@ -18,7 +18,17 @@ import httpx
 import numpy as np
 
 from benchmarks._machine import facts
-from benchmarks._streams import Chosen, Footage, client_of, gauges, percentiles, resident_bytes, run_loop, serving
+from benchmarks._streams import (
+    Chosen,
+    Footage,
+    client_of,
+    gauges,
+    model_of,
+    percentiles,
+    resident_bytes,
+    run_loop,
+    serving,
+)
 from benchmarks._visits import Record, Visitor
 from tests.support.server import Server
 
@@ -50,7 +60,7 @@ async def _measure(
 ) -> dict[str, Any]:
     record = Record()
     async with client_of(server) as client:
-        model = (await client.get("/v1/model")).json()
+        model = await model_of(client)
         begun = time.monotonic()
         visitors = [Visitor(server, client, footage, record, np.random.default_rng([seed, k])) for k in range(clients)]
         sampling = asyncio.create_task(_sample(server, begun, seconds))
@@ -62,7 +72,7 @@ async def _measure(
         samples = sampling.result() if not sampling.cancelled() else []
         left = await _settled(client, server, expiry_s)
     return {
-        "model": {name: model[name] for name in ("network", "device", "runtime", "precision")},
+        "model": model,
         "counts": dict(sorted(record.counts.items())),
         "broken_rules": record.broken[:20],
         "broken_rules_count": len(record.broken),

@@ -22,6 +22,7 @@ import numpy as np
 from fastapi import FastAPI
 
 from benchmarks._machine import facts
+from benchmarks._streams import percentiles
 from model.checkpoints import bundled_weights, load_weights
 from service.app import create_app
 from service.settings import Settings
@@ -61,11 +62,11 @@ async def _measure(url: str) -> dict[str, Any]:
     times = {name: np.array(values[WARM:]) for name, values in taken.items()}
     return {
         "frames_each": FRAMES,
-        "frame_ms": {name: _percentiles(values) for name, values in times.items()},
+        "frame_ms": {name: percentiles(values, 3) for name, values in times.items()},
         # Frame by frame, so that a busy moment of the machine falls on both.
-        "redis_minus_memory_ms": _percentiles(times["redis"] - times["memory"]),
-        "commit_ms": {name: _percentiles(values) for name, values in steps.items()},
-        "redis_minus_memory_commit_ms": _percentiles(steps["redis"] - steps["memory"]),
+        "redis_minus_memory_ms": percentiles(times["redis"] - times["memory"], 3),
+        "commit_ms": {name: percentiles(values, 3) for name, values in steps.items()},
+        "redis_minus_memory_commit_ms": percentiles(steps["redis"] - steps["memory"], 3),
     }
 
 
@@ -91,10 +92,6 @@ async def _stream(app: FastAPI) -> AsyncIterator[AsgiSocket]:
     async with connect(app, made.json()["stream_url"]) as socket:
         assert (await socket.receive())["type"] == "ready"
         yield socket
-
-
-def _percentiles(values: Any) -> dict[str, float]:
-    return {f"p{share}": round(float(np.percentile(values, share)), 3) for share in (50, 95, 99)}
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:

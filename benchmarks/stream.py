@@ -19,6 +19,7 @@ from benchmarks._streams import (
     Footage,
     client_of,
     flood,
+    model_of,
     percentiles,
     run_loop,
     serving,
@@ -60,7 +61,7 @@ async def _measure(server: Server, chosen: Chosen, footage: Footage, frames: int
     ratios: list[float] = []
     full_s = 0.0
     async with client_of(server) as client:
-        model = (await client.get("/v1/model")).json()
+        model = await model_of(client)
         predictor = chosen.predictor(model)
         before: dict[str, tuple[float, float]] = {}
         for _ in range(rounds):
@@ -80,7 +81,7 @@ async def _measure(server: Server, chosen: Chosen, footage: Footage, frames: int
     total = percentiles(totals, 2)
     assert total is not None
     return {
-        "model": {name: model[name] for name in ("network", "device", "runtime", "precision")},
+        "model": model,
         "frame_size": list(footage.size),
         "frames": len(totals),
         "step_ms": percentiles(steps, 2),

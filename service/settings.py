@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PREFIX = "SIAMFC_"
 
 # Read by the command line, not by the server.
-_NOT_SETTINGS = frozenset({"SIAMFC_BENCH_DATA", "SIAMFC_DEBUG"})
+_NOT_SETTINGS = frozenset({"SIAMFC_DEBUG"})
 
 
 class SettingsError(ValueError):
