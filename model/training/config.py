@@ -67,7 +67,7 @@ class TrainingConfig(_FromDict):
     negative_share: float = 0.0
     """Share of the reference objective's pairs whose search region shows another object."""
     init: str = ""
-    """A weights file to begin with; empty: fresh weights."""
+    """A weights file to begin with, of this preset or one that begins as it does; empty: fresh weights."""
     freeze: int = 0
     """So many of the embedding's convolutions, from the input, stay as they are, with their norms."""
     teacher: str = ""

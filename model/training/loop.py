@@ -23,7 +23,7 @@ from model.training.config import TrainingConfig
 from model.training.distillation import Distillation
 from model.training.objective import Loss, Maps, Truth, objective
 from model.training.pairs import Batch
-from model.training.parameters import autocast_dtype, freeze, make_optimizer
+from model.training.parameters import autocast_dtype, freeze, make_optimizer, shared_beginning
 from model.training.reference import draw_negatives, reference_objective
 from model.training.teachers import load_teacher
 
@@ -67,13 +67,19 @@ class Trainer:
         self.average = _copy(self.network)
 
     def start_from(self, path: Path) -> None:
-        """Begin with a weights file's network and preprocessing; raises CheckpointError where it is another's."""
+        """Begin with a weights file's network and preprocessing.
+
+        Of another preset's network the convolutions that both begin with are taken, with their norms; raises
+        CheckpointError where there is none.
+        """
         weights = load_weights(path)
-        if weights.network.config.name != self.network.config.name:
+        shared = shared_beginning(weights.network, self.network)
+        if not shared:
             raise CheckpointError(
-                f"{path}: holds a {weights.network.config.name} network; this run trains {self.config.preset}"
+                f"{path}: holds a {weights.network.config.name} network; this run trains {self.config.preset}, "
+                "which does not begin as that does"
             )
-        self.network.load_state_dict(weights.network.state_dict())
+        self.network.load_state_dict(self.network.state_dict() | shared)
         self.preprocessing = weights.preprocessing
         self.average = _copy(self.network)
 

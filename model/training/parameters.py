@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from model.config import ConvLayer
 from model.errors import ConfigError
 from model.inference import choose_precision
 from model.network import SiamFC
@@ -27,6 +28,36 @@ def freeze(network: SiamFC, convolutions: int) -> list[nn.Module]:
     if convolutions and met <= convolutions:
         raise ConfigError(f"freeze must be below the {met} convolutions of {network.config.name}, not {convolutions}")
     return frozen
+
+
+def shared_beginning(given: SiamFC, wanted: SiamFC) -> dict[str, Tensor]:
+    """What `wanted` can take over from `given`: a part of its state dict, under its own names.
+
+    All of it where the layers are the same. Else the convolutions from the input on, as long as they are, with the
+    norms that follow them; poolings do not matter, and the match norm stays.
+    """
+    if given.config.layers == wanted.config.layers:
+        return given.state_dict()
+    shared: dict[str, Tensor] = {}
+    for (theirs, one), (ours, other) in zip(_convolutions(given), _convolutions(wanted), strict=False):
+        if one != other:
+            break
+        for index, place in zip(theirs, ours, strict=True):
+            module = given.embedding[index]
+            shared |= {f"embedding.{place}.{name}": value for name, value in module.state_dict().items()}
+    return shared
+
+
+def _convolutions(network: SiamFC) -> list[tuple[list[int], ConvLayer]]:
+    """Each convolution with the places, in the embedding, of itself and of what follows it up to a pooling."""
+    places: list[list[int]] = []
+    for index, module in enumerate(network.embedding):
+        if isinstance(module, nn.Conv2d):
+            places.append([index])
+        elif not isinstance(module, nn.MaxPool2d):
+            places[-1].append(index)
+    layers = [layer for layer in network.config.layers if isinstance(layer, ConvLayer)]
+    return list(zip(places, layers, strict=True))
 
 
 def make_optimizer(modules: Iterable[nn.Module], config: TrainingConfig) -> torch.optim.Optimizer:

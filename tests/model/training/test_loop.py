@@ -185,8 +185,23 @@ def test_a_run_can_begin_with_given_weights(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.usefixtures("_tiny")
 def test_weights_of_another_network_are_no_beginning(tmp_path: Path) -> None:
     save_weights(tmp_path / "vgg.safetensors", random_weights("vgg11_5c"))
-    with pytest.raises(CheckpointError, match="holds a vgg11_5c network; this run trains paper"):
+    with pytest.raises(CheckpointError, match="holds a vgg11_5c network; this run trains paper, which does not begin"):
         Trainer(CONFIG, CPU).start_from(tmp_path / "vgg.safetensors")
+
+
+def test_another_preset_gives_the_convolutions_that_both_begin_with(tmp_path: Path) -> None:
+    given = random_weights("paper", seed=5)
+    save_weights(tmp_path / "paper.safetensors", given, dtype=torch.float32)
+    trainer = Trainer(replace(CONFIG, preset="baseline"), CPU)
+    fresh = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    trainer.start_from(tmp_path / "paper.safetensors")
+    taken, theirs = trainer.network.state_dict(), given.network.state_dict()
+    # The last convolution has 32 channels here and 256 there; the match norm is each network's own.
+    own = ("embedding.14.", "match_norm.")
+    for name, value in taken.items():
+        assert torch.equal(value, (fresh if name.startswith(own) else theirs)[name]), name
+        assert torch.equal(trainer.average[name], value), name
+    assert trainer.preprocessing == given.preprocessing
 
 
 @pytest.mark.usefixtures("_tiny")
