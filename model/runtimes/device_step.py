@@ -101,6 +101,8 @@ class DeviceStep:
         count = len(cuts)
         wanted = tuple(cut.maps for cut in cuts)
         with self._here():
+            if not self._recorded:
+                self._record()
             if self._room.holds(cuts):
                 tray, inputs = self._trays[self._passes % 2], self._inputs
                 size = next(size for size in self._sizes if size >= count)
@@ -120,11 +122,8 @@ class DeviceStep:
 
     @torch.inference_mode()
     def warm_up(self) -> None:
-        """On a GPU, record a pass of every size, unless that is done; then run one."""
-        with self._here():
-            if not self._recorded:
-                self._record()
-            bank = torch.zeros((1, *self._room.exemplar), dtype=torch.float16, device=self._device)
+        """Run a pass of nothing; the first of all on a GPU records one of every size."""
+        bank = torch.zeros((1, *self._room.exemplar), dtype=torch.float16, device=self._device)
         nothing = Cut((), np.zeros((self._room.scales, windows.NUMBERS)), self._network.search_size)
         self.begin(bank, (0,), (nothing,), 0.0).result()
 
