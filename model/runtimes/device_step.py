@@ -85,7 +85,7 @@ class DeviceStep:
         self._sizes = pass_sizes(most)
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Answer]] = {}
         self._recorded = device.type != "cuda"
-        with torch.inference_mode():
+        with torch.inference_mode(), self._here():
             self._inputs = Inputs(self._room, device)
             self._trays = Tray(self._room, device), Tray(self._room, device)
         self._passes = 0
