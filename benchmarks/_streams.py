@@ -47,7 +47,7 @@ class Chosen:
             given["WEIGHTS"] = find_weights(self.weights).resolve()
         return {name: str(value) for name, value in (given | more).items()}
 
-    def predictor(self, model: Json) -> Predictor:
+    def predictor(self, model: Json, batch_max: int = 1) -> Predictor:
         """The network in this process, run as the server runs it, by what that says of its `model`."""
         return Predictor(
             load_weights(find_weights(self.weights)),
@@ -55,6 +55,7 @@ class Chosen:
             precision=model["precision"],
             runtime=model["runtime"],
             threads=self.threads,
+            batch_max=batch_max,
         )
 
 

@@ -31,7 +31,9 @@ from benchmarks._streams import (
     stage_sums,
     stages_ms,
 )
+from model.crops import Region
 from model.inference import Predictor
+from model.tracker import Search, together
 from tests.support.server import Server
 
 AIM_SESSIONS, AIM = 16, 0.95
@@ -64,7 +66,7 @@ async def _measure(
 ) -> dict[str, Any]:
     async with client_of(server) as client:
         model = await model_of(client)
-        predictor = chosen.predictor(model)
+        predictor = chosen.predictor(model, max(_BATCHES))
         alone = batch_throughput(predictor, seconds / 4)
         rows = [await _crowd(server, client, footage, each, seconds) for each in crowds]
         again = batch_throughput(predictor, seconds / 4)
@@ -82,10 +84,13 @@ async def _measure(
 
 
 def batch_throughput(predictor: Predictor, seconds: float) -> dict[int, float]:
-    """Targets a second of the network and the correlation, by targets in a pass: the median pass of each size."""
+    """Targets a second of the network and what runs with it, by targets in a pass: the median pass of each size."""
     config, tracker = predictor.network_config, predictor.weights.tracker
     rng, most = np.random.default_rng(0), max(_BATCHES)
-    pixels = rng.integers(0, 256, (most, tracker.scales, config.search_size, config.search_size, 3), np.uint8)
+    regions = tuple(Region(256, 256, config.search_size * factor) for factor in tracker.scale_factors)
+    frame = rng.integers(0, 256, (512, 512, 3), np.uint8)
+    search = Search(regions, predictor.cut(frame, regions, config.search_size, (0, 0, 0)))
+    crops = together([search] * most)
     exemplars = predictor.embed(rng.integers(0, 256, (most, config.exemplar_size, config.exemplar_size, 3), np.uint8))
     taken: dict[int, list[float]] = {size: [] for size in _BATCHES}
     ends = time.perf_counter() + seconds
@@ -93,7 +98,7 @@ def batch_throughput(predictor: Predictor, seconds: float) -> dict[int, float]:
         # In turn, so that a busy moment of the machine falls on all of them.
         for size in _BATCHES:
             begun = time.perf_counter()
-            predictor.respond(exemplars[:size], pixels[:size])
+            predictor.respond(exemplars[:size], crops[:size])
             taken[size].append(time.perf_counter() - begun)
     return {size: size / float(np.median(seconds)) for size, seconds in taken.items()}
 

@@ -6,8 +6,9 @@ Shape legend: B targets, N scales, C channels, e x e cells of an exemplar's embe
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import overload
 
 import numpy as np
 import torch
@@ -17,11 +18,15 @@ from torch import Tensor
 from model.checkpoints import Weights
 from model.correlation import correlate_by_products, correlate_scales
 from model.network import SiamFC, fold_norms
+from model.readings import Reading
 from model.runtimes import probe
 from model.runtimes.choice import Candidate, Measured, candidates, decide
+from model.runtimes.device_step import DeviceStep, Pending
 from model.runtimes.devices import choose_device, choose_precision
 from model.runtimes.eager import TorchEmbedder
 from model.runtimes.embedding import Embedder, Pixels
+from model.tracker import Cutter, cut_crops
+from model.windows import Cut, cut_windows
 
 __all__ = ["Pixels", "Predictor", "choose_device", "choose_precision"]
 
@@ -33,7 +38,8 @@ class Predictor:
 
     `device`, `runtime` and `precision` say what it runs with, `measured` what they were chosen by, if by measurement.
     Embeddings are handed out and taken back as fp16 [B, C, e, e] on the device; correlation and everything after it
-    is fp32.
+    is fp32. On a GPU crops are cut and maps are read there too (`model.runtimes.device_step`): `cut` says what it wants
+    to be given, and what it answers fits it.
     """
 
     def __init__(
@@ -44,12 +50,15 @@ class Predictor:
         precision: str = "auto",
         runtime: str = "torch",
         threads: int = 0,
+        batch_max: int = 1,
+        on_device: bool | None = None,
     ) -> None:
         """`runtime`: torch, openvino, or auto, which takes the fastest here that tracks as fp32 does.
 
         That is measured now, for a few seconds, where more than one comes into question; with runtime torch there is
-        one. `threads`: how many cores the network may use; 0 is torch's number. Raises ConfigError where device,
-        runtime or precision cannot be had.
+        one. `threads`: how many cores the network may use; 0 is torch's number. `batch_max`: targets in one pass for
+        which a GPU prepares; more are slower. `on_device`: whether torch also cuts crops and reads maps; None: on a
+        GPU. Raises ConfigError where device, runtime or precision cannot be had.
         """
         self.weights = weights
         self.network_config = weights.network.config
@@ -64,6 +73,13 @@ class Predictor:
         folded = fold_norms(weights.network)
         self._match = folded.match_norm.to(self.device)
         self._embedder = self._make_embedder(folded)
+        wanted = self.device.type == "cuda" if on_device is None else on_device
+        self._step = self._make_step(batch_max) if wanted else None
+
+    @property
+    def cut(self) -> Cutter:
+        """How search regions are to be cut for `respond`."""
+        return cut_crops if self._step is None else cut_windows
 
     def _measure(self, among: tuple[Candidate, ...]) -> tuple[Measured, ...]:
         def make(candidate: Candidate) -> Predictor:
@@ -89,18 +105,45 @@ class Predictor:
         torch.set_num_threads(self._threads)
         return TorchEmbedder(folded.embedding, self.weights.preprocessing, self.device, self.precision)
 
+    def _make_step(self, batch_max: int) -> DeviceStep:
+        assert isinstance(self._embedder, TorchEmbedder)
+        config, tracker = self.network_config, self.weights.tracker
+        return DeviceStep(self._embedder.embed, self._match, config, tracker, self.device, batch_max)
+
     @torch.inference_mode()
     def embed(self, crops: Pixels) -> Tensor:
         """Exemplar embeddings, fp16 [B, C, e, e] on the device, of crops uint8 [B, 127, 127, 3] RGB."""
         with self._rest():
             return self._embedder(crops).clamp(-65504, 65504).to(torch.float16)
 
-    @torch.inference_mode()
-    def respond(self, exemplars: Tensor, crops: Pixels) -> NDArray[np.float32]:
+    @overload
+    def respond(self, exemplars: Tensor, crops: Pixels) -> NDArray[np.float32]: ...
+
+    @overload
+    def respond(
+        self, exemplars: Tensor, crops: Pixels | tuple[Cut, ...]
+    ) -> NDArray[np.float32] | tuple[Reading, ...]: ...
+
+    def respond(self, exemplars: Tensor, crops: Pixels | tuple[Cut, ...]) -> NDArray[np.float32] | tuple[Reading, ...]:
         """Correlation maps, logits float32 [B, N, S, S], of exemplars fp16 [B, C, e, e] in search crops.
 
-        crops: uint8 [B, N, 255, 255, 3] RGB.
+        crops: uint8 [B, N, 255, 255, 3] RGB; or B cuts, answered by what was read off each one's maps.
         """
+        if isinstance(crops, tuple):
+            return self.begin(exemplars, range(len(crops)), crops).result()
+        return self._maps(exemplars, crops)
+
+    def begin(self, bank: Tensor, indexes: Sequence[int], cuts: Sequence[Cut]) -> Pending:
+        """Start to answer cuts, whose exemplars are those of `bank`, fp16 [K, C, e, e] on the device, at `indexes`.
+
+        For a predictor whose `cut` gives cuts. The device may still be at it on return: another pass can be prepared
+        meanwhile, one and no more.
+        """
+        assert self._step is not None
+        return self._step.begin(bank, indexes, cuts, self.weights.tracker.window_influence)
+
+    @torch.inference_mode()
+    def _maps(self, exemplars: Tensor, crops: Pixels) -> NDArray[np.float32]:
         b, n = crops.shape[:2]
         correlate = correlate_by_products if self.device.type == "cpu" else correlate_scales
         with self._rest():
@@ -119,6 +162,8 @@ class Predictor:
         for size in batches:
             exemplars = self.embed(np.zeros((size, config.exemplar_size, config.exemplar_size, 3), np.uint8))
             self.respond(exemplars, np.zeros((size, scales, config.search_size, config.search_size, 3), np.uint8))
+        if self._step is not None:
+            self._step.warm_up()
 
 
 @contextmanager

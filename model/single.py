@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from model.boxes import Box
 from model.crops import Image
+from model.readings import Reading
 from model.score_map import FloatArray, Peak
-from model.tracker import Search, Track, locate, search_regions, settle, start
+from model.tracker import Search, Track, locate, search_regions, settle, start, together
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One frame's step: the new track, where it was searched, the maps (logits [N, S, S]) and the peak chosen."""
+    """One frame's step: the new track, where it was searched, what was found there, and the peak chosen.
+
+    found: the maps, logits [N, S, S], or what the device read off them.
+    """
 
     track: Track
     search: Search
-    maps: FloatArray
+    found: FloatArray | Reading
     peak: Peak
 
 
@@ -30,11 +34,11 @@ def step(predictor: Predictor, track: Track, exemplar: Tensor, frame: Image) -> 
     """Follow a track, whose exemplar's embedding is fp16 [1, C, e, e] on the device, into `frame`."""
     weights = predictor.weights
     network, tracker, calibration = weights.network.config, weights.tracker, weights.calibration
-    search = search_regions(frame, track, network, tracker)
-    maps = predictor.respond(exemplar, search.crops[None])[0]
-    peak = locate(track, maps, tracker, calibration)
+    search = search_regions(frame, track, network, tracker, predictor.cut)
+    found = predictor.respond(exemplar, together([search]))[0]
+    peak = locate(track, found, tracker, calibration)
     size = frame.shape[1], frame.shape[0]
-    return Step(settle(track, search, peak, size, network, tracker, calibration), search, maps, peak)
+    return Step(settle(track, search, peak, size, network, tracker, calibration), search, found, peak)
 
 
 class SingleTracker:

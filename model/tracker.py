@@ -8,8 +8,9 @@ batch. Frames are uint8 [height, width, 3] RGB; boxes and regions are in frame p
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,13 @@ from numpy.typing import NDArray
 from model.boxes import Box
 from model.config import NetworkConfig, TrackerConfig, _FromDict, _require
 from model.crops import Colour, Image, Region, context_side, crop, mean_colour
+from model.readings import Reading
 from model.redetection import probes
-from model.score_map import Peak, find_peak
+from model.score_map import FloatArray, Peak, find_peak
+from model.windows import Cut
 
 Status = Literal["tracking", "uncertain", "lost"]
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +82,32 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A frame's search regions of one track and their pixels, uint8 [N, side, side, 3].
+    """A frame's search regions of one track and their pixels: uint8 [N, side, side, 3], or what they are cut from.
 
     Smallest first around the track's place; of a lost track the middle one lies there, the others elsewhere.
     """
 
     regions: tuple[Region, ...]
-    crops: NDArray[np.uint8]
+    crops: Pixels | Cut
+
+
+class Cutter(Protocol):
+    """Where crops are cut: here (`cut_crops`), or on the network's device (`model.windows.cut_windows`)."""
+
+    def __call__(
+        self, frame: Image, regions: Sequence[Region], size: int, fill: Colour, *, apart: bool = False
+    ) -> Pixels | Cut:
+        """The regions' pixels, [size, size] each; `apart`: each is a region of its own, not all scales of one."""
+
+
+def cut_crops(
+    frame: Image, regions: Sequence[Region], size: int, fill: Colour, *, apart: bool = False
+) -> NDArray[np.uint8]:
+    """Crops uint8 [N, size, size, 3] of the regions."""
+    crops = np.empty((len(regions), size, size, 3), np.uint8)
+    for index, region in enumerate(regions):
+        crops[index] = crop(frame, region, size, fill)
+    return crops
 
 
 def start(frame: Image, box: Box, network: NetworkConfig, tracker: TrackerConfig) -> tuple[Track, Image]:
@@ -95,20 +118,37 @@ def start(frame: Image, box: Box, network: NetworkConfig, tracker: TrackerConfig
     return Track(box=box, first_size=box.size, fill=fill), pixels
 
 
-def search_regions(frame: Image, track: Track, network: NetworkConfig, tracker: TrackerConfig) -> Search:
+def search_regions(
+    frame: Image, track: Track, network: NetworkConfig, tracker: TrackerConfig, cut: Cutter = cut_crops
+) -> Search:
     """Where to look for the track in the next frame: one region a scale around its present place.
 
     Of a lost track, one region there and the others where `redetection.probes` has them.
     """
     side = context_side(track.box.size, tracker.context) * network.search_size / network.exemplar_size
-    if track.status == "lost" and tracker.redetect:
+    apart = _searched_apart(track, tracker)
+    if apart:
         regions = _spread(track, side, (frame.shape[1], frame.shape[0]), network, tracker)
     else:
         regions = tuple(Region(*track.box.center, side * factor) for factor in tracker.scale_factors)
-    crops = np.empty((len(regions), network.search_size, network.search_size, 3), np.uint8)
-    for index, region in enumerate(regions):
-        crops[index] = crop(frame, region, network.search_size, track.fill)
-    return Search(regions, crops)
+    return Search(regions, cut(frame, regions, network.search_size, track.fill, apart=apart))
+
+
+def together(searches: Sequence[Search], *, maps: bool = False) -> Pixels | tuple[Cut, ...]:
+    """The crops of several targets as the network takes them: uint8 [B, N, side, side, 3], or one cut a target.
+
+    maps: whether their maps are wanted; those of crops that were cut here are always there.
+    """
+    pixels = [search.crops for search in searches if not isinstance(search.crops, Cut)]
+    if pixels:
+        # Crops are large: those of a single target are not copied.
+        return pixels[0][None] if len(pixels) == 1 else np.stack(pixels)
+    cuts = [search.crops for search in searches if isinstance(search.crops, Cut)]
+    return tuple(replace(each, maps=maps) for each in cuts)
+
+
+def _searched_apart(track: Track, tracker: TrackerConfig) -> bool:
+    return track.status == "lost" and tracker.redetect
 
 
 def _spread(
@@ -126,17 +166,17 @@ def _spread(
 def conclude(
     track: Track,
     search: Search,
-    maps: NDArray[np.float32],
+    found: FloatArray | Reading,
     frame_size: tuple[int, int],
     network: NetworkConfig,
     tracker: TrackerConfig,
     calibration: Calibration,
 ) -> Track:
-    """The track after the frame whose correlation maps (logits [N, S, S]) these are.
+    """The track after the frame whose correlation maps (logits [N, S, S]) these are, or what was read off them.
 
     `frame_size` is (width, height): the target's centre stays inside it, its size within the tracker's bounds.
     """
-    return settle(track, search, locate(track, maps, tracker, calibration), frame_size, network, tracker, calibration)
+    return settle(track, search, locate(track, found, tracker, calibration), frame_size, network, tracker, calibration)
 
 
 def settle(
@@ -172,22 +212,26 @@ def settle(
     return replace(moved, seen=center, lost_for=0)
 
 
-def locate(track: Track, maps: NDArray[np.float32], tracker: TrackerConfig, calibration: Calibration) -> Peak:
+def locate(track: Track, found: FloatArray | Reading, tracker: TrackerConfig, calibration: Calibration) -> Peak:
     """The peak, among a track's maps [N, S, S], that says where the target is; its `scale` is the map's index.
 
     A lost track leaves its place only for a peak that scores better, and at least `redetect_score`.
     """
-    if track.status != "lost" or not tracker.redetect:
-        return find_peak(maps, tracker)
+    if not _searched_apart(track, tracker):
+        return found.best(tracker) if isinstance(found, Reading) else find_peak(found, tracker)
+    peaks = found.peaks(tracker) if isinstance(found, Reading) else _peak_of_each(found, tracker)
+    best = max(peaks, key=calibration.score)
+    return best if calibration.score(best) >= tracker.redetect_score else peaks[len(peaks) // 2]
+
+
+def _peak_of_each(maps: FloatArray, tracker: TrackerConfig) -> list[Peak]:
     middle = len(maps) // 2
     # Elsewhere nothing says that the target is near the region's middle.
     anywhere = replace(tracker, window_influence=0.0)
-    peaks = [
+    return [
         replace(find_peak(maps[index : index + 1], tracker if index == middle else anywhere), scale=index)
         for index in range(len(maps))
     ]
-    best = max(peaks, key=calibration.score)
-    return best if calibration.score(best) >= tracker.redetect_score else peaks[middle]
 
 
 def map_region(search: Search, scale: int, network: NetworkConfig) -> Region:

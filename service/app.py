@@ -135,7 +135,9 @@ async def _running(
     metrics.watch("siamfc_overloaded", "Whether new sessions are refused.", lambda: float(guard.refusing))
     limits = Limits(settings.max_targets, settings.max_frame_pixels, settings.session_ttl_s)
     with ThreadPoolExecutor(_pool_size(), thread_name_prefix="pixels") as pool:
-        model = TrackerModel(weights.network.config, weights.tracker, weights.calibration, weights.sha256)
+        model = TrackerModel(
+            weights.network.config, weights.tracker, weights.calibration, weights.sha256, predictor.cut
+        )
         exemplars = Exemplars(model, batcher, registry, store, metrics, pool)
         driving = Driving(store, registry, exemplars, metrics, clock)
         tracking = Tracking(model, batcher, registry, exemplars, driving, metrics, limits, pool, clock, guard)
@@ -192,6 +194,7 @@ def _device_predictor(weights: Weights, settings: Settings, capacity: int) -> tu
         precision=settings.precision,
         threads=settings.threads,
         capacity=capacity,
+        batch_max=settings.batch_max,
     )
     network = predictor.network
     return predictor, {"device": str(network.device), "precision": network.precision, "runtime": network.runtime}

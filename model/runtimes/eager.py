@@ -25,6 +25,11 @@ class TorchEmbedder:
 
     @torch.inference_mode()
     def __call__(self, crops: Pixels) -> Tensor:
-        scaled = preprocess(torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2), self._preprocessing)
+        return self.embed(torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2))
+
+    @torch.inference_mode()
+    def embed(self, pixels: Tensor) -> Tensor:
+        """Embeddings [B, C, s, s] of crops that are on the device: [B, 3, side, side] RGB 0..255, of any type."""
+        scaled = preprocess(pixels, self._preprocessing)
         embedded: Tensor = self._embedding(scaled.to(self._dtype, memory_format=torch.channels_last))
         return embedded

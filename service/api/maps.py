@@ -18,6 +18,7 @@ def with_map(state: TargetState, evidence: Evidence | None, model: TrackerModel)
     """The target with its map and where that lies in the frame; without, where it was not searched for."""
     if evidence is None:
         return state
+    assert evidence.maps is not None
     peak = find_peak(evidence.maps, model.tracker)
     region = map_region(evidence.search, peak.scale, model.network)
     left, top = region.cx - region.side / 2, region.cy - region.side / 2

@@ -242,7 +242,7 @@ class _Stream:
 
         with self._untold.carried() as carried:
             ring = self._protocol.most_unanswered
-            advance = await tracking.advance(self._drive, decoded, placements, tell, ring)
+            advance = await tracking.advance(self._drive, decoded, placements, tell, ring, maps=self._wants_map)
         for fault in advance.faults:
             await self._say(codec.error(problem(fault)))
         ((result, text),) = told

@@ -1,7 +1,8 @@
 """Continuous batching: one thread runs the network on what waits, whenever the device is free.
 
-`submit` is called on the event loop and awaits its own answer. What a pass takes is `FairLine`'s to say. Nobody waits
-for ever: a failed pass answers each of its jobs with the failure, a dead worker answers all that wait. Torch-free; what
+`submit` is called on the event loop and awaits its own answer. What a pass takes is `FairLine`'s to say. Where the
+predictor lets its answers be awaited, the next pass is prepared while the device is at the last one. Nobody waits for
+ever: a failed pass answers each of its jobs with the failure, a dead worker answers all that wait. Torch-free; what
 runs is a `Predictor`.
 """
 
@@ -11,17 +12,20 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.jobs import Embed, Job, Load, Predictor, Respond
+from service.engine.jobs import Found, Job, Predictor, Respond
 from service.engine.line import FairLine, Part, Waiting
 from service.engine.pace import Pace
-from service.engine.slots import Slot, SlotTable
+from service.engine.passes import Pass, joined
+from service.engine.slots import SlotTable
 from service.errors import ModelUnavailable, SessionEnded
 from service.metrics import Metrics
 
@@ -32,12 +36,21 @@ _RETRY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a job asked for, maps or embeddings, and its times in seconds: waiting for the device, and on it."""
+    """What was found, or embeddings, as asked; and the job's times in seconds: waiting for the device, and on it."""
 
-    maps: NDArray[np.float32] | None
+    found: Found | None
     queue_s: float
     infer_s: float
     embeddings: NDArray[np.float16] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """A pass that the device was given at `begun` (seconds), and whose it is."""
+
+    parts: list[Part]
+    run: Pass
+    begun: float
 
 
 class Batcher:
@@ -65,6 +78,9 @@ class Batcher:
         self._changed = threading.Condition()
         self._stopping = False
         self._failure: str | None = "the model is not warmed up yet"
+        self._under_way: deque[_UnderWay] = deque()
+        self._free_since = 0.0
+        """When the device had done the last pass."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._warmed: asyncio.Future[None] | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -126,22 +142,37 @@ class Batcher:
         self._failure = None
         _post(self._loop, _settle, self._warmed, None, None)
         try:
-            while (batch := self._next_batch()) is not None:
-                self._serve(batch)
+            self._work()
         finally:
             self._failure = self._failure or "the model worker has ended"
             with self._changed:
                 self._stopping = True
                 left = self._waiting.clear()
+            left += [part.waiting for each in self._under_way for part in each.parts]
             self._fail(left, ModelUnavailable("the model worker has ended", retry_after_s=_RETRY_S))
 
+    def _work(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            self._begin(batch)
+            while self._under_way and self._due(idle=not batch):
+                self._finish()
+            if self._failure is not None:
+                self._recover()
+        while self._under_way:
+            self._finish()
+
+    def _due(self, *, idle: bool) -> bool:
+        """Whether the first pass under way is to be answered before another is begun."""
+        return idle or len(self._under_way) > 1 or self._under_way[0].run.there or self._failure is not None
+
     def _next_batch(self) -> list[Part] | None:
+        """What runs next, perhaps nothing while a pass is under way; None at the end."""
         with self._changed:
-            while not self._waiting and not self._stopping:
+            while not self._waiting and not self._stopping and not self._under_way:
                 self._changed.wait()
             if self._stopping:
                 return None
-            if self._wait_s:
+            if self._wait_s and not self._under_way:
                 self._fill()
             return self._waiting.take(self._pace.room)
 
@@ -152,60 +183,56 @@ class Batcher:
                 return
             self._changed.wait(left)
 
-    def _serve(self, batch: list[Part]) -> None:
+    def _begin(self, batch: list[Part]) -> None:
+        """Give the device a pass."""
         fresh = [part for part in batch if all(map(self._slots.holds, part.waiting.job.slots))]
         stale = [part.waiting for part in batch if part not in fresh]
         self._fail(stale, SessionEnded("the target was removed meanwhile"))
         if not fresh:
             return
         begun = self._clock()
-        jobs = [part.job for part in fresh]
-        try:
-            results = self._forward(jobs)
-        except Exception as error:
-            _log.exception("a batch failed")
-            self._failure = f"the model failed: {type(error).__name__}"
-            self._fail([part.waiting for part in fresh], ModelUnavailable(self._failure, retry_after_s=_RETRY_S))
-            self._recover()
+        with self._failing(fresh):
+            run = Pass.begin(self._predictor, [part.job for part in fresh])
+            self._under_way.append(_UnderWay(fresh, run, begun))
+
+    def _finish(self) -> None:
+        """Wait for the first pass under way and answer its jobs."""
+        done = self._under_way[0]
+        results: list[Any] | None = None
+        with self._failing(done.parts):
+            results = done.run.results()
+        self._under_way.popleft()
+        if results is None:
             return
-        except BaseException:
-            self._fail([part.waiting for part in fresh], ModelUnavailable("the model worker has ended"))
-            raise
         ended = self._clock()
-        infer_s = ended - begun
-        self._metrics.batch(sum(len(job.slots) for job in jobs), infer_s)
-        self._pace.passed(jobs, infer_s)
-        done = []
-        for part, result in zip(fresh, results, strict=True):
+        # Before that the device was at another pass.
+        infer_s = ended - max(done.begun, self._free_since)
+        self._free_since = ended
+        self._metrics.batch(sum(len(job.slots) for job in done.run.jobs), infer_s)
+        self._pace.passed(done.run.jobs, infer_s)
+        answers = []
+        for part, result in zip(done.parts, results, strict=True):
             part.waiting.infer_s += infer_s
             if result is not None:
                 part.waiting.results.append(result)
             if part.last:
-                done.append((part.waiting.future, _answer(part.waiting, ended), None))
+                answers.append((part.waiting.future, _answer(part.waiting, ended), None))
         assert self._loop is not None
-        _post(self._loop, _settle_all, done)
+        _post(self._loop, _settle_all, answers)
 
-    def _forward(self, jobs: Sequence[Job]) -> list[NDArray[Any] | None]:
-        """Answers in the jobs' order; embeddings first, so that a batch may hold a target's first and next frame."""
-        results: list[NDArray[Any] | None] = [None] * len(jobs)
-        embeds = [job for job in jobs if isinstance(job, Embed)]
-        if embeds:
-            self._predictor.embed(_slots(embeds), _joined([job.crops for job in embeds]))
-        for index, job in enumerate(jobs):
-            if isinstance(job, Load):
-                self._predictor.write(job.slots, job.embeddings)
-            elif isinstance(job, Embed) and job.read_back:
-                results[index] = self._predictor.read(job.slots)
-        responds = [(index, job) for index, job in enumerate(jobs) if isinstance(job, Respond) and job.slots]
-        if not responds:
-            return results
-        searches = [job for _, job in responds]
-        maps = self._predictor.respond(_slots(searches), _joined([job.crops for job in searches]))
-        at = 0
-        for index, job in responds:
-            results[index] = maps[at : at + len(job.slots)]
-            at += len(job.slots)
-        return results
+    @contextmanager
+    def _failing(self, parts: list[Part]) -> Iterator[None]:
+        """Where the block, the device's, fails, the parts' jobs do, and nothing is taken until a probe passes."""
+        waiting = [part.waiting for part in parts]
+        try:
+            yield
+        except Exception as error:
+            _log.exception("a batch failed")
+            self._failure = f"the model failed: {type(error).__name__}"
+            self._fail(waiting, ModelUnavailable(self._failure, retry_after_s=_RETRY_S))
+        except BaseException:
+            self._fail(waiting, ModelUnavailable("the model worker has ended"))
+            raise
 
     def _recover(self) -> None:
         """After a failed batch: not ready until the predictor's probe passes again."""
@@ -234,19 +261,10 @@ class Batcher:
 
 def _answer(waiting: Waiting, ended: float) -> Answer:
     queue_s = ended - waiting.since - waiting.infer_s
-    result = _joined(waiting.results) if waiting.results else None
+    result = joined(waiting.results) if waiting.results else None
     if isinstance(waiting.job, Respond):
         return Answer(result, queue_s, waiting.infer_s)
     return Answer(None, queue_s, waiting.infer_s, result)
-
-
-def _slots(jobs: Sequence[Job]) -> tuple[Slot, ...]:
-    return tuple(slot for job in jobs for slot in job.slots)
-
-
-def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
-    """One after the other; the one itself where there is no other: crops are large."""
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _post(loop: asyncio.AbstractEventLoop, call: Any, *arguments: Any) -> None:

@@ -12,7 +12,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from model.readings import Reading
+from model.tracker import Cutter
+from model.windows import Cut
 from service.engine.slots import Slot
+
+Crops = NDArray[np.uint8] | tuple[Cut, ...]
+"""Of K targets, as the predictor's `cut` gives them: uint8 [K, N, 255, 255, 3] RGB, or what they are cut from."""
+
+Found = NDArray[np.float32] | tuple[Reading, ...]
+"""In the crops of K targets: maps, logits [K, N, S, S], or what was read off each target's maps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +66,17 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Correlate the slots' exemplars with search crops, uint8 [K, N, 255, 255, 3] RGB.
-
-    Answered by logits float32 [K, N, S, S].
-    """
+    """Correlate the slots' exemplars with their search crops. Answered by what is `Found`."""
 
     slots: tuple[Slot, ...]
-    crops: NDArray[np.uint8]
+    crops: Crops
     session: str = ""
 
     @property
     def cost(self) -> float:
         """Its share of the device: values to embed."""
+        if isinstance(self.crops, tuple):
+            return float(sum(cut.values for cut in self.crops))
         return float(self.crops.size)
 
     def part(self, start: int, stop: int) -> Respond:
@@ -79,8 +87,19 @@ class Respond:
 Job = Embed | Load | Respond
 
 
+class Awaited(Protocol):
+    """What the device is still at."""
+
+    def result(self) -> Found:
+        """The answer; waits for it. Raises what went wrong."""
+
+
 class Predictor(Protocol):
-    """What runs the network. Called from the engine's thread only."""
+    """What runs the network. Called from the engine's thread only, but for `cut`, which says how crops are given."""
+
+    @property
+    def cut(self) -> Cutter:
+        """How search regions are to be cut for `respond`; pure."""
 
     def embed(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> None:
         """Embed crops [B, 127, 127, 3] into the slots."""
@@ -91,8 +110,11 @@ class Predictor(Protocol):
     def write(self, slots: Sequence[Slot], embeddings: NDArray[np.float16]) -> None:
         """Put embeddings [B, C, e, e] into the slots."""
 
-    def respond(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Maps [B, N, S, S] of the slots' exemplars in crops [B, N, 255, 255, 3]."""
+    def respond(self, slots: Sequence[Slot], crops: Crops) -> Found | Awaited:
+        """The slots' exemplars in their crops, as `cut` gave them.
+
+        Where the answer is awaited, one more call of this kind may come before it is asked for, but no third.
+        """
 
     def probe(self) -> None:
         """Run every kind of call once; raises where the model does not work."""

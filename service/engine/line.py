@@ -10,8 +10,6 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from numpy.typing import NDArray
-
 from service.engine.jobs import Job
 
 
@@ -26,7 +24,7 @@ class Waiting:
     over: bool = False
     """Whether it has been answered: nobody wants what is left of it."""
     infer_s: float = 0.0
-    results: list[NDArray[Any]] = field(default_factory=list)
+    results: list[Any] = field(default_factory=list)
 
     @property
     def left(self) -> int:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from model import inference
 from model.checkpoints import Weights
+from model.tracker import Cutter
+from service.engine.jobs import Awaited, Crops, Found
 from service.engine.slots import Slot
 
 
@@ -17,11 +19,29 @@ class DevicePredictor:
     """The predictor of a real device: exemplars lie in one preallocated fp16 tensor, indexed by slot."""
 
     def __init__(
-        self, weights: Weights, *, device: str, precision: str, threads: int, capacity: int, runtime: str = "torch"
+        self,
+        weights: Weights,
+        *,
+        device: str,
+        precision: str,
+        threads: int,
+        capacity: int,
+        runtime: str = "torch",
+        batch_max: int = 1,
+        on_device: bool | None = None,
     ) -> None:
-        """`capacity` is the number of slots. Raises ConfigError where device, runtime or precision cannot be had."""
+        """`capacity` is the number of slots; the rest as for `model.inference.Predictor`.
+
+        Raises ConfigError where device, runtime or precision cannot be had.
+        """
         self._network = inference.Predictor(
-            weights, device=device, precision=precision, runtime=runtime, threads=threads
+            weights,
+            device=device,
+            precision=precision,
+            runtime=runtime,
+            threads=threads,
+            batch_max=batch_max,
+            on_device=on_device,
         )
         if self._network.runtime == "openvino":
             # What is left to torch is small, and its idle threads would spin on OpenVINO's cores.
@@ -41,6 +61,11 @@ class DevicePredictor:
         return self._network
 
     @property
+    def cut(self) -> Cutter:
+        """Crops cut here on a CPU, on the device on a GPU."""
+        return self._network.cut
+
+    @property
     def bytes_per_target(self) -> int:
         """Device memory of one slot."""
         return self._exemplars[0].numel() * self._exemplars.element_size()
@@ -56,7 +81,9 @@ class DevicePredictor:
         # A copy: what came out of a store may be read-only, which torch warns of.
         self._exemplars[self._indexes(slots)] = torch.from_numpy(embeddings.copy()).to(self._exemplars.device)
 
-    def respond(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def respond(self, slots: Sequence[Slot], crops: Crops) -> Found | Awaited:
+        if isinstance(crops, tuple):
+            return self._network.begin(self._exemplars, [slot.index for slot in slots], crops)
         return self._network.respond(self._exemplars[self._indexes(slots)], crops)
 
     def probe(self) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import NetworkConfig, TrackerConfig
-from model.tracker import Calibration, Search, Track
+from model.readings import Reading
+from model.tracker import Calibration, Cutter, Search, Track, cut_crops
 from service.errors import ServiceError
 from service.images import Image
 from service.sessions.session import Progress
@@ -27,12 +28,13 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class TrackerModel:
-    """The parts of the weights that the pure steps need, and their SHA-256."""
+    """The parts of the weights that the pure steps need, their SHA-256, and how crops are cut for the predictor."""
 
     network: NetworkConfig
     tracker: TrackerConfig
     calibration: Calibration
     weights: str = ""
+    cut: Cutter = cut_crops
 
     @property
     def geometry(self) -> Geometry:
@@ -64,10 +66,20 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why a target was put where it is: its search and its maps, logits [N, S, S]."""
+    """Why a target was put where it is: its search, and its maps, logits [N, S, S], or what was read off them."""
 
     search: Search
-    maps: NDArray[np.float32]
+    found: NDArray[np.float32] | Reading
+
+    @property
+    def maps(self) -> NDArray[np.float32] | None:
+        """The maps; None where they stayed on the device, not having been asked for."""
+        return self.found.maps if isinstance(self.found, Reading) else self.found
+
+    @property
+    def finite(self) -> bool:
+        """Whether the network's answer was."""
+        return self.found.finite if isinstance(self.found, Reading) else bool(np.isfinite(self.found).all())
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,9 @@ from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-import numpy as np
-
 from model.boxes import Box
 from model.errors import InvalidBoxError
-from model.tracker import Search, Track, conclude, search_regions
+from model.tracker import Search, Track, conclude, search_regions, together
 from service.engine.batcher import Batcher
 from service.engine.jobs import Respond
 from service.engine.overload import OverloadGuard
@@ -99,12 +97,15 @@ class Tracking:
         placements: Sequence[Placement] = (),
         tell: Tell | None = None,
         ring: int = RING,
+        *,
+        maps: bool = False,
     ) -> Advance:
         """Follow every target into the next frame; `placements` are boxes drawn on this very frame.
 
         A placement that cannot be used is a fault, not a failure: the other targets go on. The store keeps what `tell`
-        says the client will hear, `ring` answers of it. Raises FrameSizeChanged, ModelUnavailable, SessionEnded,
-        SessionBusy (another took over), StoreUnavailable; then nothing has changed.
+        says the client will hear, `ring` answers of it. `maps`: whether the evidence must have them. Raises
+        FrameSizeChanged, ModelUnavailable, SessionEnded, SessionBusy (another took over), StoreUnavailable; then
+        nothing has changed.
         """
         self._check_size(drive.session, frame)
         self.driving.check()
@@ -113,7 +114,7 @@ class Tracking:
         followed = [target for target in before.targets if target.id not in boxes]
         placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()), drive.session.id)
         try:
-            done = await self._follow(drive.session.id, frame, followed)
+            done = await self._follow(drive.session.id, frame, followed, maps)
             targets = {target.id: target for target in before.targets}
             for target, track in zip(followed, done.tracks, strict=True):
                 targets[target.id] = Target(target.id, track, target.exemplar, target.slot)
@@ -159,32 +160,32 @@ class Tracking:
         await self.driving.commit(drive, Progress(before.frame_index, left))
         self._release([gone])
 
-    async def _follow(self, session_id: str, frame: Decoded, targets: Sequence[Target]) -> Followed:
+    async def _follow(self, session_id: str, frame: Decoded, targets: Sequence[Target], maps: bool) -> Followed:
         """Cut, ask the network, conclude; the stages' times, and what of the time was waiting, are noted."""
         if not targets:
             return Followed()
         begun = time.perf_counter()
         with self._guard.passage(len(targets)) as passage:
             searches, crop_s = await self._run(_timed, self._search_all, frame.image, targets)
-            # Crops are large: those of a single target are not copied.
-            crops = searches[0].crops[None] if len(searches) == 1 else np.stack([each.crops for each in searches])
-            answer = await self._batcher.submit(Respond(tuple(target.slot for target in targets), crops, session_id))
-            assert answer.maps is not None
-            if not np.isfinite(answer.maps).all():
+            slots, crops = tuple(target.slot for target in targets), together(searches, maps=maps)
+            answer = await self._batcher.submit(Respond(slots, crops, session_id))
+            assert answer.found is not None
+            evidence = tuple(map(Evidence, searches, answer.found))
+            if not all(each.finite for each in evidence):
                 raise ModelUnavailable("the network's answer to this frame is not finite")
-            evidence = tuple(map(Evidence, searches, answer.maps))
             tracks, conclude_s = await self._run(_timed, self._conclude, targets, evidence, frame.size)
             passage.waited_s = time.perf_counter() - begun - crop_s - answer.infer_s - conclude_s
         self._metrics.stages({"crop": crop_s, "conclude": conclude_s})
         return Followed(evidence, tuple(tracks), answer.queue_s, answer.infer_s)
 
     def _search_all(self, image: Image, targets: Sequence[Target]) -> list[Search]:
-        return [search_regions(image, target.track, self.model.network, self.model.tracker) for target in targets]
+        model = self.model
+        return [search_regions(image, each.track, model.network, model.tracker, model.cut) for each in targets]
 
     def _conclude(self, targets: Sequence[Target], evidence: Sequence[Evidence], size: tuple[int, int]) -> list[Track]:
         model = self.model
         return [
-            conclude(target.track, each.search, each.maps, size, model.network, model.tracker, model.calibration)
+            conclude(target.track, each.search, each.found, size, model.network, model.tracker, model.calibration)
             for target, each in zip(targets, evidence, strict=True)
         ]
 

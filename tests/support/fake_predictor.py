@@ -10,15 +10,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.config import preset
+from model.tracker import Cutter, cut_crops
 from service.engine.slots import Slot
 
-Kind = Literal["embed", "write", "respond", "probe"]
+Kind = Literal["embed", "write", "respond", "answer", "probe"]
+"""`answer` is asking for what was awaited."""
 
 _NETWORK = preset("paper")
 _DEADLINE_S = 30.0
@@ -48,6 +50,8 @@ class FakePredictor:
         """By slot index: the slot last embedded there, and its crop's mean value."""
         self.logits: float | None = None
         """Where set, every value of every map."""
+        self.awaited = False
+        """Whether answers are to be awaited, as those of a GPU are."""
         self._failures: dict[Kind, BaseException] = {}
         self._gates: dict[Kind, threading.Event] = {}
         self._reached: dict[Kind, threading.Event] = {}
@@ -69,6 +73,10 @@ class FakePredictor:
         finally:
             self._gates.pop(kind).set()
 
+    @property
+    def cut(self) -> Cutter:
+        return cut_crops
+
     def of(self, kind: Kind) -> list[Call]:
         """The calls of that kind so far."""
         return [call for call in self.calls if call.kind == kind]
@@ -87,7 +95,11 @@ class FakePredictor:
         for slot, embedding in zip(slots, embeddings, strict=True):
             self.exemplars[slot.index] = slot, float(embedding[0, 0, 0])
 
-    def respond(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def respond(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> Any:
+        maps = self._maps(slots, crops)
+        return _Later(self, tuple(slots), maps) if self.awaited else maps
+
+    def _maps(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         assert crops.shape[2:] == (_NETWORK.search_size, _NETWORK.search_size, 3), crops.shape
         self._begin("respond", slots, crops)
         for slot in slots:
@@ -108,6 +120,19 @@ class FakePredictor:
             assert gate.wait(_DEADLINE_S), "held for ever"
         if kind in self._failures:
             raise self._failures[kind]
+
+
+@dataclass(frozen=True)
+class _Later:
+    """Maps that are said to be still on their way."""
+
+    predictor: FakePredictor
+    slots: tuple[Slot, ...]
+    maps: NDArray[np.float32]
+
+    def result(self) -> NDArray[np.float32]:
+        self.predictor._begin("answer", self.slots, None)
+        return self.maps
 
 
 def _map(crop: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from model.checkpoints import load_weights
 from service.api.maps import _png
+from service.engine.predictor import DevicePredictor
 from tests.service.api.conftest import ask, stream
-from tests.service.conftest import Running
+from tests.service.conftest import Running, RunService
 from tests.support import blobs
 from tests.support.waiting import eventually, reached
 
@@ -168,6 +171,23 @@ async def test_response_maps(service: Running) -> None:
         assert (x + w / 2, y + h / 2) == pytest.approx((68, 58), abs=0.01)
         row, column = (float(line.mean()) for line in np.nonzero(grey == grey.max()))
         assert (x + column / 256 * w, y + row / 256 * h) == pytest.approx((74, 61), abs=1)
+
+
+async def test_response_maps_come_back_from_a_device_that_keeps_the_others(
+    run_service: RunService, random_weights: Path
+) -> None:
+    weights = load_weights(random_weights)
+    predictor = DevicePredictor(
+        weights, device="cpu", precision="fp32", threads=1, capacity=8, batch_max=2, on_device=True
+    )
+    async with run_service(predictor, max_sessions=4, max_targets=2) as service:
+        session = await service.create(60, 50)
+        for query, mapped in (("map=1", True), ("", False)):
+            async with stream(service, session, query) as socket:
+                await socket.receive()
+                result = await ask(socket, blobs.frame(62, 51))
+                assert result["type"] == "result"
+                assert ("response_map" in result["targets"][0]) is mapped
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ async def test_a_failing_batch_answers_everybody_and_the_next_one_works(engine: 
     assert all("device lost" not in str(answer) for answer in failed)
     engine.predictor.mend(kind)  # type: ignore[arg-type]
     await eventually(lambda: engine.batcher.failure is None)
-    assert (await engine.batcher.submit(respond_job(slots))).maps is not None
+    assert (await engine.batcher.submit(respond_job(slots))).found is not None
 
 
 async def test_a_failed_pass_fails_only_its_own_jobs_and_nothing_of_them_is_tried_again(engine: Engine) -> None:
@@ -80,7 +80,7 @@ async def test_between_a_failure_and_the_next_good_probe_nothing_is_taken(engine
         assert "RuntimeError" in await raises_unavailable(engine.batcher.submit(respond_job(slots)))
     engine.predictor.mend("respond")
     await eventually(lambda: engine.batcher.failure is None)
-    assert (await engine.batcher.submit(respond_job(slots))).maps is not None
+    assert (await engine.batcher.submit(respond_job(slots))).found is not None
 
 
 async def test_a_probe_that_keeps_failing_keeps_the_model_out_until_it_passes(
@@ -102,7 +102,7 @@ async def test_a_probe_that_keeps_failing_keeps_the_model_out_until_it_passes(
     engine.predictor.mend("probe")
     engine.predictor.mend("respond")
     await eventually(lambda: engine.batcher.failure is None)
-    assert (await engine.batcher.submit(respond_job(slots))).maps is not None
+    assert (await engine.batcher.submit(respond_job(slots))).found is not None
 
 
 async def test_a_probe_that_keeps_failing_does_not_hold_up_the_stop(engine: Engine) -> None:
@@ -143,7 +143,7 @@ async def test_before_it_is_warm_nothing_is_taken() -> None:
         assert not starting.done()
         assert "warmed up" in await raises_unavailable(batcher.submit(job))
     await starting
-    assert (await batcher.submit(job)).maps is None
+    assert (await batcher.submit(job)).found is None
     await batcher.stop()
 
 

@@ -79,8 +79,8 @@ async def test_a_job_in_parts_is_answered_as_a_whole(run_engine: RunEngine, batc
                 tasks = await submitted(engine, [Respond(slots, crops, "a"), frame("b", slots[:2])])
             _, whole, _ = await outcomes([other, *tasks])
         assert isinstance(whole, Answer)
-        assert whole.maps is not None
-        expected[most] = whole.maps
+        assert whole.found is not None
+        expected[most] = whole.found
     np.testing.assert_array_equal(expected[16], expected[batch_max])
     assert len({int(each.argmax()) for each in expected[16]}) == 7, "each has its own answer"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from model import inference
 from model.checkpoints import Weights, load_weights
+from model.crops import Region
 from model.errors import ConfigError
 from service.engine.predictor import DevicePredictor
 from service.engine.slots import SlotTable
@@ -47,6 +49,26 @@ def test_answers_are_the_networks_own(weights: Weights, predictor: DevicePredict
     assert maps.std() > 0.01
     # The slots say whose exemplar it is, not their place in the call.
     np.testing.assert_allclose(predictor.respond(slots[::-1], searches[[1, 0]])[::-1], maps, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_cut_on_the_device_is_answered_out_of_the_same_slots(
+    weights: Weights, predictor: DevicePredictor, rng: np.random.Generator
+) -> None:
+    there = DevicePredictor(weights, device="cpu", precision="fp32", threads=1, capacity=4, batch_max=2, on_device=True)
+    there.probe()
+    frame = crops(rng, 300, 300)
+    slots = SlotTable(4).allocate(3)[1:]
+    for each in (predictor, there):
+        each.embed(slots, np.stack([frame[80:207, 80:207], frame[20:147, 150:277]]))
+    regions = [[Region(*place, side) for side in (247, 255, 263)] for place in ((150, 150), (90, 220))]
+    fill = (1.0, 2.0, 3.0)
+    expected = predictor.respond(slots, np.stack([predictor.cut(frame, each, 255, fill) for each in regions]))
+    cuts = tuple(replace(there.cut(frame, each, 255, fill), maps=True) for each in regions)
+    readings = there.respond(slots, cuts).result()
+    for reading, maps in zip(readings, expected, strict=True):
+        np.testing.assert_allclose(reading.maps, maps, atol=0.02 * np.ptp(maps))
+    backwards = there.respond(slots[::-1], cuts[::-1]).result()
+    np.testing.assert_allclose(backwards[0].numbers, readings[1].numbers, rtol=1e-4, atol=1e-4)
 
 
 def test_an_exemplar_outlives_the_coming_and_going_of_others(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -25,6 +27,7 @@ from tests.support.clock import Clock
 from tests.support.fake_predictor import FakePredictor
 
 MAX_SESSIONS, MAX_TARGETS, SLOTS, TTL_S = 3, 3, 6, 60.0
+_MAX_PIXELS = blobs.WIDTH * blobs.HEIGHT
 
 
 @dataclass
@@ -68,14 +71,13 @@ class Core:
         return await self.tracking.decode(blobs.frame(x, y))
 
 
-@pytest.fixture
-async def core() -> AsyncIterator[Core]:
-    """Tracking with room for three sessions and six targets."""
-    predictor, slots, metrics, clock = FakePredictor(), SlotTable(SLOTS), Metrics(), Clock()
+@asynccontextmanager
+async def tracking_with(predictor: Any, model: TrackerModel, max_pixels: int = _MAX_PIXELS) -> AsyncIterator[Core]:
+    """Tracking around that predictor, with room for three sessions and six targets."""
+    slots, metrics, clock = SlotTable(SLOTS), Metrics(), Clock()
     registry = SessionRegistry(slots, metrics, MAX_SESSIONS, clock)
     batcher = Batcher(predictor, slots, metrics, batch_max=8)
-    model = TrackerModel(preset("paper"), TrackerConfig(scales=1), Calibration())
-    limits = Limits(MAX_TARGETS, blobs.WIDTH * blobs.HEIGHT, TTL_S)
+    limits = Limits(MAX_TARGETS, max_pixels, TTL_S)
     await batcher.start()
     with ThreadPoolExecutor(2) as pool:
         store = MemoryStore(clock)
@@ -84,6 +86,15 @@ async def core() -> AsyncIterator[Core]:
         tracking = Tracking(model, batcher, registry, exemplars, driving, metrics, limits, pool, clock)
         yield Core(tracking, batcher, predictor, slots, registry, driving, clock)
         await batcher.stop()
+
+
+@pytest.fixture
+async def core() -> AsyncIterator[Core]:
+    """Tracking around a fake predictor."""
+    async with tracking_with(
+        FakePredictor(), TrackerModel(preset("paper"), TrackerConfig(scales=1), Calibration())
+    ) as running:
+        yield running
 
 
 def boxes(session: Session) -> dict[str, list[float]]:

@@ -1,0 +1,69 @@
+"""One pass: the jobs that run on the device together, begun and then answered. No thread, no clock, no torch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from service.engine.jobs import Awaited, Embed, Found, Job, Load, Predictor, Respond
+from service.engine.slots import Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Jobs that the device has been given. Its answer may be there already, or still come."""
+
+    jobs: tuple[Job, ...]
+    _read: dict[int, Any]
+    """Embeddings that were read back, by the job's place."""
+    _found: Found | Awaited | None
+
+    @classmethod
+    def begin(cls, predictor: Predictor, jobs: Sequence[Job]) -> Pass:
+        """Give the device its jobs; embeddings first, so that a pass may hold a target's first and next frame."""
+        embeds = [job for job in jobs if isinstance(job, Embed)]
+        if embeds:
+            predictor.embed(_slots(embeds), joined([job.crops for job in embeds]))
+        read: dict[int, Any] = {}
+        for index, job in enumerate(jobs):
+            if isinstance(job, Load):
+                predictor.write(job.slots, job.embeddings)
+            elif isinstance(job, Embed) and job.read_back:
+                read[index] = predictor.read(job.slots)
+        searches = [job for job in jobs if isinstance(job, Respond) and job.slots]
+        crops = [job.crops for job in searches]
+        return cls(tuple(jobs), read, predictor.respond(_slots(searches), joined(crops)) if searches else None)
+
+    @property
+    def there(self) -> bool:
+        """Whether `results` has nothing to wait for."""
+        return self._found is None or isinstance(self._found, np.ndarray | tuple)
+
+    def results(self) -> list[Any]:
+        """Each job's answer in their order: what was found, embeddings, or None. Waits for the device."""
+        found: Any = self._found
+        if found is not None and not isinstance(found, np.ndarray | tuple):
+            found = found.result()
+        results, at = [], 0
+        for index, job in enumerate(self.jobs):
+            if isinstance(job, Respond) and job.slots:
+                results.append(found[at : at + len(job.slots)])
+                at += len(job.slots)
+            else:
+                results.append(self._read.get(index))
+        return results
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Arrays or tuples, one after the other; the one itself where there is no other: crops are large."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else tuple(itertools.chain(*parts))
+
+
+def _slots(jobs: Sequence[Job]) -> tuple[Slot, ...]:
+    return tuple(slot for job in jobs for slot in job.slots)

@@ -1,0 +1,47 @@
+"""A reading's peak is the one that its numbers say, chosen as `find_peak` chooses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from model.config import TrackerConfig
+from model.readings import Reading
+from model.score_map import Peak
+
+CONFIG = TrackerConfig(scale_penalty=0.9, upscale=16)
+
+
+def reading(*heights: float) -> Reading:
+    """Maps of these heights, the peak of map i lying i cells to the right and 2 i up."""
+    rows = [[height, 16 * index, -32 * index, height - 5, 3.0] for index, height in enumerate(heights)]
+    return Reading(np.array(rows, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("heights", "scale"),
+    [
+        pytest.param((10, 10, 10), 1, id="a tie stays"),
+        pytest.param((11, 10, 9), 1, id="a little higher is not enough"),
+        pytest.param((11.2, 10, 9), 0, id="clearly higher is"),
+        pytest.param((9, 10, 11.2), 2, id="on the other side too"),
+        pytest.param((12, 10, 12), 0, id="of two alike the first"),
+        pytest.param((1, 1, 9, 10, 10.9, 1, 1), 3, id="the middle of seven"),
+        pytest.param((4,), 0, id="the only one"),
+    ],
+)
+def test_the_best(heights: tuple[float, ...], scale: int) -> None:
+    peak = reading(*heights).best(CONFIG)
+    assert peak.scale == scale
+    assert (peak.dx, peak.dy) == (scale, -2 * scale)
+    assert peak.logit == pytest.approx(heights[scale] - 5)
+
+
+def test_the_peak_of_every_map() -> None:
+    assert reading(6, 7).peaks(CONFIG) == [Peak(0, 0.0, 0.0, 1.0, 3.0), Peak(1, 1.0, -2.0, 2.0, 3.0)]
+
+
+def test_whether_it_is_finite() -> None:
+    assert reading(1, 2).finite
+    assert not reading(1, float("nan")).finite
+    assert not reading(float("inf"), 1).finite
