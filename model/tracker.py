@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.boxes import Box
 from model.config import NetworkConfig, TrackerConfig, _FromDict, _require
-from model.crops import Colour, Image, Region, context_side, crop, mean_colour
+from model.crops import Colour, Image, Region, context_side, crop, crops, mean_colour
 from model.redetection import probes
 from model.score_map import Peak, find_peak
 
@@ -105,10 +105,7 @@ def search_regions(frame: Image, track: Track, network: NetworkConfig, tracker: 
         regions = _spread(track, side, (frame.shape[1], frame.shape[0]), network, tracker)
     else:
         regions = tuple(Region(*track.box.center, side * factor) for factor in tracker.scale_factors)
-    crops = np.empty((len(regions), network.search_size, network.search_size, 3), np.uint8)
-    for index, region in enumerate(regions):
-        crops[index] = crop(frame, region, network.search_size, track.fill)
-    return Search(regions, crops)
+    return Search(regions, crops(frame, regions, network.search_size, track.fill))
 
 
 def _spread(
