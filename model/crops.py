@@ -49,28 +49,29 @@ def crop(frame: Image, region: Region, size: int, fill: Colour) -> Image:
 
     Bilinear; where the region is more than twice the crop, its pixels are averaged first so that nothing aliases.
     """
-    return np.asarray(crops(frame, (region,), size, fill)[0])
+    pixels = np.empty((1, size, size, 3), np.uint8)
+    cut(frame, (region,), fill, pixels)
+    return np.asarray(pixels[0])
 
 
-def crops(frame: Image, regions: Sequence[Region], size: int, fill: Colour) -> Image:
-    """The pixels of N regions, each as `crop` gives them, uint8 [N, size, size, 3]."""
+def cut(frame: Image, regions: Sequence[Region], fill: Colour, into: Image) -> None:
+    """Write the pixels of N regions, each as `crop` gives them, to `into`, uint8 [N, size, size, 3]."""
+    size = into.shape[1]
     parts = [_part(frame, region) for region in regions]
     widest = max(parts, key=lambda part: part.right - part.left)
     # Regions around one place lie in the largest of them, which is made ready for all at once.
     together = all(map(widest.holds, parts)) and not any(region.side > 2 * size for region in regions)
     common = _padded(widest.of(frame)) if together and not widest.empty else None
-    pixels = np.empty((len(regions), size, size, 3), np.uint8)
-    for into, region, part in zip(pixels, regions, parts, strict=True):
+    for pixels, region, part in zip(into, regions, parts, strict=True):
         if part.empty:
-            into[...] = np.round(fill)
+            pixels[...] = np.round(fill)
         elif common is not None:
-            _warp(part.inside(widest).of(common), region, part, fill, into)
+            _warp(part.inside(widest).of(common), region, part, fill, pixels)
         else:
             read = part.of(frame)
             if region.side > 2 * size:
                 read = _averaged(read, region.side / size)
-            _warp(_padded(read), region, part, fill, into)
-    return pixels
+            _warp(_padded(read), region, part, fill, pixels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.boxes import Box
 from model.config import NetworkConfig, TrackerConfig, _FromDict, _require
-from model.crops import Colour, Image, Region, context_side, crop, crops, mean_colour
+from model.crops import Colour, Image, Region, context_side, crop, cut, mean_colour
 from model.redetection import probes
 from model.score_map import Peak, find_peak
 
@@ -95,17 +95,31 @@ def start(frame: Image, box: Box, network: NetworkConfig, tracker: TrackerConfig
     return Track(box=box, first_size=box.size, fill=fill), pixels
 
 
-def search_regions(frame: Image, track: Track, network: NetworkConfig, tracker: TrackerConfig) -> Search:
+def search_shape(network: NetworkConfig, tracker: TrackerConfig) -> tuple[int, int, int, int]:
+    """The shape of a search's crops: (N, side, side, 3)."""
+    return tracker.scales, network.search_size, network.search_size, 3
+
+
+def search_regions(
+    frame: Image,
+    track: Track,
+    network: NetworkConfig,
+    tracker: TrackerConfig,
+    into: NDArray[np.uint8] | None = None,
+) -> Search:
     """Where to look for the track in the next frame: one region a scale around its present place.
 
-    Of a lost track, one region there and the others where `redetection.probes` has them.
+    Of a lost track, one region there and the others where `redetection.probes` has them. The crops are written to
+    `into`, of `search_shape`, where it is given.
     """
     side = context_side(track.box.size, tracker.context) * network.search_size / network.exemplar_size
     if track.status == "lost" and tracker.redetect:
         regions = _spread(track, side, (frame.shape[1], frame.shape[0]), network, tracker)
     else:
         regions = tuple(Region(*track.box.center, side * factor) for factor in tracker.scale_factors)
-    return Search(regions, crops(frame, regions, network.search_size, track.fill))
+    pixels = np.empty(search_shape(network, tracker), np.uint8) if into is None else into
+    cut(frame, regions, track.fill, pixels)
+    return Search(regions, pixels)
 
 
 def _spread(
