@@ -27,6 +27,9 @@ __all__ = ["Pixels", "Predictor", "choose_device", "choose_precision"]
 
 _log = logging.getLogger(__name__)
 
+_AT_ONCE = 2
+"""Targets that OpenVINO embeds at once. Of more, what a layer leaves has left the cache when the next one reads it."""
+
 
 class Predictor:
     """The folded network on its device. Stateless between calls; use it from one thread at a time.
@@ -101,12 +104,18 @@ class Predictor:
 
         crops: uint8 [B, N, 255, 255, 3] RGB.
         """
+        b = len(crops)
+        most = _AT_ONCE if self.runtime == "openvino" else max(b, 1)
+        with self._rest():
+            logits = [self._respond(exemplars[at : at + most], crops[at : at + most]) for at in range(0, b or 1, most)]
+        return logits[0] if len(logits) == 1 else np.concatenate(logits)
+
+    def _respond(self, exemplars: Tensor, crops: Pixels) -> NDArray[np.float32]:
         b, n = crops.shape[:2]
         correlate = correlate_by_products if self.device.type == "cpu" else correlate_scales
-        with self._rest():
-            embeddings = self._embedder(crops.reshape(b * n, *crops.shape[2:])).float()
-            maps = correlate(exemplars.float(), embeddings.reshape(b, n, *embeddings.shape[1:]))
-            logits: NDArray[np.float32] = self._match(maps).cpu().numpy()
+        embeddings = self._embedder(crops.reshape(b * n, *crops.shape[2:])).float()
+        maps = correlate(exemplars.float(), embeddings.reshape(b, n, *embeddings.shape[1:]))
+        logits: NDArray[np.float32] = self._match(maps).cpu().numpy()
         return logits
 
     def _rest(self) -> AbstractContextManager[None]:
