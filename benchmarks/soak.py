@@ -3,8 +3,9 @@
 Each client visits again and again. A visit begins a session of one to three targets and drives it over one to three
 connections, in `every` or `latest`: frames, some of them damaged, boxes corrected, targets added and removed. A
 connection ends with `end`, with a plain close, or by breaking off in the middle. Most sessions are deleted, the others
-left to expire. Shown: what was answered, every rule that was broken, and how the server's resident memory went; its
-slope is taken over the second half.
+left to expire. Shown: what was answered, every rule that was broken, and how the server's resident memory went: where
+it began, stood at half time and ended, what is still held when every session is gone, and its slope over the second
+half and over the last quarter, in which a cache that fills has levelled off and a leak has not.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ async def _measure(
         "broken_rules_count": len(record.broken),
         "latency_ms": percentiles(record.latencies_ms),
         "resident_mb": samples,
+        "memory_mb": marks(samples),
         "slope_mb_a_minute": slope(samples),
+        "last_slope_mb_a_minute": slope(samples, 0.25),
         "left_after_expiry": left,
     }
 
@@ -94,12 +97,20 @@ async def _sample(server: Server, begun: float, seconds: float) -> list[tuple[fl
         return samples
 
 
-def slope(samples: list[tuple[float, float]]) -> float | None:
-    """MB a minute over the second half of the samples; None of too few."""
-    half = np.array(samples[len(samples) // 2 :])
-    if len(half) < 3:
+def slope(samples: list[tuple[float, float]], share: float = 0.5) -> float | None:
+    """MB a minute over the last `share` of the samples; None of too few."""
+    late = np.array(samples[round(len(samples) * (1 - share)) :])
+    if len(late) < 3:
         return None
-    return round(60 * float(np.polyfit(half[:, 0], half[:, 1], 1)[0]), 3)
+    return round(60 * float(np.polyfit(late[:, 0], late[:, 1], 1)[0]), 3)
+
+
+def marks(samples: list[tuple[float, float]]) -> dict[str, float]:
+    """Resident MB at the beginning, at half time, at the end and at most; nothing of no samples."""
+    sizes = [size for _, size in samples]
+    if not sizes:
+        return {}
+    return {"begin": sizes[0], "half": sizes[len(sizes) // 2], "end": sizes[-1], "most": max(sizes)}
 
 
 async def _settled(client: httpx.AsyncClient, server: Server, expiry_s: float) -> dict[str, float]:
@@ -114,13 +125,19 @@ async def _settled(client: httpx.AsyncClient, server: Server, expiry_s: float) -
 
 def table(result: dict[str, Any]) -> list[list[str]]:
     """What happened, and what it cost."""
-    latency, slope_mb = result["latency_ms"] or {}, result["slope_mb_a_minute"]
+    latency, memory = result["latency_ms"] or {}, result["memory_mb"]
+    slopes = [result[name] for name in ("slope_mb_a_minute", "last_slope_mb_a_minute")]
     return [
         ["", f"{result['minutes']:g} minutes, {result['clients']} clients"],
         *([name.replace("_", " "), str(count)] for name, count in result["counts"].items()),
         ["rules broken", str(result["broken_rules_count"])],
         ["p50, p99 of results, ms", ", ".join(f"{latency[share]:.0f}" for share in ("p50", "p99") if share in latency)],
-        ["memory, MB a minute", "too few samples" if slope_mb is None else f"{slope_mb:+.2f}"],
+        [f"memory at {', '.join(memory)}, MB", ", ".join(f"{size:.0f}" for size in memory.values())],
+        [
+            "MB a minute over the second half, the last quarter",
+            ", ".join("too few samples" if each is None else f"{each:+.2f}" for each in slopes),
+        ],
+        ["memory when all sessions are gone, MB", f"{result['left_after_expiry']['resident_mb']:.0f}"],
         ["sessions left", f"{result['left_after_expiry']['siamfc_sessions_active']:.0f}"],
     ]
 

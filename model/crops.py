@@ -8,6 +8,7 @@ frame only: the frame itself is never copied or padded.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -48,37 +49,101 @@ def crop(frame: Image, region: Region, size: int, fill: Colour) -> Image:
 
     Bilinear; where the region is more than twice the crop, its pixels are averaged first so that nothing aliases.
     """
+    pixels = np.empty((1, size, size, 3), np.uint8)
+    cut(frame, (region,), fill, pixels)
+    return np.asarray(pixels[0])
+
+
+def cut(frame: Image, regions: Sequence[Region], fill: Colour, into: Image) -> None:
+    """Write the pixels of N regions, each as `crop` gives them, to `into`, uint8 [N, size, size, 3]."""
+    size = into.shape[1]
+    parts = [_part(frame, region) for region in regions]
+    widest = max(parts, key=lambda part: part.right - part.left)
+    # Regions around one place lie in the largest of them, which is made ready for all at once.
+    together = all(map(widest.holds, parts)) and not any(region.side > 2 * size for region in regions)
+    common = _padded(widest.of(frame)) if together and not widest.empty else None
+    for pixels, region, part in zip(into, regions, parts, strict=True):
+        if part.empty:
+            pixels[...] = np.round(fill)
+        elif common is not None:
+            _warp(part.inside(widest).of(common), region, part, fill, pixels)
+        else:
+            read = part.of(frame)
+            if region.side > 2 * size:
+                read = _averaged(read, region.side / size)
+            _warp(_padded(read), region, part, fill, pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A rectangle of whole pixels, from left and top up to right and bottom."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def empty(self) -> bool:
+        return self.left >= self.right or self.top >= self.bottom
+
+    def holds(self, other: _Part) -> bool:
+        across = self.left <= other.left and other.right <= self.right
+        return across and self.top <= other.top and other.bottom <= self.bottom
+
+    def inside(self, other: _Part) -> _Part:
+        """The same, counted from the other's corner."""
+        x, y = other.left, other.top
+        return _Part(self.left - x, self.top - y, self.right - x, self.bottom - y)
+
+    def of(self, image: Image) -> Image:
+        return image[self.top : self.bottom, self.left : self.right]
+
+
+def _part(frame: Image, region: Region) -> _Part:
+    """What of the frame a region needs."""
+    height, width = frame.shape[:2]
+    left, right = _clip_span(region.cx - region.side / 2, region.side, width)
+    top, bottom = _clip_span(region.cy - region.side / 2, region.side, height)
+    return _Part(left, top, right, bottom)
+
+
+def _clip_span(start: float, length: float, limit: int) -> tuple[int, int]:
+    # Two pixels of margin let the bilinear kernel read real neighbours instead of the fill.
+    return max(0, math.floor(start) - 2), min(limit, math.ceil(start + length) + 2)
+
+
+def _averaged(pixels: Image, step: float) -> Image:
+    """Pixels averaged to about one a step, which is how far apart they will be read."""
+    height, width = pixels.shape[:2]
+    columns, rows = (max(1, round(length / math.floor(step))) for length in (width, height))
+    return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _padded(pixels: Image) -> Image:
+    """With a fourth channel: OpenCV warps four in half the time that it takes for three, to the same values."""
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA), np.uint8)
+
+
+def _warp(padded: Image, region: Region, part: _Part, fill: Colour, into: Image) -> None:
+    """Read the region bilinearly out of the pixels of `part`, uint8 [h, w, 4], which may have been averaged."""
+    size, (rows, columns) = len(into), padded.shape[:2]
     step = region.side / size
     left, top = region.cx - region.side / 2, region.cy - region.side / 2
-    height, width = frame.shape[:2]
-    # Two pixels of margin let the bilinear kernel read real neighbours instead of the fill.
-    x0, x1 = _clip_span(left, region.side, width)
-    y0, y1 = _clip_span(top, region.side, height)
-    if x0 >= x1 or y0 >= y1:
-        return np.full((size, size, 3), np.round(fill), np.uint8)
-    part: Image = frame[y0:y1, x0:x1]
-    rx = ry = 1.0
-    if step > 2:
-        columns, rows = (max(1, round(length / math.floor(step))) for length in (x1 - x0, y1 - y0))
-        rx, ry = (x1 - x0) / columns, (y1 - y0) / rows
-        part = np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+    rx, ry = (part.right - part.left) / columns, (part.bottom - part.top) / rows
     # Crop index u reads frame index left + (u + 0.5) * step - 0.5.
     matrix = np.array(
         [
-            [step / rx, 0.0, (left + step / 2 - x0) / rx - 0.5],
-            [0.0, step / ry, (top + step / 2 - y0) / ry - 0.5],
+            [step / rx, 0.0, (left + step / 2 - part.left) / rx - 0.5],
+            [0.0, step / ry, (top + step / 2 - part.top) / ry - 0.5],
         ]
     )
-    pixels = cv2.warpAffine(
-        part,
+    warped = cv2.warpAffine(
+        padded,
         matrix,
         (size, size),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=fill,
     )
-    return np.asarray(pixels, np.uint8)
-
-
-def _clip_span(start: float, length: float, limit: int) -> tuple[int, int]:
-    return max(0, math.floor(start) - 2), min(limit, math.ceil(start + length) + 2)
+    cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB, dst=into)

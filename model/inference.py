@@ -32,6 +32,9 @@ __all__ = ["Pixels", "Predictor", "choose_device", "choose_precision"]
 
 _log = logging.getLogger(__name__)
 
+_AT_ONCE = 2
+"""Targets that OpenVINO embeds at once. Of more, what a layer leaves has left the cache when the next one reads it."""
+
 
 class Predictor:
     """The folded network on its device. Stateless between calls; use it from one thread at a time.
@@ -131,7 +134,11 @@ class Predictor:
         """
         if isinstance(crops, tuple):
             return self.begin(exemplars, range(len(crops)), crops).result()
-        return self._maps(exemplars, crops)
+        b = len(crops)
+        most = _AT_ONCE if self.runtime == "openvino" else max(b, 1)
+        with self._rest():
+            logits = [self._maps(exemplars[at : at + most], crops[at : at + most]) for at in range(0, b or 1, most)]
+        return logits[0] if len(logits) == 1 else np.concatenate(logits)
 
     def begin(self, bank: Tensor, indexes: Sequence[int], cuts: Sequence[Cut]) -> Pending:
         """Start to answer cuts, whose exemplars are those of `bank`, fp16 [K, C, e, e] on the device, at `indexes`.
@@ -146,10 +153,9 @@ class Predictor:
     def _maps(self, exemplars: Tensor, crops: Pixels) -> NDArray[np.float32]:
         b, n = crops.shape[:2]
         correlate = correlate_by_products if self.device.type == "cpu" else correlate_scales
-        with self._rest():
-            embeddings = self._embedder(crops.reshape(b * n, *crops.shape[2:])).float()
-            maps = correlate(exemplars.float(), embeddings.reshape(b, n, *embeddings.shape[1:]))
-            logits: NDArray[np.float32] = self._match(maps).cpu().numpy()
+        embeddings = self._embedder(crops.reshape(b * n, *crops.shape[2:])).float()
+        maps = correlate(exemplars.float(), embeddings.reshape(b, n, *embeddings.shape[1:]))
+        logits: NDArray[np.float32] = self._match(maps).cpu().numpy()
         return logits
 
     def _rest(self) -> AbstractContextManager[None]:

@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from model.config import TrackerConfig
+from model.patches import Patches, patches_of, upscale_matrix
 
 FloatArray = NDArray[np.float32]
+
+_ROUNDING = 1e-5
+"""Of a map's greatest value: more than rounding can put between a bound and what it bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +40,6 @@ class Peak:
 
 
 @lru_cache(maxsize=16)
-def upscale_matrix(cells: int, factor: int) -> FloatArray:
-    """Bicubic upscaling of a line as a matrix: float32 [(cells - 1) * factor + 1, cells].
-
-    Keys' kernel with a = -0.5, edges repeated; every row sums to 1 and row i * factor picks cell i.
-    """
-    size = (cells - 1) * factor + 1
-    matrix = np.zeros((size, cells), np.float32)
-    for row in range(size):
-        base, part = divmod(row, factor)
-        t = part / factor
-        for tap in range(-1, 3):
-            matrix[row, min(max(base + tap, 0), cells - 1)] += _keys(tap - t)
-    matrix.setflags(write=False)
-    return matrix
-
-
-def _keys(x: float, a: float = -0.5) -> float:
-    x = abs(x)
-    if x < 1:
-        return (a + 2) * x**3 - (a + 3) * x**2 + 1
-    return a * (x**3 - 5 * x**2 + 8 * x - 4) if x < 2 else 0.0
-
-
-@lru_cache(maxsize=16)
 def cosine_window(size: int) -> FloatArray:
     """Hann window float32 [size, size] with sum 1 (Bertinetto et al. 2016, section 3.1: penalises large jumps)."""
     line = np.hanning(size + 2)[1:-1]
@@ -74,43 +55,85 @@ def upscale(maps: FloatArray, factor: int) -> FloatArray:
 
 
 def find_peak(maps: FloatArray, config: TrackerConfig) -> Peak:
-    """The peak of a target's maps [N, S, S] (logits; N as many as `config.scale_factors`).
+    """The peak of a target's maps [N, S, S] (finite logits; N as many as `config.scale_factors`).
 
     Upscale, subtract the common floor, penalise every scale but the middle one, take the scale with the highest
     value, blend in the cosine window, take the highest value (Bertinetto et al. 2016, section 3.1). The floor makes
-    the penalty mean the same for logits of either sign.
+    the penalty mean the same for logits of either sign. Only what may hold an extreme is upscaled (`model.patches`).
     """
-    upscaled = upscale(maps, config.upscale)
-    raised = upscaled - upscaled.min()
-    peaks = raised.max(axis=(1, 2))
-    middle = len(maps) // 2
-    penalties = np.full(len(maps), config.scale_penalty, np.float32)
-    penalties[middle] = 1.0
-    # The middle first, so that a tie leaves the size as it is.
-    order = sorted(range(len(maps)), key=lambda index: abs(index - middle))
-    scale = max(order, key=lambda index: float(peaks[index] * penalties[index]))
-    response = raised[scale]
-    size = response.shape[0]
-    total = float(response.sum())
-    blended = response * ((1 - config.window_influence) / total if total > 0 else 0.0)
-    blended += config.window_influence * cosine_window(size)
-    row, column = divmod(int(blended.argmax()), size)
-    half = (size - 1) / 2
-    logit = float(upscaled[scale, row, column])
-    return Peak(
-        scale=scale,
-        dx=(column - half) / config.upscale,
-        dy=(row - half) / config.upscale,
-        logit=logit,
-        contrast=_contrast(maps[scale], logit, row / config.upscale, column / config.upscale),
-    )
+    patches = patches_of(maps.shape[-1], config.upscale)
+    below, above = patches.bounds(maps)
+    least, tops = maps.min(), maps.max(axis=(1, 2))
+    slack = _ROUNDING * float(max(abs(least), tops.max()))
+    # What is flat between its cells has nothing that they have not.
+    uneven = above - below > slack
+    low = patches.values(maps, np.nonzero((below <= least + slack) & uneven))
+    floor = float(low.min(initial=least))
+    penalties = np.full((len(maps), 1, 1), config.scale_penalty, np.float32)
+    penalties[len(maps) // 2] = 1.0
+    heights = (tops - floor) * penalties[:, 0, 0]
+    bounds = (above - floor) * penalties
+    high = np.nonzero((bounds >= heights.max() - slack) & uneven)
+    np.maximum.at(heights, high[0], (patches.values(maps, high).max(axis=(1, 2)) - floor) * penalties[high[0], 0, 0])
+    scale = _best(heights)
+    cells = maps[scale]
+    row, column, logit = _highest(cells, patches, above[scale], floor, slack, config.window_influence)
+    half = (maps.shape[-1] - 1) / 2
+    y, x = row / config.upscale, column / config.upscale
+    return Peak(scale, x - half, y - half, logit, _contrast(cells, logit, y, x))
+
+
+def _best(heights: FloatArray) -> int:
+    """The highest of the scales; the middle one before others, so that a tie leaves the size as it is."""
+    middle = len(heights) // 2
+    return max(sorted(range(len(heights)), key=lambda index: abs(index - middle)), key=heights.tolist().__getitem__)
+
+
+def _highest(
+    cells: FloatArray, patches: Patches, above: FloatArray, floor: float, slack: float, influence: float
+) -> tuple[int, int, float]:
+    """Row and column of the highest value of the upscaled map with the window blended in, and the value without it.
+
+    Of several equally high ones the first.
+    """
+    window = cosine_window((len(cells) - 1) * patches.factor + 1)
+    by_patch, tops = _window_patches(len(cells), patches.factor)
+    total = patches.total(cells) - floor * window.size
+    # What is flat but for rounding has no peak of its own.
+    gain = (1 - influence) / total if total > slack * window.size else 0.0
+    reached = (cells - floor) * gain + influence * window[:: patches.factor, :: patches.factor]
+    bounds = (above - floor) * gain + influence * tops
+    rows, columns = np.nonzero(bounds >= reached.max() - slack * gain - _ROUNDING * influence * tops.max())
+    values = patches.values(cells[None], (np.zeros_like(rows), rows, columns))
+    blended = (values - floor) * gain + influence * by_patch[rows, columns]
+    patch, u, v = np.nonzero(blended == blended.max())
+    row, column = rows[patch] * patches.factor + u, columns[patch] * patches.factor + v
+    first = int((row * len(window) + column).argmin())
+    return int(row[first]), int(column[first]), float(values[patch[first], u[first], v[first]])
+
+
+@lru_cache(maxsize=16)
+def _window_patches(cells: int, factor: int) -> tuple[FloatArray, FloatArray]:
+    """The window's values in each patch, float32 [P, P, f + 1, f + 1], and the highest, [P, P]. Read-only."""
+    window = cosine_window((cells - 1) * factor + 1)
+    side = min(factor + 1, len(window))
+    by_patch = sliding_window_view(window, (side, side))[::factor, ::factor]
+    tops: FloatArray = by_patch.max(axis=(2, 3))
+    tops.setflags(write=False)
+    return by_patch, tops
 
 
 def _contrast(cells: FloatArray, logit: float, row: float, column: float) -> float:
-    line = np.arange(cells.shape[0])
-    outside = (np.abs(line - row)[:, None] > 2) | (np.abs(line - column)[None, :] > 2)
+    outside = np.ones(cells.shape, np.bool_)
+    outside[_near(row), _near(column)] = False
     rest = cells[outside]
     if not len(rest):
         return 0.0
-    spread = float(rest.std())
-    return (logit - float(rest.mean())) / spread if spread > 1e-6 and math.isfinite(spread) else 0.0
+    mean = float(rest.mean())
+    spread = math.sqrt(float(np.square(rest - mean).mean()))
+    return (logit - mean) / spread if spread > 1e-6 and math.isfinite(spread) else 0.0
+
+
+def _near(place: float) -> slice:
+    """The cells of a line that are at most two away."""
+    return slice(max(0, math.ceil(place - 2)), math.floor(place + 2) + 1)

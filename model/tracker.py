@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from model.boxes import Box
 from model.config import NetworkConfig, TrackerConfig, _FromDict, _require
-from model.crops import Colour, Image, Region, context_side, crop, mean_colour
+from model.crops import Colour, Image, Region, context_side, crop, cut, mean_colour
 from model.readings import Reading
 from model.redetection import probes
 from model.score_map import FloatArray, Peak, find_peak
@@ -95,18 +95,33 @@ class Cutter(Protocol):
     """Where crops are cut: here (`cut_crops`), or on the network's device (`model.windows.cut_windows`)."""
 
     def __call__(
-        self, frame: Image, regions: Sequence[Region], size: int, fill: Colour, *, apart: bool = False
+        self,
+        frame: Image,
+        regions: Sequence[Region],
+        size: int,
+        fill: Colour,
+        *,
+        apart: bool = False,
+        into: Pixels | None = None,
     ) -> Pixels | Cut:
-        """The regions' pixels, [size, size] each; `apart`: each is a region of its own, not all scales of one."""
+        """The regions' pixels, [size, size] each; `apart`: each is a region of its own, not all scales of one.
+
+        Crops are written to `into`, uint8 [N, size, size, 3], where it is given.
+        """
 
 
 def cut_crops(
-    frame: Image, regions: Sequence[Region], size: int, fill: Colour, *, apart: bool = False
-) -> NDArray[np.uint8]:
+    frame: Image,
+    regions: Sequence[Region],
+    size: int,
+    fill: Colour,
+    *,
+    apart: bool = False,
+    into: Pixels | None = None,
+) -> Pixels:
     """Crops uint8 [N, size, size, 3] of the regions."""
-    crops = np.empty((len(regions), size, size, 3), np.uint8)
-    for index, region in enumerate(regions):
-        crops[index] = crop(frame, region, size, fill)
+    crops = np.empty((len(regions), size, size, 3), np.uint8) if into is None else into
+    cut(frame, regions, fill, crops)
     return crops
 
 
@@ -118,12 +133,23 @@ def start(frame: Image, box: Box, network: NetworkConfig, tracker: TrackerConfig
     return Track(box=box, first_size=box.size, fill=fill), pixels
 
 
+def search_shape(network: NetworkConfig, tracker: TrackerConfig) -> tuple[int, int, int, int]:
+    """The shape of a search's crops: (N, side, side, 3)."""
+    return tracker.scales, network.search_size, network.search_size, 3
+
+
 def search_regions(
-    frame: Image, track: Track, network: NetworkConfig, tracker: TrackerConfig, cut: Cutter = cut_crops
+    frame: Image,
+    track: Track,
+    network: NetworkConfig,
+    tracker: TrackerConfig,
+    cutter: Cutter = cut_crops,
+    into: Pixels | None = None,
 ) -> Search:
     """Where to look for the track in the next frame: one region a scale around its present place.
 
-    Of a lost track, one region there and the others where `redetection.probes` has them.
+    Of a lost track, one region there and the others where `redetection.probes` has them. Crops are written to `into`,
+    of `search_shape`, where it is given.
     """
     side = context_side(track.box.size, tracker.context) * network.search_size / network.exemplar_size
     apart = _searched_apart(track, tracker)
@@ -131,20 +157,19 @@ def search_regions(
         regions = _spread(track, side, (frame.shape[1], frame.shape[0]), network, tracker)
     else:
         regions = tuple(Region(*track.box.center, side * factor) for factor in tracker.scale_factors)
-    return Search(regions, cut(frame, regions, network.search_size, track.fill, apart=apart))
+    return Search(regions, cutter(frame, regions, network.search_size, track.fill, apart=apart, into=into))
 
 
-def together(searches: Sequence[Search], *, maps: bool = False) -> Pixels | tuple[Cut, ...]:
+def together(searches: Sequence[Search], rows: Pixels | None = None, *, maps: bool = False) -> Pixels | tuple[Cut, ...]:
     """The crops of several targets as the network takes them: uint8 [B, N, side, side, 3], or one cut a target.
 
-    maps: whether their maps are wanted; those of crops that were cut here are always there.
+    rows: the array of that shape that the crops were cut into, if they were. maps: whether the targets' maps are
+    wanted; those of crops that were cut here are always there.
     """
-    pixels = [search.crops for search in searches if not isinstance(search.crops, Cut)]
-    if pixels:
-        # Crops are large: those of a single target are not copied.
-        return pixels[0][None] if len(pixels) == 1 else np.stack(pixels)
-    cuts = [search.crops for search in searches if isinstance(search.crops, Cut)]
-    return tuple(replace(each, maps=maps) for each in cuts)
+    cuts = tuple(replace(search.crops, maps=maps) for search in searches if isinstance(search.crops, Cut))
+    if cuts:
+        return cuts
+    return np.stack([search.crops for search in searches]) if rows is None else rows  # type: ignore[misc]
 
 
 def _searched_apart(track: Track, tracker: TrackerConfig) -> bool:

@@ -53,8 +53,18 @@ class Cut:
         return len(self.numbers) * self.size * self.size * 3
 
 
-def cut_windows(frame: Image, regions: Sequence[Region], size: int, fill: Colour, *, apart: bool = False) -> Cut:
+def cut_windows(
+    frame: Image,
+    regions: Sequence[Region],
+    size: int,
+    fill: Colour,
+    *,
+    apart: bool = False,
+    into: Image | None = None,
+) -> Cut:
     """The windows of a frame from which crops [size, size] of the regions can be read; `fill` is beyond the frame.
+
+    `into` is for crops, of which there are none here.
 
     Regions around one place share a window. A window more than twice as fine as the crops is averaged first, so that
     nothing aliases and what is brought to the device stays within about four times the crop's pixels.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -26,10 +26,13 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         registry = self._registry
-        self._frames = Counter("siamfc_frames", "Frames by what became of them.", ["outcome"], registry=registry)
-        self._stages = Histogram(
+        frames = Counter("siamfc_frames", "Frames by what became of them.", ["outcome"], registry=registry)
+        stages = Histogram(
             "siamfc_frame_stage_seconds", "Time of a frame by stage.", ["stage"], buckets=_SECONDS, registry=registry
         )
+        # Looked up by label for every stage of every frame, they would cost more than the counting.
+        self._outcomes = {outcome: frames.labels(outcome) for outcome in get_args(Outcome)}
+        self._by_stage = {stage: stages.labels(stage) for stage in get_args(Stage)}
         self._batches = Histogram(
             "siamfc_batch_size", "Targets in one pass.", buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=registry
         )
@@ -59,19 +62,19 @@ class Metrics:
 
     def frame(self, outcome: Outcome) -> None:
         """One frame answered."""
-        self._frames.labels(outcome).inc()
+        self._outcomes[outcome].inc()
 
     def stages(self, seconds: dict[Stage, float]) -> None:
         """The stage times of one tracked frame."""
         for stage, value in seconds.items():
-            self._stages.labels(stage).observe(value)
+            self._by_stage[stage].observe(value)
 
     @contextmanager
     def timed(self, stage: Stage) -> Iterator[None]:
         """The block is that stage of a frame; one that raises is not counted."""
         begun = time.perf_counter()
         yield
-        self._stages.labels(stage).observe(time.perf_counter() - begun)
+        self._by_stage[stage].observe(time.perf_counter() - begun)
 
     def created(self) -> None:
         """One session started."""

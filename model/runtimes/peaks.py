@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.score_map import FloatArray, cosine_window, upscale_matrix
+from model.patches import upscale_matrix
+from model.score_map import FloatArray, cosine_window
 
 _NEAR = 2
 """Cells from the peak, down and across, that do not count as its surroundings."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks._streams import Chosen, Footage, percentiles, stages_ms
-from benchmarks.soak import slope
+from benchmarks.soak import marks, slope
 
 
 def test_footage_goes_to_and_fro() -> None:
@@ -68,3 +68,11 @@ def test_percentiles_of_nothing() -> None:
 )
 def test_the_slope_of_memory(samples: list[tuple[float, float]], found: float | None) -> None:
     assert slope(samples) == (None if found is None else pytest.approx(found, abs=1e-6))
+
+
+def test_the_last_quarter_tells_a_leak_from_a_cache_that_has_filled() -> None:
+    filling = [(float(at), min(at, 60.0)) for at in range(80)]
+    assert 20 < slope(filling) < 40
+    assert slope(filling, 0.25) == pytest.approx(0, abs=1e-6)
+    assert marks(filling) == {"begin": 0, "half": 40, "end": 60, "most": 60}
+    assert marks([]) == {}

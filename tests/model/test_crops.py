@@ -3,12 +3,13 @@ from __future__ import annotations
 import math
 import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.crops import Region, context_side, crop, mean_colour
+from model.crops import Region, context_side, crop, cut, mean_colour
 
 FILL = (10.0, 20.0, 30.0)
 
@@ -165,3 +166,40 @@ def test_any_region_gives_a_crop(cx: float, cy: float, side: float) -> None:
     result = crop(np.full((9, 7, 3), 200, np.uint8), Region(cx, cy, side), 15, (200, 200, 200))
     assert result.shape == (15, 15, 3)
     assert (np.abs(result.astype(int) - 200) <= 1).all()
+
+
+def crop_of_three_channels(frame: np.ndarray, region: Region, size: int) -> np.ndarray:
+    """What OpenCV makes of the frame as it is, for regions of at most twice the crop."""
+    step = region.side / size
+    left, top = region.cx - region.side / 2, region.cy - region.side / 2
+    x0, y0 = max(0, math.floor(left) - 2), max(0, math.floor(top) - 2)
+    matrix = np.array([[step, 0, left + step / 2 - x0 - 0.5], [0, step, top + step / 2 - y0 - 0.5]])
+    part = frame[y0 : math.ceil(top + region.side) + 2, x0 : math.ceil(left + region.side) + 2]
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(part, matrix, (size, size), flags=flags, borderValue=FILL))
+
+
+@given(cx=st.floats(5, 55), cy=st.floats(5, 35), side=st.floats(4, 60), seed=st.integers(0, 9))
+@settings(max_examples=60)
+def test_a_fourth_channel_changes_nothing(cx: float, cy: float, side: float, seed: int) -> None:
+    frame = np.random.default_rng(seed).integers(0, 256, (40, 60, 3), np.uint8)
+    region = Region(cx, cy, side)
+    np.testing.assert_array_equal(crop(frame, region, 31, FILL), crop_of_three_channels(frame, region, 31))
+
+
+@pytest.mark.parametrize(
+    "regions",
+    [
+        pytest.param([Region(30.3, 20.1, side) for side in (20, 22.4, 25)], id="around one place"),
+        pytest.param([Region(2, 38, side) for side in (20, 22.4, 25)], id="over the edge"),
+        pytest.param([Region(30, 20, side) for side in (44, 47, 50.5)], id="more than twice the crop"),
+        pytest.param([Region(30, 20, side) for side in (23.8, 24, 24.9)], id="some of them more than twice"),
+        pytest.param([Region(10, 10, 15), Region(50, 30, 15), Region(30, 20, 15)], id="far apart"),
+        pytest.param([Region(-90, 10, 15), Region(50, 30, 15), Region(30, 999, 15)], id="some of them outside"),
+        pytest.param([Region(-90, 10, 15)] * 3, id="all outside"),
+    ],
+)
+def test_several_regions_are_as_each_by_itself(frame: np.ndarray, regions: list[Region]) -> None:
+    together = np.empty((3, 12, 12, 3), np.uint8)
+    cut(frame, regions, FILL, together)
+    np.testing.assert_array_equal(together, np.stack([crop(frame, region, 12, FILL) for region in regions]))

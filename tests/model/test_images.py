@@ -3,11 +3,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
@@ -149,6 +151,7 @@ def test_as_many_pixels_as_allowed_are_taken(allowed: int) -> None:
 )
 def test_too_many_pixels_are_refused_before_decoding(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "_rgb", lambda image: pytest.fail("decoded"))
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ImageTooLargeError, match="at most 1535 are allowed"):
         decode(data, 32 * 48 - 1)
 
@@ -166,3 +169,35 @@ def test_damaged_bytes_raise_nothing_else(kind: str, data: st.DataObject) -> Non
         return
     assert image.dtype == np.uint8
     assert image.shape[2] == 3
+
+
+NOISE = np.random.default_rng(3).integers(0, 256, (45, 61, 3), np.uint8)
+
+
+@pytest.mark.parametrize("picture", [RGB, NOISE, GREY], ids=["smooth", "noise", "grey"])
+@pytest.mark.parametrize("subsampling", [0, 1, 2], ids=["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 20, "optimize": True}], ids=str)
+def test_a_plain_jpeg_has_the_pixels_that_pillow_gives(
+    picture: np.ndarray, subsampling: int, options: dict[str, Any]
+) -> None:
+    data = encoded(picture, "JPEG", subsampling=subsampling, **options)
+    plain = images._plain_jpeg(data, None)
+    assert plain is not None
+    np.testing.assert_array_equal(plain, images._any(data, None))
+
+
+@given(data=st.data())
+def test_what_becomes_of_a_damaged_jpeg_is_what_pillow_says(data: st.DataObject) -> None:
+    damaged = bytearray(encoded(NOISE, "JPEG", progressive=data.draw(st.booleans())))
+    for _ in range(data.draw(st.integers(0, 3))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(damaged[: data.draw(st.integers(len(damaged) // 2, len(damaged)))])
+    assert outcome(decode, cut) == outcome(images._any, cut)
+
+
+def outcome(decoder: Callable[[bytes, int], np.ndarray], data: bytes) -> tuple[str, bytes]:
+    try:
+        image = decoder(data, 100_000)
+    except ModelError as error:
+        return type(error).__name__, str(error).encode()
+    return str(image.shape), image.tobytes()

@@ -130,7 +130,8 @@ def test_named_it_is_not_measured() -> None:
 def test_openvino_answers_as_torch_does(predictor: Predictor, rng: np.random.Generator) -> None:
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
     compiled = Predictor(WEIGHTS, device="cpu", runtime="openvino", precision="fp32")
-    exemplar_crops, search_crops = _exemplars(rng, 2), _searches(rng, 2)
+    # More than it embeds at once, and not a multiple of that.
+    exemplar_crops, search_crops = _exemplars(rng, 5), _searches(rng, 5)
     exemplars = compiled.embed(exemplar_crops)
     kept = exemplars.clone()
     maps = compiled.respond(exemplars, search_crops)

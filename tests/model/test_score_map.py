@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from model.config import TrackerConfig
-from model.score_map import cosine_window, find_peak, upscale, upscale_matrix
+from model.score_map import Peak, cosine_window, find_peak, upscale
 
 PLAIN = TrackerConfig(scales=1, window_influence=0, upscale=16)
 THREE = TrackerConfig(scales=3, window_influence=0, upscale=4)
@@ -17,29 +19,6 @@ def bump(x: float, y: float, height: float = 1.0, cells: int = 17, width: float 
     line = np.arange(cells) - (cells - 1) / 2
     value = height * np.exp(-((line[None] - x) ** 2 + (line[:, None] - y) ** 2) / (2 * width**2))
     return value.astype(np.float32)
-
-
-@given(cells=st.integers(1, 40), factor=st.integers(1, 16))
-@settings(max_examples=40)
-def test_upscaling_keeps_constants_and_cells(cells: int, factor: int) -> None:
-    matrix = upscale_matrix(cells, factor)
-    assert matrix.shape == ((cells - 1) * factor + 1, cells)
-    np.testing.assert_allclose(matrix.sum(1), 1, atol=1e-5)
-    np.testing.assert_allclose(matrix[::factor], np.eye(cells), atol=1e-6)
-
-
-def test_upscaling_by_two_uses_keys_weights() -> None:
-    # Midway between cells: -1/16, 9/16, 9/16, -1/16; at the edge the outer one falls on the edge itself.
-    matrix = upscale_matrix(5, 2)
-    np.testing.assert_allclose(matrix[3], [-1 / 16, 9 / 16, 9 / 16, -1 / 16, 0], atol=1e-7)
-    np.testing.assert_allclose(matrix[1], [8 / 16, 9 / 16, -1 / 16, 0, 0], atol=1e-7)
-
-
-def test_upscaling_reproduces_a_parabola_inside() -> None:
-    # Keys 1981: third-order convergence, so quadratics come back exactly away from the edges.
-    line = np.arange(9, dtype=np.float32)
-    fine = upscale_matrix(9, 4) @ (line - 4) ** 2
-    np.testing.assert_allclose(fine[4:-4], (np.arange(33)[4:-4] / 4 - 4) ** 2, atol=1e-4)
 
 
 def test_upscaling_works_on_stacks(rng: np.random.Generator) -> None:
@@ -60,9 +39,7 @@ def test_window_has_sum_one_and_its_peak_in_the_middle() -> None:
     assert window[4, 0] / window[4, 4] == pytest.approx(np.sin(np.pi / 10) ** 2, rel=1e-4)
 
 
-def test_cached_arrays_cannot_be_changed() -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        upscale_matrix(5, 2)[0, 0] = 1
+def test_the_cached_window_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
         cosine_window(5)[0, 0] = 1
 
@@ -143,3 +120,84 @@ def test_find_peak_does_not_change_its_maps(rng: np.random.Generator) -> None:
     before = maps.copy()
     find_peak(maps, TrackerConfig())
     np.testing.assert_array_equal(maps, before)
+
+
+def find_peak_by_whole_maps(maps: np.ndarray, config: TrackerConfig) -> tuple[Peak, np.ndarray]:
+    """The obvious form: everything upscaled, then searched. Also the map with the window, in which it was searched."""
+    upscaled = upscale(maps, config.upscale)
+    raised = upscaled - upscaled.min()
+    middle = len(maps) // 2
+    penalties = [1.0 if index == middle else np.float32(config.scale_penalty) for index in range(len(maps))]
+    order = sorted(range(len(maps)), key=lambda index: abs(index - middle))
+    scale = max(order, key=lambda index: float(raised[index].max() * penalties[index]))
+    response = raised[scale]
+    total, size = float(response.sum()), response.shape[0]
+    # Flat but for rounding: nothing but the window.
+    flat = total <= 1e-5 * size**2 * np.abs(maps).max()
+    blended = response * (0.0 if flat else (1 - config.window_influence) / total)
+    blended += config.window_influence * cosine_window(size)
+    row, column = divmod(int(blended.argmax()), size)
+    logit, place = float(upscaled[scale, row, column]), (row / config.upscale, column / config.upscale)
+    line, cells = np.arange(maps.shape[-1]), maps[scale]
+    rest = cells[(np.abs(line - place[0])[:, None] > 2) | (np.abs(line - place[1])[None] > 2)]
+    spread = float(rest.std()) if len(rest) else 0.0
+    contrast = (logit - float(rest.mean())) / spread if spread > 1e-6 else 0.0
+    half = (maps.shape[-1] - 1) / 2
+    return Peak(scale, place[1] - half, place[0] - half, logit, contrast), blended
+
+
+def check_like_whole_maps(maps: np.ndarray, config: TrackerConfig) -> None:
+    found, (expected, blended) = find_peak(maps, config), find_peak_by_whole_maps(maps, config)
+    if (found.scale, found.dx, found.dy) == (expected.scale, expected.dx, expected.dy):
+        assert found.logit == pytest.approx(expected.logit, rel=1e-5, abs=1e-5 * float(np.abs(maps).max()))
+        assert found.contrast == pytest.approx(expected.contrast, rel=1e-3, abs=1e-3)
+        return
+    # Elsewhere only where rounding alone tells the two apart.
+    half = (maps.shape[-1] - 1) / 2
+    row, column = (round((place + half) * config.upscale) for place in (found.dy, found.dx))
+    assert found.scale == expected.scale
+    assert blended[row, column] == pytest.approx(blended.max(), rel=2e-5)
+
+
+CONFIGS = {
+    "as released": TrackerConfig(),
+    "no window": TrackerConfig(window_influence=0),
+    "nothing but the window": TrackerConfig(window_influence=1),
+    "no penalty": TrackerConfig(scale_penalty=1),
+    "outer scales out": TrackerConfig(scale_penalty=0),
+    "not upscaled": TrackerConfig(upscale=1),
+    "upscaled by five": TrackerConfig(upscale=5),
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+@given(seed=st.integers(0, 2**32 - 1), cells=st.integers(1, 20), smooth=st.floats(0, 4), offset=st.floats(-100, 100))
+def test_any_maps_have_the_peak_of_the_whole_maps(
+    config: TrackerConfig, seed: int, cells: int, smooth: float, offset: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    maps = rng.normal(size=(config.scales, cells, cells))
+    if smooth > 0.3:
+        maps = np.stack([cv2.GaussianBlur(each, (0, 0), smooth) for each in maps])
+    check_like_whole_maps((10 * maps + offset).astype(np.float32), config)
+
+
+@given(maps=arrays(np.int8, st.tuples(st.sampled_from([1, 3, 5]), st.just(7), st.just(7)), elements=st.integers(-2, 2)))
+def test_maps_full_of_ties_have_the_peak_of_the_whole_maps(maps: np.ndarray) -> None:
+    check_like_whole_maps(maps.astype(np.float32), TrackerConfig(scales=len(maps)))
+
+
+@pytest.mark.parametrize("value", [0.0, 5.3, -5.3, 1e4])
+@pytest.mark.parametrize("cells", [1, 2, 17])
+def test_a_constant_map_stays_where_it_is_whatever_its_value(value: float, cells: int) -> None:
+    peak = find_peak(np.full((3, cells, cells), value, np.float32), TrackerConfig())
+    assert (peak.scale, peak.dx, peak.dy, peak.contrast) == (1, 0, 0, 0)
+    assert peak.logit == pytest.approx(value, rel=1e-6)
+
+
+@given(x=st.floats(-9, 9), y=st.floats(-9, 9), width=st.floats(0.3, 4), background=st.sampled_from([0.0, -3.7]))
+def test_a_bump_on_flat_ground_has_the_peak_of_the_whole_maps(
+    x: float, y: float, width: float, background: float
+) -> None:
+    maps = np.stack([bump(x, y, height, width=width) for height in (8, 9, 9.2)]) + np.float32(background)
+    check_like_whole_maps(maps, TrackerConfig())

@@ -1,0 +1,108 @@
+"""Upscaled maps, patch by patch: bounds on all of them from a few numbers each, values of those that matter.
+
+Between four neighbouring cells an upscaled map is a bicubic patch, and so lies within the hull of its 4 x 4 Bézier
+ordinates. Where a map is highest is thus known but for a handful of patches before anything is upscaled.
+
+Shape legend: N maps, S x S cells, P = S - 1 patches a side (1 of a single cell), f = the upscaling
+factor, K patches chosen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+Indexes = tuple[NDArray[np.intp], ...]
+"""Of K patches: map, row and column, each [K]."""
+
+
+@lru_cache(maxsize=16)
+def upscale_matrix(cells: int, factor: int) -> FloatArray:
+    """Bicubic upscaling of a line as a matrix: float32 [(cells - 1) * factor + 1, cells].
+
+    Keys' kernel with a = -0.5, edges repeated; every row sums to 1 and row i * factor picks cell i.
+    """
+    size = (cells - 1) * factor + 1
+    matrix = np.zeros((size, cells), np.float32)
+    for row in range(size):
+        base, part = divmod(row, factor)
+        t = part / factor
+        for tap in range(-1, 3):
+            matrix[row, min(max(base + tap, 0), cells - 1)] += _keys(tap - t)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _keys(x: float, a: float = -0.5) -> float:
+    x = abs(x)
+    if x < 1:
+        return (a + 2) * x**3 - (a + 3) * x**2 + 1
+    return a * (x**3 - 5 * x**2 + 8 * x - 4) if x < 2 else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patches:
+    """The patches of maps of S x S cells, upscaled by f. Made by `patches_of`; its arrays are read-only.
+
+    hull: float32 [3P + 1, S], a line's Bézier ordinates. lines: float32 [P, f + 1, S], the rows of `upscale_matrix` of
+    each patch, both ends included; across: the same transposed, [P, S, f + 1]. sums: float64 [S], that matrix's columns
+    added up.
+    """
+
+    factor: int
+    hull: FloatArray
+    lines: FloatArray
+    across: FloatArray
+    sums: NDArray[np.float64]
+
+    def bounds(self, maps: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What no value of a patch is below and above, float32 [N, P, P] each, of maps [N, S, S]; but for rounding."""
+        ordinates: FloatArray = np.asarray(self.hull @ maps @ self.hull.T, np.float32)
+        return _pooled(ordinates, np.minimum), _pooled(ordinates, np.maximum)
+
+    def values(self, maps: FloatArray, where: Indexes) -> FloatArray:
+        """The chosen patches of the upscaled maps, float32 [K, f + 1, f + 1]."""
+        each, row, column = where
+        return np.asarray(self.lines[row] @ maps[each] @ self.across[column], np.float32)
+
+    def total(self, cells: FloatArray) -> float:
+        """The sum of all values of one upscaled map [S, S]."""
+        return float(self.sums @ cells @ self.sums)
+
+
+@lru_cache(maxsize=16)
+def patches_of(cells: int, factor: int) -> Patches:
+    """The patches of maps of that many cells a side."""
+    matrix = upscale_matrix(cells, factor)
+    lines = np.stack([matrix[at * factor : (at + 1) * factor + 1] for at in range(max(cells - 1, 1))])
+    arrays = _hull_matrix(cells), lines, np.ascontiguousarray(lines.swapaxes(1, 2)), matrix.sum(0, dtype=np.float64)
+    for array in arrays:
+        array.setflags(write=False)
+    return Patches(factor, *arrays)
+
+
+def _hull_matrix(cells: int) -> FloatArray:
+    """From cells to Bézier ordinates: every third is a cell, those between lie on its tangent.
+
+    Keys' kernel with a = -0.5 is Catmull and Rom's spline, whose tangent at a cell is half the difference of its
+    neighbours; an ordinate lies a third of that away.
+    """
+    patches = max(cells - 1, 1)
+    one = [np.eye(cells)[min(max(at, 0), cells - 1)] for at in range(-1, patches + 2)]
+    matrix = np.zeros((3 * patches + 1, cells))
+    for at in range(patches):
+        before, left, right, after = one[at : at + 4]
+        matrix[3 * at : 3 * at + 4] = left, left + (right - before) / 6, right - (after - left) / 6, right
+    return matrix.astype(np.float32)
+
+
+def _pooled(ordinates: FloatArray, extreme: np.ufunc) -> FloatArray:
+    """The extreme of each patch's 4 x 4 ordinates, [N, 3P + 1, 3P + 1] to [N, P, P]."""
+    o = ordinates
+    o = extreme(extreme(o[:, :-1:3], o[:, 1::3]), extreme(o[:, 2::3], o[:, 3::3]))  # (N, P, 3P + 1)
+    pooled: FloatArray = extreme(extreme(o[..., :-1:3], o[..., 1::3]), extreme(o[..., 2::3], o[..., 3::3]))
+    return pooled
