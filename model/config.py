@@ -215,6 +215,8 @@ class TrackerConfig(_FromDict):
     """Share of the measured size change that is taken over, 0..1."""
     scale_penalty: float = 0.9745
     """Factor on the response of every scale but the middle one, 0..1."""
+    scale_interpolation: bool = False
+    """Whether the size goes to the top of a parabola through neighbouring scales' peaks, rather than to one of them."""
     window_influence: float = 0.176
     """Share of the cosine window in the map that is searched for the peak, 0..1."""
     upscale: int = 16

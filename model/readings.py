@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.config import TrackerConfig
-from model.score_map import FloatArray, Peak
+from model.score_map import FloatArray, Peak, choose_scale, scale_penalties
 
 NUMBERS = 5
 """Of each map: `Reading.numbers`."""
@@ -37,12 +36,9 @@ class Reading:
 
     def best(self, config: TrackerConfig) -> Peak:
         """The peak of all maps, as `score_map.find_peak` has it, where they are scales of one region."""
-        heights, middle = self.numbers[:, 0], len(self.numbers) // 2
-        penalties: NDArray[np.float32] = np.full(len(heights), config.scale_penalty, np.float32)
-        penalties[middle] = 1.0
-        # The middle first, so that a tie leaves the size as it is.
-        order = sorted(range(len(heights)), key=lambda index: abs(index - middle))
-        return self.peaks(config)[max(order, key=lambda index: float(heights[index] * penalties[index]))]
+        heights = self.numbers[:, 0] * scale_penalties(len(self.numbers), config)
+        scale, zoom = choose_scale(heights, config)
+        return replace(self.peaks(config)[scale], zoom=zoom)
 
     def peaks(self, config: TrackerConfig) -> list[Peak]:
         """The peak of every map; its `scale` is the map's index."""

@@ -29,7 +29,8 @@ class Peak:
 
     scale: index of the search region it was found in. dx, dy: displacement from that region's centre in cells.
     logit: the upscaled response there, unpenalised and without window. contrast: how far that stands above the map's
-    mean outside the peak, in the standard deviations there (the peak-to-sidelobe ratio).
+    mean outside the peak, in the standard deviations there (the peak-to-sidelobe ratio). zoom: how much larger the
+    target is than the middle one of the regions expects, in scale steps.
     """
 
     scale: int
@@ -37,6 +38,7 @@ class Peak:
     dy: float
     logit: float
     contrast: float
+    zoom: float = 0.0
 
 
 @lru_cache(maxsize=16)
@@ -69,24 +71,46 @@ def find_peak(maps: FloatArray, config: TrackerConfig) -> Peak:
     uneven = above - below > slack
     low = patches.values(maps, np.nonzero((below <= least + slack) & uneven))
     floor = float(low.min(initial=least))
-    penalties = np.full((len(maps), 1, 1), config.scale_penalty, np.float32)
-    penalties[len(maps) // 2] = 1.0
-    heights = (tops - floor) * penalties[:, 0, 0]
-    bounds = (above - floor) * penalties
-    high = np.nonzero((bounds >= heights.max() - slack) & uneven)
-    np.maximum.at(heights, high[0], (patches.values(maps, high).max(axis=(1, 2)) - floor) * penalties[high[0], 0, 0])
-    scale = _best(heights)
+    penalties = scale_penalties(len(maps), config)
+    heights = (tops - floor) * penalties
+    bounds = (above - floor) * penalties[:, None, None]
+    # Without interpolation none matters but the highest.
+    reached = heights[:, None, None] if config.scale_interpolation else heights.max()
+    high = np.nonzero((bounds >= reached - slack) & uneven)
+    np.maximum.at(heights, high[0], (patches.values(maps, high).max(axis=(1, 2)) - floor) * penalties[high[0]])
+    scale, zoom = choose_scale(heights, config)
     cells = maps[scale]
     row, column, logit = _highest(cells, patches, above[scale], floor, slack, config.window_influence)
     half = (maps.shape[-1] - 1) / 2
     y, x = row / config.upscale, column / config.upscale
-    return Peak(scale, x - half, y - half, logit, _contrast(cells, logit, y, x))
+    return Peak(scale, x - half, y - half, logit, _contrast(cells, logit, y, x), zoom)
 
 
-def _best(heights: FloatArray) -> int:
-    """The highest of the scales; the middle one before others, so that a tie leaves the size as it is."""
-    middle = len(heights) // 2
-    return max(sorted(range(len(heights)), key=lambda index: abs(index - middle)), key=heights.tolist().__getitem__)
+def scale_penalties(count: int, config: TrackerConfig) -> FloatArray:
+    """What the heights of so many scales' peaks are multiplied by: float32 [count]."""
+    penalties = np.full(count, config.scale_penalty, np.float32)
+    penalties[count // 2] = 1.0
+    return penalties
+
+
+def choose_scale(heights: FloatArray, config: TrackerConfig) -> tuple[int, float]:
+    """The scale to look for the place in, and how many steps from the middle one the target's size lies.
+
+    heights: float32 [N], of the scales' peaks above their floor, penalised. The highest, the middle one before others,
+    so that a tie leaves the size as it is. With interpolation the size is where a parabola through the highest and its
+    neighbours has its top, at most a step from the middle one of the three.
+    """
+    values, middle = heights.tolist(), len(heights) // 2
+    scale = max(sorted(range(len(values)), key=lambda index: abs(index - middle)), key=values.__getitem__)
+    if not config.scale_interpolation or len(values) < 3:
+        return scale, float(scale - middle)
+    centre = min(max(scale, 1), len(values) - 2)
+    below, there, above = values[centre - 1 : centre + 2]
+    bend = below - 2 * there + above
+    if bend >= -_ROUNDING * abs(there):
+        # No arch, so no top.
+        return scale, float(scale - middle)
+    return scale, centre - middle + min(max(0.5 * (below - above) / bend, -1.0), 1.0)
 
 
 def _highest(

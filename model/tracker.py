@@ -225,7 +225,7 @@ def settle(
     status = calibration.status(score)
     # What is lost, or was until now, has no scale to measure: the size waits for the target's return.
     still = "lost" in (status, track.status)
-    change = 1.0 if still else 1 + tracker.scale_damping * (tracker.scale_factors[peak.scale] - 1)
+    change = 1.0 if still else 1 + tracker.scale_damping * (tracker.scale_step**peak.zoom - 1)
     moved = replace(
         track,
         box=Box.around(center, _bounded(track, change, frame_size, tracker)),

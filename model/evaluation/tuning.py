@@ -240,12 +240,14 @@ def _overlap(predictor: Predictor, constants: TrackerConfig, window: Window, fra
 
 
 def _random(present: TrackerConfig, rng: np.random.Generator) -> TrackerConfig:
-    return _with(present, {name: rng.uniform(low, high) for name, (low, high) in BOUNDS.items()})
+    drawn = _with(present, {name: rng.uniform(low, high) for name, (low, high) in BOUNDS.items()})
+    return dataclasses.replace(drawn, scale_interpolation=bool(rng.integers(2)))
 
 
 def _steps(best: TrackerConfig, step: float) -> list[TrackerConfig]:
-    """One constant up or down by that share of its range, each in turn."""
-    return [
+    """One constant up or down by that share of its range, each in turn; and the other way to read the size."""
+    other = dataclasses.replace(best, scale_interpolation=not best.scale_interpolation)
+    return [other] + [
         _with(best, {name: getattr(best, name) + sign * step * (high - low)})
         for name, (low, high) in BOUNDS.items()
         for sign in (1, -1)

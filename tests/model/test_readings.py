@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,13 @@ def test_the_best(heights: tuple[float, ...], scale: int) -> None:
     assert peak.scale == scale
     assert (peak.dx, peak.dy) == (scale, -2 * scale)
     assert peak.logit == pytest.approx(heights[scale] - 5)
+    assert peak.zoom == scale - len(heights) // 2
+
+
+def test_the_size_between_the_scales() -> None:
+    # 8, 10, 9 after the penalty: the parabola -1.5 x² + 0.5 x + 10 is highest at 1 / 6.
+    peak = reading(8 / 0.9, 10, 10).best(replace(CONFIG, scale_interpolation=True))
+    assert (peak.scale, peak.zoom) == (1, pytest.approx(1 / 6, abs=1e-5))
 
 
 def test_the_peak_of_every_map() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from model.config import TrackerConfig
-from model.score_map import Peak, cosine_window, find_peak, upscale
+from model.score_map import Peak, choose_scale, cosine_window, find_peak, upscale
 
 PLAIN = TrackerConfig(scales=1, window_influence=0, upscale=16)
 THREE = TrackerConfig(scales=3, window_influence=0, upscale=4)
@@ -85,6 +85,36 @@ def test_the_penalty_means_the_same_for_logits_of_either_sign(
     assert find_peak(maps, THREE).scale == scale
 
 
+BETWEEN = TrackerConfig(window_influence=0, scale_interpolation=True, scale_penalty=1.0)
+
+
+@pytest.mark.parametrize(
+    ("heights", "scale", "zoom"),
+    [
+        pytest.param((9, 10, 9), 1, 0.0, id="even sides: the size stays"),
+        # The parabola through (-1, 8), (0, 10), (1, 9): -1.5 x² + 0.5 x + 10, highest at 1 / 6.
+        pytest.param((8, 10, 9), 1, 1 / 6, id="leaning to the larger"),
+        pytest.param((9, 10, 8), 1, -1 / 6, id="leaning to the smaller"),
+        # (-1, 6), (0, 9), (1, 10): -x² + 2 x + 9, highest at 1.
+        pytest.param((6, 9, 10), 2, 1.0, id="the outermost"),
+        # (-1, 9), (0, 9.9), (1, 10.5): its top lies at 2.5.
+        pytest.param((9, 9.9, 10.5), 2, 1.0, id="never beyond the outermost"),
+        pytest.param((10, 9, 10.5), 2, 1.0, id="no arch: the highest"),
+        pytest.param((10, 10, 10), 1, 0.0, id="all alike"),
+        pytest.param((10,), 0, 0.0, id="one scale has no size to tell"),
+        # About the highest of five: (0, 9), (1, 10), (2, 8): -1.5 x² + 2.5 x + 9, highest at 5 / 6.
+        pytest.param((1, 5, 9, 10, 8), 3, 5 / 6, id="of five, about the highest"),
+    ],
+)
+def test_the_size_lies_between_the_scales(heights: tuple[float, ...], scale: int, zoom: float) -> None:
+    found, near = choose_scale(np.array(heights, np.float32), BETWEEN)
+    assert (found, near) == (scale, pytest.approx(zoom, abs=1e-5))
+    # Bumps of those heights over a common floor of 0.
+    peak = find_peak(np.stack([bump(0, 0, height) for height in heights]), BETWEEN)
+    assert (peak.scale, peak.zoom) == (scale, pytest.approx(zoom, abs=1e-3))
+    assert choose_scale(np.array(heights, np.float32), THREE)[1] == scale - len(heights) // 2
+
+
 def test_the_window_prefers_the_nearer_of_two_like_peaks() -> None:
     maps = (bump(6, 0, 1.02) + bump(-1, 0, 1.0))[None]
     assert find_peak(maps, PLAIN).dx == pytest.approx(6, abs=0.1)
@@ -129,7 +159,8 @@ def find_peak_by_whole_maps(maps: np.ndarray, config: TrackerConfig) -> tuple[Pe
     middle = len(maps) // 2
     penalties = [1.0 if index == middle else np.float32(config.scale_penalty) for index in range(len(maps))]
     order = sorted(range(len(maps)), key=lambda index: abs(index - middle))
-    scale = max(order, key=lambda index: float(raised[index].max() * penalties[index]))
+    heights = [float(raised[index].max() * penalties[index]) for index in range(len(maps))]
+    scale = max(order, key=heights.__getitem__)
     response = raised[scale]
     total, size = float(response.sum()), response.shape[0]
     # Flat but for rounding: nothing but the window.
@@ -143,11 +174,19 @@ def find_peak_by_whole_maps(maps: np.ndarray, config: TrackerConfig) -> tuple[Pe
     spread = float(rest.std()) if len(rest) else 0.0
     contrast = (logit - float(rest.mean())) / spread if spread > 1e-6 else 0.0
     half = (maps.shape[-1] - 1) / 2
-    return Peak(scale, place[1] - half, place[0] - half, logit, contrast), blended
+    zoom = float(scale - middle)
+    if config.scale_interpolation and len(maps) >= 3:
+        nearest = min(max(scale, 1), len(maps) - 2)
+        a, b, _ = np.polyfit([-1, 0, 1], heights[nearest - 1 : nearest + 2], 2)
+        if a < -1e-5 * heights[nearest] / 2:
+            zoom = nearest - middle + float(np.clip(-b / (2 * a), -1, 1))
+    return Peak(scale, place[1] - half, place[0] - half, logit, contrast, zoom), blended
 
 
 def check_like_whole_maps(maps: np.ndarray, config: TrackerConfig) -> None:
     found, (expected, blended) = find_peak(maps, config), find_peak_by_whole_maps(maps, config)
+    # Where the parabola is all but flat, rounding moves its top.
+    assert found.zoom == pytest.approx(expected.zoom, abs=0.02) or config.scale_penalty == 1
     if (found.scale, found.dx, found.dy) == (expected.scale, expected.dx, expected.dy):
         assert found.logit == pytest.approx(expected.logit, rel=1e-5, abs=1e-5 * float(np.abs(maps).max()))
         assert found.contrast == pytest.approx(expected.contrast, rel=1e-3, abs=1e-3)
@@ -167,6 +206,7 @@ CONFIGS = {
     "outer scales out": TrackerConfig(scale_penalty=0),
     "not upscaled": TrackerConfig(upscale=1),
     "upscaled by five": TrackerConfig(upscale=5),
+    "size between scales": TrackerConfig(scale_interpolation=True),
 }
 
 

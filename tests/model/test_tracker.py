@@ -83,6 +83,16 @@ def test_the_move_is_measured_in_the_region_of_the_chosen_scale() -> None:
     assert moved.box.center == pytest.approx((300 + 32 * 1.0375, 200))
 
 
+def test_the_size_takes_over_a_share_of_what_lies_between_scales() -> None:
+    config = replace(THREE, scale_interpolation=True)
+    track = track_at(Box(100, 100, 40, 60))
+    maps = np.concatenate([maps_with_peak(1, 0, 8, 8) * height for height in (8, 10, 9)])
+    moved = conclude(track, searched(track, config), maps, FRAME, PAPER, config, SURE)
+    # The parabola's top, a sixth of a step above the middle; the paper's step and damping.
+    change = 1 + 0.59 * (1.0375 ** (1 / 6) - 1)
+    assert moved.box.size == pytest.approx((40 * change, 60 * change))
+
+
 @pytest.mark.parametrize(
     ("scale", "change"),
     [(0, 1 + 0.59 * (1 / 1.0375 - 1)), (1, 1.0), (2, 1 + 0.59 * 0.0375)],
