@@ -37,7 +37,7 @@ from service.sessions.store import RING, Answered, Facts, State
 Result = TypeVar("Result")
 
 _FEW = 4
-"""Targets whose peaks are read on the event loop: a tenth of a millisecond each."""
+"""Targets whose peaks are read on the event loop: a quarter of a millisecond each at most."""
 
 Tell = Callable[[Advance], Sequence[Answered]]
 """What the client will be told of a frame, to be kept with the step."""

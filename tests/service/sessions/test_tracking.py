@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 
+from model import tracker
+from model.tracker import Track
 from service.errors import (
     AtCapacity,
     FrameSizeChanged,
@@ -19,6 +23,7 @@ from service.errors import (
     TargetNotFound,
     TooManyTargets,
 )
+from service.sessions import tracking
 from service.sessions.session import Session
 from service.sessions.steps import Placement
 from tests.service.sessions.conftest import MAX_TARGETS, SLOTS, Core, boxes, slots_of
@@ -43,6 +48,25 @@ async def test_a_session_follows_its_target(core: Core) -> None:
         assert advance.evidence["0"].maps.shape == (1, 17, 17)
         assert advance.faults == ()
     assert session.progress.targets[0].track.status == "tracking"
+
+
+@pytest.mark.parametrize(("few", "on_the_loop"), [(2, True), (1, False)], ids=["few", "many"])
+async def test_few_peaks_are_read_on_the_loop_and_many_in_the_pool(
+    core: Core, monkeypatch: pytest.MonkeyPatch, few: int, on_the_loop: bool
+) -> None:
+    where: list[bool] = []
+
+    def conclude(*arguments: Any) -> Track:
+        where.append(threading.current_thread() is threading.main_thread())
+        return tracker.conclude(*arguments)
+
+    monkeypatch.setattr(tracking, "_FEW", few)
+    monkeypatch.setattr(tracking, "conclude", conclude)
+    session = await core.start((60, 50), (60, 50))
+    await core.advance(session, await core.decoded(63, 52))
+    assert where == [on_the_loop, on_the_loop]
+    for box in boxes(session).values():
+        assert box == pytest.approx([63, 52, 16, 16], abs=1)
 
 
 async def test_exemplars_are_those_of_the_boxes(core: Core) -> None:
