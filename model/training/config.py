@@ -67,11 +67,11 @@ class TrainingConfig(_FromDict):
     negative_share: float = 0.0
     """Share of the reference objective's pairs whose search region shows another object."""
     init: str = ""
-    """A weights file to begin with, of this preset or one that begins as it does; empty: fresh weights."""
+    """A weights file, or the name of bundled weights, to begin with; of this preset or one that begins as it does."""
     freeze: int = 0
     """So many of the embedding's convolutions, from the input, stay as they are, with their norms."""
     teacher: str = ""
-    """A weights file whose maps and embeddings are imitated; empty: none."""
+    """A weights file, or the name of bundled weights, whose maps and embeddings are imitated; empty: none."""
     distill_maps: float = 1.0
     """Weight of the distance from the teacher's maps."""
     distill_embedding: float = 1.0

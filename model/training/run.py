@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from model.checkpoints import Weights, save_weights
+from model.checkpoints import Weights, find_weights, save_weights
 from model.crops import Image
 from model.errors import CheckpointError
 from model.inference import Predictor, choose_device
@@ -91,7 +91,7 @@ def train(
     if resume:
         trainer.load(checkpoint)
     elif config.init:
-        trainer.start_from(Path(config.init))
+        trainer.start_from(find_weights(Path(config.init)))
     sampler = batches_of(rest, trainer, chosen)
     validator = Validator(data, held, trainer.network.config, config)
     out.mkdir(parents=True, exist_ok=True)

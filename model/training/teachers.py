@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from model.checkpoints import Weights, load_weights
+from model.checkpoints import Weights, find_weights, load_weights
 from model.errors import CheckpointError
 from model.network import preprocess
 from model.training.mobilenet import MobileNetV2
@@ -55,10 +55,14 @@ class Siamese:
         self.network.to(device)
 
 
-def load_teacher(path: Path) -> Teacher:
-    """A weights file of ours (.safetensors), or MobileNetV2's state dict (.pt, .pth). Raises CheckpointError."""
-    if path.suffix in (".pt", ".pth"):
-        return MobileNetV2(path)
+def load_teacher(given: Path) -> Teacher:
+    """A weights file of ours or bundled weights by name; or MobileNetV2's state dict (.pt, .pth).
+
+    Raises CheckpointError.
+    """
+    if given.suffix in (".pt", ".pth"):
+        return MobileNetV2(given)
+    path = find_weights(given)
     if path.suffix == ".safetensors":
         return Siamese(load_weights(path))
     raise CheckpointError(f"{path}: a teacher is a weights file (.safetensors) or MobileNetV2's state dict (.pt, .pth)")

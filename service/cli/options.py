@@ -40,8 +40,11 @@ class BoxType(click.ParamType):  # type: ignore[type-arg]  # generic in newer ve
         return x, y, w, h
 
 
-class _WeightsPath(click.Path):
+class WeightsPath(click.Path):
     """A file that is there, or a bare word: the name of weights that ship, which loading looks up."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return Path(value) if re.fullmatch(r"\w+", str(value)) else super().convert(value, param, ctx)
@@ -55,7 +58,7 @@ def network_options(command: Command) -> Command:
         click.option("--device", metavar="D", help="auto, cpu, cuda or cuda:N (in process).  [default: auto]"),
         click.option(
             "--weights",
-            type=_WeightsPath(exists=True, dir_okay=False, path_type=Path),
+            type=WeightsPath(),
             help="A weights file, or bundled weights by name: paper (the default), light (in process).",
         ),
     ):

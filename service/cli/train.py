@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.failures import INTERRUPTED, needs_extra
+from service.cli.options import WeightsPath
 from service.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 @click.option("--recipe", metavar="NAME", help="default, reference, baseline, …  [default: default]")
 @click.option("--config", "config_path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --out.")
-@click.option("--init", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Weights to begin with.")
-@click.option("--teacher", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Weights to imitate.")
+@click.option("--init", type=WeightsPath(), help="Weights to begin with: a file, or bundled weights by name.")
+@click.option("--teacher", type=WeightsPath(), help="Weights to imitate: a file, or bundled weights by name.")
 @click.option("--steps", type=click.IntRange(min=1), help="Steps, instead of the configuration's.")
 @click.option("--device", metavar="D", help="auto, cpu, cuda or cuda:N.  [default: auto]")
 @click.pass_context

@@ -45,9 +45,9 @@ def tune(
 ) -> None:
     """Choose the tracker's constants.
 
-    Searches scale penalty, window influence, scale damping and scale step on a training corpus for the best mean
-    overlap, balanced by source, and checks what it found on clips that the search has not seen. Never on evaluation
-    sequences: a folder of those is refused.
+    Searches scale penalty, window influence, scale damping, scale step and scale interpolation on a training corpus
+    for the best mean overlap, balanced by source, and checks what it found on clips that the search has not seen. Never
+    on evaluation sequences: a folder of those is refused.
     """
     with needs_extra("train", "tuning"):
         from model.evaluation.clips import refuse_evaluation_layout

@@ -104,7 +104,7 @@ def test_a_file_that_holds_no_classifier_of_this_kind(tmp_path: Path, spoil: obj
     [
         ("absent.pt", None, "cannot be read"),
         ("noise.pth", b"noise", "cannot be read"),
-        ("absent.safetensors", None, "cannot be read"),
+        ("absent.safetensors", None, "no such file; the weights that ship are"),
         ("teacher.onnx", b"", "a teacher is"),
     ],
 )
@@ -131,3 +131,8 @@ def test_weights_of_ours_teach_maps_too(tmp_path: Path) -> None:
 def test_pixels_in_the_teachers_own_way() -> None:
     found = preprocess(PIXELS, Preprocessing(order="bgr", mean=100.0, std=50.0))
     torch.testing.assert_close(found[:, 0], (PIXELS[:, 2] - 100) / 50)
+
+
+def test_bundled_weights_teach_by_their_name() -> None:
+    teacher = load_teacher(Path("light"))
+    assert (teacher.channels, teacher.stride) == (192, 8)
