@@ -147,7 +147,7 @@ class Predictor:
         meanwhile, one and no more.
         """
         assert self._step is not None
-        return self._step.begin(bank, indexes, cuts, self.weights.tracker.window_influence)
+        return self._step.begin(bank, indexes, cuts)
 
     @torch.inference_mode()
     def _maps(self, exemplars: Tensor, crops: Pixels) -> NDArray[np.float32]:

@@ -26,6 +26,11 @@ from model.windows import Cut
 Status = Literal["tracking", "uncertain", "lost"]
 Pixels = NDArray[np.uint8]
 
+_FIRST_SPEED = 2.0
+"""Cells a frame that a target is taken to move at before it was followed."""
+_SPEED_WEIGHT = 0.2
+"""Of the last frame in a track's speed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration(_FromDict):
@@ -68,7 +73,8 @@ class Track:
 
     box: where it is now. first_size: (w, h) of the box it was started with, the bound on growth. fill: the first
     frame's mean colour, which stands for what lies outside a frame. score and status: as last concluded. seen: its
-    centre in the last frame in which it was not lost; None before the first. lost_for: frames since then.
+    centre in the last frame in which it was not lost; None before the first. lost_for: frames since then. speed: how
+    far it moves, in cells of the map a frame, the last frames counting most.
     """
 
     box: Box
@@ -78,6 +84,7 @@ class Track:
     status: Status = "tracking"
     seen: tuple[float, float] | None = None
     lost_for: int = 0
+    speed: float = _FIRST_SPEED
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +164,10 @@ def search_regions(
         regions = _spread(track, side, (frame.shape[1], frame.shape[0]), network, tracker)
     else:
         regions = tuple(Region(*track.box.center, side * factor) for factor in tracker.scale_factors)
-    return Search(regions, cutter(frame, regions, network.search_size, track.fill, apart=apart, into=into))
+    crops = cutter(frame, regions, network.search_size, track.fill, apart=apart, into=into)
+    if isinstance(crops, Cut):
+        crops = replace(crops, influence=tracker.influence(track.speed))
+    return Search(regions, crops)
 
 
 def together(searches: Sequence[Search], rows: Pixels | None = None, *, maps: bool = False) -> Pixels | tuple[Cut, ...]:
@@ -234,7 +244,9 @@ def settle(
     )
     if status == "lost":
         return replace(moved, seen=track.seen or track.box.center, lost_for=track.lost_for + 1)
-    return replace(moved, seen=center, lost_for=0)
+    # The way back from where it was lost is no speed.
+    speed = track.speed if still else track.speed + _SPEED_WEIGHT * (math.hypot(peak.dx, peak.dy) - track.speed)
+    return replace(moved, seen=center, lost_for=0, speed=speed)
 
 
 def locate(track: Track, found: FloatArray | Reading, tracker: TrackerConfig, calibration: Calibration) -> Peak:
@@ -242,6 +254,8 @@ def locate(track: Track, found: FloatArray | Reading, tracker: TrackerConfig, ca
 
     A lost track leaves its place only for a peak that scores better, and at least `redetect_score`.
     """
+    # The device has been told by `search_regions`.
+    tracker = replace(tracker, window_influence=tracker.influence(track.speed), still_speed=0.0)
     if not _searched_apart(track, tracker):
         return found.best(tracker) if isinstance(found, Reading) else find_peak(found, tracker)
     peaks = found.peaks(tracker) if isinstance(found, Reading) else _peak_of_each(found, tracker)

@@ -33,7 +33,8 @@ class Cut:
     width and height, then left, step across, top, step down: the crop's pixel (u, v) reads the window's place
     (left + u * step across, top + v * step down), whole numbers being pixels' middles; then the red, green and blue of
     what lies beyond. size: the crops' side in pixels. apart: whether each region is one of its own, rather than all
-    scales of one. maps: whether the correlation maps are wanted back, beside what is read off them.
+    scales of one. maps: whether the correlation maps are wanted back, beside what is read off them. influence: the
+    cosine window's share in the map, of regions apart in the middle one's alone.
     """
 
     windows: tuple[Image, ...]
@@ -41,6 +42,7 @@ class Cut:
     size: int
     apart: bool = False
     maps: bool = False
+    influence: float = 0.0
 
     @property
     def pixels(self) -> int:

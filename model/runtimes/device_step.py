@@ -91,11 +91,11 @@ class DeviceStep:
         self._passes = 0
 
     @torch.inference_mode()
-    def begin(self, bank: Tensor, indexes: Sequence[int], cuts: Sequence[Cut], influence: float) -> Pending:
+    def begin(self, bank: Tensor, indexes: Sequence[int], cuts: Sequence[Cut]) -> Pending:
         """Start a pass: `cuts` are searched for the exemplars of `bank`, fp16 [K, C, e, e], at `indexes`.
 
-        influence: the cosine window's share in the map. At most one other pass may be under way, and it is answered
-        first. What there is no room for runs all the same, slower, one operation after the other.
+        At most one other pass may be under way, and it is answered first. What there is no room for runs all the same,
+        slower, one operation after the other.
         """
         self._passes += 1
         count = len(cuts)
@@ -110,7 +110,7 @@ class DeviceStep:
                 tray, inputs, size = *self._another(cuts), count
             tray.wait()
             tray.pass_number = self._passes
-            tray.fill(indexes, cuts, influence, size)
+            tray.fill(indexes, cuts, size)
             tray.send(inputs, bank, size)
             if inputs is self._inputs and size in self._graphs:
                 graph, (peaks, maps) = self._graphs[size]
@@ -125,7 +125,7 @@ class DeviceStep:
         """Run a pass of nothing; the first of all on a GPU records one of every size."""
         bank = torch.zeros((1, *self._room.exemplar), dtype=torch.float16, device=self._device)
         nothing = Cut((), np.zeros((self._room.scales, windows.NUMBERS)), self._network.search_size)
-        self.begin(bank, (0,), (nothing,), 0.0).result()
+        self.begin(bank, (0,), (nothing,)).result()
 
     def _compute(self, inputs: Inputs, size: int) -> Answer:
         numbers, exemplars = inputs.numbers[:size], inputs.exemplars[:size]

@@ -65,10 +65,10 @@ class Tray:
         self.pass_number = 0
         """Which pass it holds: it is used for others in turn."""
 
-    def fill(self, indexes: Sequence[int], cuts: Sequence[Cut], influence: float, padded: int) -> None:
+    def fill(self, indexes: Sequence[int], cuts: Sequence[Cut], padded: int) -> None:
         """Take targets in, with their exemplars' indexes, and nothing for the places from them to `padded`.
 
-        influence: the cosine window's share. What the last pass brought must be there: `wait` first.
+        What the last pass brought must be there: `wait` first.
         """
         pixels, numbers, at = self._pixels.numpy(), self._numbers.numpy(), 0
         numbers[len(cuts) : padded] = 0
@@ -78,8 +78,8 @@ class Tray:
             into[:, : windows.NUMBERS] = cut.numbers
             into[:, 0] += at
             # Of regions apart only the middle one is where the target was: elsewhere every place is as likely.
-            into[:, INFLUENCE] = 0.0 if cut.apart else influence
-            into[len(into) // 2, INFLUENCE] = influence
+            into[:, INFLUENCE] = 0.0 if cut.apart else cut.influence
+            into[len(into) // 2, INFLUENCE] = cut.influence
             into[:, APART] = cut.apart
             for window in cut.windows:
                 height, width = window.shape[:2]

@@ -126,3 +126,17 @@ def test_from_dict_takes_known_keys() -> None:
 )
 def test_scale_factors_lie_around_one(scales: int, expected: tuple[float, ...]) -> None:
     assert TrackerConfig(scales=scales).scale_factors == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("still_speed", "speed", "expected"),
+    [
+        pytest.param(0.0, 0.0, 0.1, id="switched off"),
+        pytest.param(2.0, 0.0, 0.5, id="standing still"),
+        pytest.param(2.0, 2.0, 0.1 + 0.4 / math.e, id="as fast as is still"),
+        pytest.param(2.0, 1e6, 0.1, id="very fast"),
+    ],
+)
+def test_the_window_is_the_stronger_the_stiller_the_target(still_speed: float, speed: float, expected: float) -> None:
+    tracker = TrackerConfig(window_influence=0.1, still_influence=0.5, still_speed=still_speed)
+    assert tracker.influence(speed) == pytest.approx(expected)

@@ -13,7 +13,7 @@ from model.config import TrackerConfig, preset
 from model.crops import Region
 from model.errors import ConfigError
 from model.score_map import Peak
-from model.tracker import Calibration, Search, Track, conclude, map_region, search_regions, start
+from model.tracker import Calibration, Search, Status, Track, conclude, locate, map_region, search_regions, start
 
 PAPER = preset("paper")
 ONE = TrackerConfig(scales=1, window_influence=0, upscale=1)
@@ -297,3 +297,37 @@ def test_a_track_is_a_value() -> None:
     assert replace(track, score=0.5) != track
     with pytest.raises(AttributeError):
         track.score = 0.5  # type: ignore[misc]
+
+
+STILL = replace(THREE, window_influence=0.0, still_influence=0.5, still_speed=2.0)
+
+
+def test_the_speed_is_a_mean_of_the_last_moves() -> None:
+    track = replace(track_at(Box(200, 150, 40, 60)), speed=1.0)
+    moved = conclude(track, searched(track, THREE), maps_with_peak(3, 1, 11, 12), FRAME, PAPER, THREE, SURE)
+    # 3 cells across and 4 down: a fifth of 5 and four fifths of what it was.
+    assert moved.speed == pytest.approx(0.2 * 5 + 0.8 * 1.0)
+
+
+@pytest.mark.parametrize("status", ["tracking", "lost"], ids=["being lost", "having been lost"])
+def test_a_lost_target_keeps_its_speed(status: Status) -> None:
+    track = replace(track_at(Box(200, 150, 40, 60)), speed=1.0, status=status)
+    calibration = LOST if status == "tracking" else SURE
+    config = replace(THREE, redetect=False)
+    moved = conclude(track, searched(track, config), maps_with_peak(3, 1, 11, 12), FRAME, PAPER, config, calibration)
+    assert moved.speed == 1.0
+
+
+@pytest.mark.parametrize(
+    ("speed", "column"),
+    [
+        pytest.param(0.0, 8, id="who stands still is not believed to leap"),
+        pytest.param(20.0, 15, id="who is fast is"),
+    ],
+)
+def test_a_still_target_is_held_where_it_is(speed: float, column: int) -> None:
+    maps = maps_with_peak(3, 1, 8, 8) + 1.02 * maps_with_peak(3, 1, 15, 8)
+    track = replace(track_at(Box(200, 150, 40, 60)), speed=speed)
+    assert locate(track, maps, STILL, SURE).dx == column - 8
+    # Without a speed to be still at, the window is the same for both.
+    assert locate(track, maps, replace(STILL, still_speed=0.0), SURE).dx == 15 - 8

@@ -18,7 +18,7 @@ import torch
 
 from model.boxes import Box
 from model.checkpoints import Weights, bundled_weights, load_weights
-from model.config import Preprocessing
+from model.config import Preprocessing, TrackerConfig
 from model.inference import Predictor
 from model.runtimes.device_step import DeviceStep, pass_sizes
 from model.runtimes.probe import drift
@@ -29,7 +29,11 @@ from tests.support.devices import DEVICES, NEEDS_CUDA
 from tests.support.networks import TINY, random_network
 from tests.support.scenes import Scene, leaving_and_returning, occlusion, scale_change, translation
 
-WEIGHTS = Weights(random_network(TINY), Preprocessing("bgr", mean=114.0, std=58.0))
+WEIGHTS = Weights(
+    random_network(TINY),
+    Preprocessing("bgr", mean=114.0, std=58.0),
+    tracker=TrackerConfig(scale_interpolation=True, still_speed=2.0),
+)
 CONSTANTS = WEIGHTS.tracker
 
 
@@ -60,6 +64,7 @@ def tracks(scene: Scene) -> list[Track]:
         Box(9, 9, 200, 200),
     ]
     made = [start(scene.frames[0], box, TINY, CONSTANTS)[0] for box in boxes]
+    made = [replace(each, speed=float(index)) for index, each in enumerate(made)]
     return [replace(each, status="lost", lost_for=2) if index in (1, 4) else each for index, each in enumerate(made)]
 
 

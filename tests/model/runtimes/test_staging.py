@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -33,8 +35,8 @@ def test_windows_numbers_and_exemplars_arrive(frame: np.ndarray, device: str) ->
     there = torch.device(device)
     tray, inputs = Tray(ROOM, there), Inputs(ROOM, there)
     bank = torch.arange(6 * 18, dtype=torch.float16, device=there).reshape(6, 2, 3, 3)
-    cuts = followed(frame, 30), lost(frame)
-    tray.fill((5, 2), cuts, 0.25, 4)
+    cuts = replace(followed(frame, 30), influence=0.25), replace(lost(frame), influence=0.125)
+    tray.fill((5, 2), cuts, 4)
     tray.send(inputs, bank, 4)
     windows = [window.reshape(-1, 3) for cut in cuts for window in cut.windows]
     joined = np.concatenate(windows)
@@ -43,7 +45,7 @@ def test_windows_numbers_and_exemplars_arrive(frame: np.ndarray, device: str) ->
     np.testing.assert_array_equal(numbers[:2, :, 1:10], np.stack([cut.numbers[:, 1:] for cut in cuts]))
     begins = np.cumsum([0] + [len(window) for window in windows])
     assert numbers[:2, :, 0].tolist() == [[0, 0, 0], begins[1:4].tolist()]
-    assert numbers[:2, :, INFLUENCE].tolist() == [[0.25] * 3, [0, 0.25, 0]]
+    assert numbers[:2, :, INFLUENCE].tolist() == [[0.25] * 3, [0, 0.125, 0]]
     assert numbers[:2, :, APART].tolist() == [[0] * 3, [1] * 3]
     assert not numbers[2:].any()
     assert torch.equal(inputs.exemplars[:2], bank[[5, 2]])
@@ -53,9 +55,9 @@ def test_padding_is_free_of_the_pass_before(frame: np.ndarray) -> None:
     tray = Tray(ROOM, torch.device("cpu"))
     inputs = Inputs(ROOM, torch.device("cpu"))
     bank = torch.ones(2, 2, 3, 3, dtype=torch.float16)
-    tray.fill((1, 1, 1), [followed(frame, 30)] * 3, 0.25, 4)
+    tray.fill((1, 1, 1), [followed(frame, 30)] * 3, 4)
     tray.send(inputs, bank, 4)
-    tray.fill((1,), [followed(frame, 60)], 0.25, 4)
+    tray.fill((1,), [followed(frame, 60)], 4)
     tray.send(inputs, bank, 4)
     assert not inputs.numbers[1:].any()
 
