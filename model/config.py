@@ -218,7 +218,7 @@ class TrackerConfig(_FromDict):
     scale_interpolation: bool = False
     """Whether the size goes to the top of a parabola through neighbouring scales' peaks, rather than to one of them."""
     window_influence: float = 0.176
-    """Share of the cosine window in the map that is searched for the peak, 0..1; with `still_speed`, a fast target's."""
+    """Share of the cosine window in the map that is searched, 0..1; with `still_speed`, that of fast targets."""
     still_influence: float = 0.4
     """The same of a target that stands still, from which nobody expects a leap."""
     still_speed: float = 0.0
