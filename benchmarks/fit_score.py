@@ -27,10 +27,10 @@ from model.training.calibration import Evidence, Reading, fit, readings
 
 VISIBLE = 0.2
 """Visible share of the target from which it counts as there."""
-RIGHT_SHARE = 0.75
-"""Share of right boxes that the score expects: about what the tracker has on training clips, a tenth of their frames
-without the target. In the scenes the target is away for longer than in most streams."""
-LOST_BELOW = 0.4
+RIGHT_SHARE = 0.85
+"""Share of right boxes that the score expects unless told otherwise. In the scenes the target is away for longer than
+in most streams, in which it is away now and then."""
+LOST_BELOW = 0.5
 
 
 def followed(predictor: Predictor, case: Case) -> list[Reading]:
@@ -50,6 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=7001)
     parser.add_argument("--cases", type=int, default=36)
+    parser.add_argument("--right-share", type=float, default=RIGHT_SHARE, help="of boxes, as the score expects")
+    parser.add_argument("--lost-below", type=float, default=LOST_BELOW, help="score under which a target is lost")
     chosen = parser.parse_args(arguments)
     weights = load_weights(chosen.source)
     predictor = Predictor(weights, runtime="auto")
@@ -61,7 +63,10 @@ def main(arguments: list[str] | None = None) -> None:
             yield followed(predictor, one), 1.0
 
     evidence = Evidence.of(runs())
-    fitted = replace(fit(evidence.with_share(RIGHT_SHARE)), lost_below=LOST_BELOW)
+    fitted = fit(evidence.with_share(chosen.right_share))
+    fitted = replace(
+        fitted, lost_below=chosen.lost_below, uncertain_below=max(fitted.uncertain_below, chosen.lost_below)
+    )
     save_weights(chosen.out, replace(weights, calibration=fitted))
     scores = np.array([fitted.score(Peak(0, 0, 0, logit, contrast)) for logit, contrast in evidence.features])
     told = reliability(scores, evidence.right)

@@ -36,7 +36,9 @@ class Settings(BaseSettings):
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         "auto", description="Arithmetic of the embedding."
     )
-    weights: Path | None = Field(None, description="A weights file, or bundled weights by name: paper, light.")
+    weights: Path | None = Field(
+        None, description="A weights file, or bundled weights by name: paper, light, baseline."
+    )
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of the network; 0: one a core.")
     store: str = Field(
         "memory://",

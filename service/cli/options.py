@@ -59,7 +59,7 @@ def network_options(command: Command) -> Command:
         click.option(
             "--weights",
             type=WeightsPath(),
-            help="A weights file, or bundled weights by name: paper (the default), light (in process).",
+            help="A weights file, or bundled weights by name: paper (default), light, baseline (in process).",
         ),
     ):
         command = decorate(command)
