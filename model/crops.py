@@ -70,7 +70,7 @@ def cut(frame: Image, regions: Sequence[Region], fill: Colour, into: Image) -> N
         else:
             read = part.of(frame)
             if region.side > 2 * size:
-                read = _averaged(read, region.side / size)
+                read = averaged(read, region.side / size)
             _warp(_padded(read), region, part, fill, pixels)
 
 
@@ -103,17 +103,18 @@ class _Part:
 def _part(frame: Image, region: Region) -> _Part:
     """What of the frame a region needs."""
     height, width = frame.shape[:2]
-    left, right = _clip_span(region.cx - region.side / 2, region.side, width)
-    top, bottom = _clip_span(region.cy - region.side / 2, region.side, height)
+    left, right = clip_span(region.cx - region.side / 2, region.side, width)
+    top, bottom = clip_span(region.cy - region.side / 2, region.side, height)
     return _Part(left, top, right, bottom)
 
 
-def _clip_span(start: float, length: float, limit: int) -> tuple[int, int]:
-    # Two pixels of margin let the bilinear kernel read real neighbours instead of the fill.
+def clip_span(start: float, length: float, limit: int) -> tuple[int, int]:
+    """The whole pixels of a line of `limit` that a span needs, from and up to; the first is not below the second where
+    there are none. Two pixels of margin let the bilinear kernel read real neighbours instead of the fill."""
     return max(0, math.floor(start) - 2), min(limit, math.ceil(start + length) + 2)
 
 
-def _averaged(pixels: Image, step: float) -> Image:
+def averaged(pixels: Image, step: float) -> Image:
     """Pixels averaged to about one a step, which is how far apart they will be read."""
     height, width = pixels.shape[:2]
     columns, rows = (max(1, round(length / math.floor(step))) for length in (width, height))

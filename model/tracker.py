@@ -255,7 +255,7 @@ def locate(track: Track, found: FloatArray | Reading, tracker: TrackerConfig, ca
     A lost track leaves its place only for a peak that scores better, and at least `redetect_score`.
     """
     # The device has been told by `search_regions`.
-    tracker = replace(tracker, window_influence=tracker.influence(track.speed), still_speed=0.0)
+    tracker = replace(tracker, window_influence=tracker.influence(track.speed))
     if not _searched_apart(track, tracker):
         return found.best(tracker) if isinstance(found, Reading) else find_peak(found, tracker)
     peaks = found.peaks(tracker) if isinstance(found, Reading) else _peak_of_each(found, tracker)

@@ -11,17 +11,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crops import Colour, Image, Region
+from model.crops import Colour, Image, Region, averaged, clip_span
 
 NUMBERS = 10
 """Of each region: `Cut.numbers`."""
-
-_MARGIN = 2
-"""Pixels around a region, as `model.crops.crop` has them: the bilinear kernel reads real neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +95,13 @@ def _reduction(step: float) -> int:
 def _window(frame: Image, region: Region, reduction: int) -> tuple[Image, tuple[int, int], tuple[float, float]]:
     """What a region sees of a frame, its first pixel's x, y there, and frame pixels a window pixel across and down."""
     height, width = frame.shape[:2]
-    x0, x1 = _inside(region.cx - region.side / 2, region.side, width)
-    y0, y1 = _inside(region.cy - region.side / 2, region.side, height)
+    x0, x1 = clip_span(region.cx - region.side / 2, region.side, width)
+    y0, y1 = clip_span(region.cy - region.side / 2, region.side, height)
     if x0 >= x1 or y0 >= y1:
         return np.empty((0, 0, 3), np.uint8), (0, 0), (1.0, 1.0)
     part: Image = frame[y0:y1, x0:x1]
     if reduction == 1:
         return part, (x0, y0), (1.0, 1.0)
-    columns, rows = (max(1, round(length / reduction)) for length in (x1 - x0, y1 - y0))
-    reduced = np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+    reduced = averaged(part, reduction)
+    rows, columns = reduced.shape[:2]
     return reduced, (x0, y0), ((x1 - x0) / columns, (y1 - y0) / rows)
-
-
-def _inside(start: float, length: float, limit: int) -> tuple[int, int]:
-    return max(0, math.floor(start) - _MARGIN), min(limit, math.ceil(start + length) + _MARGIN)
