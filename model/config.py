@@ -222,7 +222,7 @@ class TrackerConfig(_FromDict):
     still_influence: float = 0.4
     """The same of a target that stands still, from which nobody expects a leap."""
     still_speed: float = 0.0
-    """Speed, in cells a frame, at which a target is a third as still as one that stands; 0: all are as fast."""
+    """Speed, in search region pixels a frame, at which a target is a third as still as one at rest; 0: all are fast."""
     upscale: int = 16
     """Values a cell of the upscaled correlation map."""
     min_side: float = 2.0
@@ -242,14 +242,14 @@ class TrackerConfig(_FromDict):
         _require(1 < self.scale_step <= 1.5, f"scale_step must lie in (1, 1.5], not {self.scale_step}")
         for name in ("scale_damping", "scale_penalty", "window_influence", "still_influence", "redetect_score"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must lie in 0..1, not {getattr(self, name)}")
-        _require(0 <= self.still_speed <= 100, f"still_speed must lie in 0..100, not {self.still_speed}")
+        _require(0 <= self.still_speed <= 1000, f"still_speed must lie in 0..1000, not {self.still_speed}")
         _require(1 <= self.upscale <= 64, f"upscale must lie in 1..64, not {self.upscale}")
         _require(1 <= self.min_side <= 100, f"min_side must lie in 1..100, not {self.min_side}")
         _require(1 <= self.max_growth <= 1000, f"max_growth must lie in 1..1000, not {self.max_growth}")
         _require(0 < self.max_frame_share <= 10, f"max_frame_share must lie in (0, 10], not {self.max_frame_share}")
 
     def influence(self, speed: float) -> float:
-        """The cosine window's share in the map of a target that moves so many cells a frame."""
+        """The cosine window's share in the map of a target that moves so many search region pixels a frame."""
         if not self.still_speed:
             return self.window_influence
         return self.window_influence + (self.still_influence - self.window_influence) * math.exp(

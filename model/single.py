@@ -9,7 +9,7 @@ from model.boxes import Box
 from model.crops import Image
 from model.readings import Reading
 from model.score_map import FloatArray, Peak
-from model.tracker import Search, Track, locate, search_regions, settle, start, together
+from model.tracker import Search, Track, conclude, search_regions, start, together
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,9 +36,9 @@ def step(predictor: Predictor, track: Track, exemplar: Tensor, frame: Image) -> 
     network, tracker, calibration = weights.network.config, weights.tracker, weights.calibration
     search = search_regions(frame, track, network, tracker, predictor.cut)
     found = predictor.respond(exemplar, together([search]))[0]
-    peak = locate(track, found, tracker, calibration)
     size = frame.shape[1], frame.shape[0]
-    return Step(settle(track, search, peak, size, network, tracker, calibration), search, found, peak)
+    moved, peak = conclude(track, search, found, size, network, tracker, calibration)
+    return Step(moved, search, found, peak)
 
 
 class SingleTracker:

@@ -26,8 +26,8 @@ from model.windows import Cut
 Status = Literal["tracking", "uncertain", "lost"]
 Pixels = NDArray[np.uint8]
 
-_FIRST_SPEED = 2.0
-"""Cells a frame that a target is taken to move at before it was followed."""
+_FIRST_SPEED = 16.0
+"""Search region pixels a frame that a target is taken to move at before it was followed."""
 _SPEED_WEIGHT = 0.2
 """Of the last frame in a track's speed."""
 
@@ -74,7 +74,7 @@ class Track:
     box: where it is now. first_size: (w, h) of the box it was started with, the bound on growth. fill: the first
     frame's mean colour, which stands for what lies outside a frame. score and status: as last concluded. seen: its
     centre in the last frame in which it was not lost; None before the first. lost_for: frames since then. speed: how
-    far it moves, in cells of the map a frame, the last frames counting most.
+    far it moves, in pixels of its search region a frame, the last frames counting most.
     """
 
     box: Box
@@ -206,15 +206,17 @@ def conclude(
     network: NetworkConfig,
     tracker: TrackerConfig,
     calibration: Calibration,
-) -> Track:
-    """The track after the frame whose correlation maps (logits [N, S, S]) these are, or what was read off them.
+) -> tuple[Track, Peak]:
+    """The track after the frame whose correlation maps (logits [N, S, S]) these are, and the peak it was put at.
 
-    `frame_size` is (width, height): the target's centre stays inside it, its size within the tracker's bounds.
+    found: the maps, or what was read off them. `frame_size` is (width, height): the target's centre stays inside it,
+    its size within the tracker's bounds.
     """
-    return settle(track, search, locate(track, found, tracker, calibration), frame_size, network, tracker, calibration)
+    peak = locate(track, found, tracker, calibration)
+    return _settled(track, search, peak, frame_size, network, tracker, calibration), peak
 
 
-def settle(
+def _settled(
     track: Track,
     search: Search,
     peak: Peak,
@@ -223,7 +225,6 @@ def settle(
     tracker: TrackerConfig,
     calibration: Calibration,
 ) -> Track:
-    """The second half of `conclude`: the track whose target is at `peak`, as `locate` found it."""
     region = search.regions[peak.scale]
     cell = network.stride * region.side / network.search_size
     width, height = frame_size
@@ -245,7 +246,9 @@ def settle(
     if status == "lost":
         return replace(moved, seen=track.seen or track.box.center, lost_for=track.lost_for + 1)
     # The way back from where it was lost is no speed.
-    speed = track.speed if still else track.speed + _SPEED_WEIGHT * (math.hypot(peak.dx, peak.dy) - track.speed)
+    speed = track.speed
+    if not still:
+        speed += _SPEED_WEIGHT * (network.stride * math.hypot(peak.dx, peak.dy) - speed)
     return replace(moved, seen=center, lost_for=0, speed=speed)
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.score_map import find_peak, upscale
+from model.score_map import upscale
 from model.tracker import map_region
 from service.sessions.steps import Evidence, TrackerModel
 from service.wire.messages import TargetState
@@ -19,10 +19,10 @@ def with_map(state: TargetState, evidence: Evidence | None, model: TrackerModel)
     if evidence is None:
         return state
     assert evidence.maps is not None
-    peak = find_peak(evidence.maps, model.tracker)
-    region = map_region(evidence.search, peak.scale, model.network)
+    scale = evidence.peak.scale
+    region = map_region(evidence.search, scale, model.network)
     left, top = region.cx - region.side / 2, region.cy - region.side / 2
-    picture = _png(upscale(evidence.maps[peak.scale], model.tracker.upscale))
+    picture = _png(upscale(evidence.maps[scale], model.tracker.upscale))
     box = [round(number, 3) for number in (left, top, region.side, region.side)]
     return replace(state, response_map=picture, map_box=box)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from model.config import NetworkConfig, TrackerConfig
 from model.readings import Reading
+from model.score_map import Peak
 from model.tracker import Calibration, Cutter, Search, Track, cut_crops
 from service.errors import ServiceError
 from service.images import Image
@@ -66,20 +67,16 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why a target was put where it is: its search, and its maps, logits [N, S, S], or what was read off them."""
+    """Why a target was put where it is: its search; its maps, logits [N, S, S], or what was read off them; the peak."""
 
     search: Search
     found: NDArray[np.float32] | Reading
+    peak: Peak
 
     @property
     def maps(self) -> NDArray[np.float32] | None:
         """The maps; None where they stayed on the device, not having been asked for."""
         return self.found.maps if isinstance(self.found, Reading) else self.found
-
-    @property
-    def finite(self) -> bool:
-        """Whether the network's answer was."""
-        return self.found.finite if isinstance(self.found, Reading) else bool(np.isfinite(self.found).all())
 
 
 @dataclass(frozen=True, slots=True)

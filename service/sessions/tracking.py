@@ -16,13 +16,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.boxes import Box
 from model.errors import InvalidBoxError
+from model.readings import Reading
 from model.tracker import Pixels, Search, Track, conclude, search_regions, search_shape, together
 from model.windows import Cut
 from service.engine.batcher import Batcher
-from service.engine.jobs import Respond
+from service.engine.jobs import Found, Respond
 from service.engine.overload import OverloadGuard
 from service.errors import FrameSizeChanged, InvalidBox, ModelUnavailable, ServiceError, TooManyTargets
 from service.images import Image, decode_frame
@@ -175,17 +177,18 @@ class Tracking:
             (searches, crops), crop_s = await self._run(_timed, self._search_all, frame.image, targets, maps)
             answer = await self._batcher.submit(Respond(tuple(target.slot for target in targets), crops, session_id))
             assert answer.found is not None
-            evidence = tuple(map(Evidence, searches, answer.found))
-            if not all(each.finite for each in evidence):
+            if not all(map(_finite, answer.found)):
                 raise ModelUnavailable("the network's answer to this frame is not finite")
+            arguments = targets, searches, answer.found, frame.size
             if len(targets) <= _FEW:
                 # Sooner done than a thread is woken for it.
-                tracks, conclude_s = _timed(self._conclude, targets, evidence, frame.size)
+                concluded, conclude_s = _timed(self._conclude, *arguments)
             else:
-                tracks, conclude_s = await self._run(_timed, self._conclude, targets, evidence, frame.size)
+                concluded, conclude_s = await self._run(_timed, self._conclude, *arguments)
             passage.waited_s = time.perf_counter() - begun - crop_s - answer.infer_s - conclude_s
         self._metrics.stages({"crop": crop_s, "conclude": conclude_s})
-        return Followed(evidence, tuple(tracks), answer.queue_s, answer.infer_s)
+        tracks, evidence = zip(*concluded, strict=True)
+        return Followed(evidence, tracks, answer.queue_s, answer.infer_s)
 
     def _search_all(
         self, image: Image, targets: Sequence[Target], maps: bool
@@ -200,12 +203,15 @@ class Tracking:
         ]
         return searches, together(searches, rows, maps=maps)
 
-    def _conclude(self, targets: Sequence[Target], evidence: Sequence[Evidence], size: tuple[int, int]) -> list[Track]:
-        model = self.model
-        return [
-            conclude(target.track, each.search, each.found, size, model.network, model.tracker, model.calibration)
-            for target, each in zip(targets, evidence, strict=True)
-        ]
+    def _conclude(
+        self, targets: Sequence[Target], searches: Sequence[Search], answers: Found, size: tuple[int, int]
+    ) -> list[tuple[Track, Evidence]]:
+        network, tracker, calibration = self.model.network, self.model.tracker, self.model.calibration
+        concluded = []
+        for target, search, found in zip(targets, searches, answers, strict=True):
+            track, peak = conclude(target.track, search, found, size, network, tracker, calibration)
+            concluded.append((track, Evidence(search, found, peak)))
+        return concluded
 
     def _usable(
         self, before: Progress, frame: Decoded, placements: Sequence[Placement]
@@ -245,6 +251,10 @@ def _timed(call: Callable[..., Result], *arguments: object) -> tuple[Result, flo
     begun = time.perf_counter()
     result = call(*arguments)
     return result, time.perf_counter() - begun
+
+
+def _finite(found: NDArray[np.float32] | Reading) -> bool:
+    return found.finite if isinstance(found, Reading) else bool(np.isfinite(found).all())
 
 
 def _checked(placement: Placement, size: tuple[int, int]) -> Box:

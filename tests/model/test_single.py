@@ -36,7 +36,7 @@ def test_updates_are_the_steps_by_hand(scene: Scene, predictor: Predictor) -> No
     for frame in scene.frames[1:]:
         search = search_regions(frame, track, TINY, weights.tracker)
         maps = predictor.respond(exemplar, search.crops[None])[0]
-        track = conclude(track, search, maps, scene.size, TINY, weights.tracker, weights.calibration)
+        track, _ = conclude(track, search, maps, scene.size, TINY, weights.tracker, weights.calibration)
         assert tracker.update(frame) == track
 
 

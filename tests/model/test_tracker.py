@@ -72,14 +72,14 @@ def test_outside_the_frame_the_search_region_has_the_first_frames_colour() -> No
 def test_the_centre_moves_by_cells_times_stride() -> None:
     track = track_at(Box.around((300, 200), (40, 60)))
     # A region of 510 px on 255 crop pixels: a cell of 8 crop pixels is 16 px. Two to the right, one up.
-    moved = conclude(track, searched(track, ONE), maps_with_peak(1, 0, 10, 7), FRAME, PAPER, ONE, SURE)
+    moved, _ = conclude(track, searched(track, ONE), maps_with_peak(1, 0, 10, 7), FRAME, PAPER, ONE, SURE)
     assert moved.box.center == pytest.approx((332, 184))
     assert moved.box.size == pytest.approx((40, 60))
 
 
 def test_the_move_is_measured_in_the_region_of_the_chosen_scale() -> None:
     track = track_at(Box.around((300, 200), (40, 60)))
-    moved = conclude(track, searched(track, THREE), maps_with_peak(3, 2, 10, 8), FRAME, PAPER, THREE, SURE)
+    moved, _ = conclude(track, searched(track, THREE), maps_with_peak(3, 2, 10, 8), FRAME, PAPER, THREE, SURE)
     assert moved.box.center == pytest.approx((300 + 32 * 1.0375, 200))
 
 
@@ -87,7 +87,7 @@ def test_the_size_takes_over_a_share_of_what_lies_between_scales() -> None:
     config = replace(THREE, scale_interpolation=True)
     track = track_at(Box(100, 100, 40, 60))
     maps = np.concatenate([maps_with_peak(1, 0, 8, 8) * height for height in (8, 10, 9)])
-    moved = conclude(track, searched(track, config), maps, FRAME, PAPER, config, SURE)
+    moved, _ = conclude(track, searched(track, config), maps, FRAME, PAPER, config, SURE)
     # The parabola's top, a sixth of a step above the middle; the paper's step and damping.
     change = 1 + 0.59 * (1.0375 ** (1 / 6) - 1)
     assert moved.box.size == pytest.approx((40 * change, 60 * change))
@@ -100,13 +100,13 @@ def test_the_size_takes_over_a_share_of_what_lies_between_scales() -> None:
 )
 def test_the_size_takes_over_a_share_of_the_scale(scale: int, change: float) -> None:
     track = track_at(Box.around((300, 200), (40, 60)))
-    moved = conclude(track, searched(track, THREE), maps_with_peak(3, scale, 8, 8), FRAME, PAPER, THREE, SURE)
+    moved, _ = conclude(track, searched(track, THREE), maps_with_peak(3, scale, 8, 8), FRAME, PAPER, THREE, SURE)
     assert moved.box.size == pytest.approx((40 * change, 60 * change))
 
 
 def test_a_lost_target_keeps_its_size_but_moves() -> None:
     track = track_at(Box.around((300, 200), (40, 60)))
-    moved = conclude(track, searched(track, THREE), maps_with_peak(3, 2, 10, 8), FRAME, PAPER, THREE, LOST)
+    moved, _ = conclude(track, searched(track, THREE), maps_with_peak(3, 2, 10, 8), FRAME, PAPER, THREE, LOST)
     assert moved.status == "lost"
     assert moved.box.size == (40, 60)
     assert moved.box.center[0] > 330
@@ -162,7 +162,7 @@ def spread_out(track: Track) -> Search:
 
 def test_a_lost_target_is_found_elsewhere_and_keeps_its_size() -> None:
     track = lost_at(Box.around((300, 200), (40, 60)), (320, 240), lost_for=5)
-    moved = conclude(track, spread_out(track), maps_with_peak(3, 2, 10, 8), FRAME, PAPER, THREE, WEAK)
+    moved, _ = conclude(track, spread_out(track), maps_with_peak(3, 2, 10, 8), FRAME, PAPER, THREE, WEAK)
     assert moved.box.center == pytest.approx((532, 400))
     assert moved.box.size == (40, 60)
     assert (moved.status, moved.lost_for, moved.seen) == ("tracking", 0, moved.box.center)
@@ -172,7 +172,7 @@ def test_a_weak_peak_elsewhere_does_not_move_a_lost_target() -> None:
     track = lost_at(Box.around((300, 200), (40, 60)), (320, 240), lost_for=5)
     maps = 0.3 * maps_with_peak(3, 2, 10, 8)
     maps[1, 8, 9] = 0.2
-    moved = conclude(track, spread_out(track), maps, FRAME, PAPER, THREE, WEAK)
+    moved, _ = conclude(track, spread_out(track), maps, FRAME, PAPER, THREE, WEAK)
     assert moved.box.center == pytest.approx((316, 200))
     assert (moved.status, moved.lost_for, moved.seen) == ("lost", 6, (320, 240))
 
@@ -192,7 +192,7 @@ def test_the_size_is_bounded(
     size: tuple[float, float], first: tuple[float, float], scale: int, expected: tuple[float, float]
 ) -> None:
     track = track_at(Box.around((300, 200), size), first)
-    moved = conclude(track, searched(track, THREE), maps_with_peak(3, scale, 8, 8), FRAME, PAPER, THREE, SURE)
+    moved, _ = conclude(track, searched(track, THREE), maps_with_peak(3, scale, 8, 8), FRAME, PAPER, THREE, SURE)
     assert moved.box.size == pytest.approx(expected)
 
 
@@ -204,7 +204,7 @@ def test_the_size_is_bounded(
 def test_the_centre_stays_in_the_frame(column: int, row: int, expected: tuple[float, float]) -> None:
     track = track_at(Box.around((300, 200), (40, 60)))
     search = searched(track, ONE, side=255 * 10)  # 80 px a cell
-    moved = conclude(track, search, maps_with_peak(1, 0, column, row), FRAME, PAPER, ONE, SURE)
+    moved, _ = conclude(track, search, maps_with_peak(1, 0, column, row), FRAME, PAPER, ONE, SURE)
     assert moved.box.center == pytest.approx(expected)
 
 
@@ -218,7 +218,7 @@ def test_the_step_is_pure(rng: np.random.Generator) -> None:
     for _ in range(2):
         search = search_regions(frame, track, PAPER, TrackerConfig())
         search.crops.setflags(write=False)
-        results.append(conclude(track, search, maps, (120, 100), PAPER, TrackerConfig(), Calibration()))
+        results.append(conclude(track, search, maps, (120, 100), PAPER, TrackerConfig(), Calibration())[0])
     assert results[0] == results[1]
     assert track == track_at(Box(30, 30, 20, 20))
     assert results[0].first_size == track.first_size
@@ -235,7 +235,7 @@ def test_whatever_the_maps_say_the_track_stays_sane(seed: int, steps: int) -> No
     for _ in range(steps):
         side = float(np.hypot(*track.box.size))
         maps = (rng.normal(size=(3, 17, 17)) * 10 ** rng.uniform(-3, 3)).astype(np.float32)
-        track = conclude(track, searched(track, config, side), maps, FRAME, PAPER, config, Calibration())
+        track, _ = conclude(track, searched(track, config, side), maps, FRAME, PAPER, config, Calibration())
         x, y = track.box.center
         assert -1e-6 <= x <= 640 + 1e-6
         assert -1e-6 <= y <= 480 + 1e-6
@@ -299,14 +299,26 @@ def test_a_track_is_a_value() -> None:
         track.score = 0.5  # type: ignore[misc]
 
 
-STILL = replace(THREE, window_influence=0.0, still_influence=0.5, still_speed=2.0)
+STILL = replace(THREE, window_influence=0.0, still_influence=0.5, still_speed=16.0)
 
 
 def test_the_speed_is_a_mean_of_the_last_moves() -> None:
     track = replace(track_at(Box(200, 150, 40, 60)), speed=1.0)
-    moved = conclude(track, searched(track, THREE), maps_with_peak(3, 1, 11, 12), FRAME, PAPER, THREE, SURE)
-    # 3 cells across and 4 down: a fifth of 5 and four fifths of what it was.
-    assert moved.speed == pytest.approx(0.2 * 5 + 0.8 * 1.0)
+    moved, _ = conclude(track, searched(track, THREE), maps_with_peak(3, 1, 11, 12), FRAME, PAPER, THREE, SURE)
+    # 3 cells of 8 px across and 4 down: a fifth of 40 px and four fifths of what it was.
+    assert moved.speed == pytest.approx(0.2 * 40 + 0.8 * 1.0)
+
+
+def test_the_speed_does_not_depend_on_the_stride() -> None:
+    track = replace(track_at(Box(200, 150, 40, 60)), speed=1.0)
+    finer = preset("baseline")
+    coarse, _ = conclude(track, searched(track, THREE), maps_with_peak(3, 1, 11, 12), FRAME, PAPER, THREE, SURE)
+    # The same place: 8 px are a cell of the one map and two of the other, whose middle is its cell 16.
+    maps = np.zeros((3, finer.map_size, finer.map_size), np.float32)
+    maps[1, 24, 22] = 10.0
+    fine, _ = conclude(track, searched(track, THREE), maps, FRAME, finer, THREE, SURE)
+    assert fine.speed == pytest.approx(coarse.speed)
+    assert fine.box.center == pytest.approx(coarse.box.center)
 
 
 @pytest.mark.parametrize("status", ["tracking", "lost"], ids=["being lost", "having been lost"])
@@ -314,7 +326,7 @@ def test_a_lost_target_keeps_its_speed(status: Status) -> None:
     track = replace(track_at(Box(200, 150, 40, 60)), speed=1.0, status=status)
     calibration = LOST if status == "tracking" else SURE
     config = replace(THREE, redetect=False)
-    moved = conclude(track, searched(track, config), maps_with_peak(3, 1, 11, 12), FRAME, PAPER, config, calibration)
+    moved, _ = conclude(track, searched(track, config), maps_with_peak(3, 1, 11, 12), FRAME, PAPER, config, calibration)
     assert moved.speed == 1.0
 
 
@@ -322,7 +334,7 @@ def test_a_lost_target_keeps_its_speed(status: Status) -> None:
     ("speed", "column"),
     [
         pytest.param(0.0, 8, id="who stands still is not believed to leap"),
-        pytest.param(20.0, 15, id="who is fast is"),
+        pytest.param(160.0, 15, id="who is fast is"),
     ],
 )
 def test_a_still_target_is_held_where_it_is(speed: float, column: int) -> None:
@@ -331,3 +343,13 @@ def test_a_still_target_is_held_where_it_is(speed: float, column: int) -> None:
     assert locate(track, maps, STILL, SURE).dx == column - 8
     # Without a speed to be still at, the window is the same for both.
     assert locate(track, maps, replace(STILL, still_speed=0.0), SURE).dx == 15 - 8
+
+
+def test_concluding_says_the_peak_that_the_track_was_put_at() -> None:
+    maps = maps_with_peak(3, 1, 8, 8) + 1.02 * maps_with_peak(3, 1, 15, 8)
+    track = replace(track_at(Box(200, 150, 40, 60)), speed=0.0)
+    moved, peak = conclude(track, searched(track, STILL), maps, FRAME, PAPER, STILL, SURE)
+    # The window's choice, which the maps alone would not have made.
+    assert peak == locate(track, maps, STILL, SURE)
+    assert (peak.scale, peak.dx, peak.dy) == (1, 0, 0)
+    assert moved.box.center == track.box.center

@@ -32,7 +32,7 @@ from tests.support.scenes import Scene, leaving_and_returning, occlusion, scale_
 WEIGHTS = Weights(
     random_network(TINY),
     Preprocessing("bgr", mean=114.0, std=58.0),
-    tracker=TrackerConfig(scale_interpolation=True, still_speed=2.0),
+    tracker=TrackerConfig(scale_interpolation=True, still_speed=16.0),
 )
 CONSTANTS = WEIGHTS.tracker
 

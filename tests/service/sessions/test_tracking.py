@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from model import tracker
+from model.score_map import Peak
 from model.tracker import Track
 from service.errors import (
     AtCapacity,
@@ -56,7 +57,7 @@ async def test_few_peaks_are_read_on_the_loop_and_many_in_the_pool(
 ) -> None:
     where: list[bool] = []
 
-    def conclude(*arguments: Any) -> Track:
+    def conclude(*arguments: Any) -> tuple[Track, Peak]:
         where.append(threading.current_thread() is threading.main_thread())
         return tracker.conclude(*arguments)
 
