@@ -3,7 +3,7 @@
 For weights that were trained on every clip there is: fitted on those, the score would expect the strong answers that a
 network gives to what it has seen. The scenes are those of `benchmarks/_disappearances.py`, of other seeds than
 `benchmarks/lost.py` takes; their photographs are in no training corpus. Writes OUT, which differs from IN in the
-score's constants alone, and prints them.
+score's constants and thresholds alone, and prints them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ import numpy as np
 
 from benchmarks._disappearances import Case, case
 from model.boxes import Box
-from model.checkpoints import load_weights, save_weights
+from model.checkpoints import Weights, find_weights, load_weights, save_weights
+from model.config import TrackerConfig
+from model.errors import ConfigError
 from model.evaluation.reliability import reliability
 from model.inference import Predictor
 from model.score_map import Peak
+from model.tracker import Calibration
 from model.training.calibration import Evidence, Reading, fit, readings
 
 VISIBLE = 0.2
@@ -30,7 +33,7 @@ VISIBLE = 0.2
 RIGHT_SHARE = 0.85
 """Share of right boxes that the score expects unless told otherwise. In the scenes the target is away for longer than
 in most streams, in which it is away now and then."""
-LOST_BELOW = 0.5
+LOST_BELOW, UNCERTAIN_BELOW, REDETECT_SCORE = 0.5, 0.7, 0.85
 
 
 def followed(predictor: Predictor, case: Case) -> list[Reading]:
@@ -43,17 +46,50 @@ def followed(predictor: Predictor, case: Case) -> list[Reading]:
     return list(readings(predictor, scene.frames, truth))
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Fit, write, print."""
+def scored(weights: Weights, evidence: Evidence, chosen: argparse.Namespace) -> Weights:
+    """The weights with a score fitted to the evidence and the thresholds that were chosen.
+
+    Raises ValueError for a share that cannot be had, ConfigError for thresholds that contradict one another.
+    """
+    fitted = replace(
+        fit(evidence.with_share(chosen.right_share)),
+        lost_below=chosen.lost_below,
+        uncertain_below=chosen.uncertain_below,
+    )
+    return replace(weights, calibration=fitted, tracker=replace(weights.tracker, redetect_score=chosen.redetect_score))
+
+
+def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fit_score")
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=7001)
     parser.add_argument("--cases", type=int, default=36)
     parser.add_argument("--right-share", type=float, default=RIGHT_SHARE, help="of boxes, as the score expects")
-    parser.add_argument("--lost-below", type=float, default=LOST_BELOW, help="score under which a target is lost")
+    for name, default, what in (
+        ("--lost-below", LOST_BELOW, "score under which a target is lost"),
+        ("--uncertain-below", UNCERTAIN_BELOW, "score under which it is uncertain"),
+        ("--redetect-score", REDETECT_SCORE, "score from which a lost target is believed to be elsewhere"),
+    ):
+        parser.add_argument(name, type=float, default=default, help=what)
     chosen = parser.parse_args(arguments)
-    weights = load_weights(chosen.source)
+    try:
+        # Before the minutes that following takes.
+        Calibration(lost_below=chosen.lost_below, uncertain_below=chosen.uncertain_below)
+        TrackerConfig(redetect_score=chosen.redetect_score)
+    except ConfigError as error:
+        parser.error(str(error))
+    if not 0 < chosen.right_share < 1:
+        parser.error(f"--right-share must lie in (0, 1), not {chosen.right_share}")
+    if chosen.cases < 1 or chosen.seed < 0:
+        parser.error("--cases is 1 or more, --seed 0 or more")
+    return chosen
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Fit, write, print."""
+    chosen = _parsed(arguments)
+    weights = load_weights(find_weights(chosen.source))
     predictor = Predictor(weights, runtime="auto")
 
     def runs() -> Iterator[tuple[list[Reading], float]]:
@@ -63,11 +99,9 @@ def main(arguments: list[str] | None = None) -> None:
             yield followed(predictor, one), 1.0
 
     evidence = Evidence.of(runs())
-    fitted = fit(evidence.with_share(chosen.right_share))
-    fitted = replace(
-        fitted, lost_below=chosen.lost_below, uncertain_below=max(fitted.uncertain_below, chosen.lost_below)
-    )
-    save_weights(chosen.out, replace(weights, calibration=fitted))
+    written = scored(weights, evidence, chosen)
+    save_weights(chosen.out, written)
+    fitted = written.calibration
     scores = np.array([fitted.score(Peak(0, 0, 0, logit, contrast)) for logit, contrast in evidence.features])
     told = reliability(scores, evidence.right)
     assert told is not None
