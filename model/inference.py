@@ -164,7 +164,8 @@ class Predictor:
         if isinstance(crops, tuple):
             assert self._step is not None
             return self._step.begin(bank, indexes, crops)
-        exemplars = bank[list(indexes)]
+        with self._rest():
+            exemplars = bank[list(indexes)]
         apart = self._cores.share(len(crops)) if self._cores is not None else 0
         if self._cores is None or not apart:
             return self._together(exemplars, crops)
@@ -176,9 +177,10 @@ class Predictor:
         b = len(crops)
         most = _AT_ONCE if self.runtime == "openvino" else max(b, 1)
         logits = []
-        for at in range(0, b or 1, most):
-            embeddings = self._embedder(crops[at : at + most].reshape(-1, *crops.shape[2:]))
-            logits.append(self._maps(exemplars[at : at + most], embeddings))
+        with self._rest():
+            for at in range(0, b or 1, most):
+                embeddings = self._embedder(crops[at : at + most].reshape(-1, *crops.shape[2:]))
+                logits.append(self._maps(exemplars[at : at + most], embeddings))
         return logits[0] if len(logits) == 1 else np.concatenate(logits)
 
     @torch.inference_mode()
