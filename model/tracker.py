@@ -213,18 +213,6 @@ def conclude(
     its size within the tracker's bounds.
     """
     peak = locate(track, found, tracker, calibration)
-    return _settled(track, search, peak, frame_size, network, tracker, calibration), peak
-
-
-def _settled(
-    track: Track,
-    search: Search,
-    peak: Peak,
-    frame_size: tuple[int, int],
-    network: NetworkConfig,
-    tracker: TrackerConfig,
-    calibration: Calibration,
-) -> Track:
     region = search.regions[peak.scale]
     cell = network.stride * region.side / network.search_size
     width, height = frame_size
@@ -244,12 +232,12 @@ def _settled(
         status=status,
     )
     if status == "lost":
-        return replace(moved, seen=track.seen or track.box.center, lost_for=track.lost_for + 1)
+        return replace(moved, seen=track.seen or track.box.center, lost_for=track.lost_for + 1), peak
     # The way back from where it was lost is no speed.
     speed = track.speed
     if not still:
         speed += _SPEED_WEIGHT * (network.stride * math.hypot(peak.dx, peak.dy) - speed)
-    return replace(moved, seen=center, lost_for=0, speed=speed)
+    return replace(moved, seen=center, lost_for=0, speed=speed), peak
 
 
 def locate(track: Track, found: FloatArray | Reading, tracker: TrackerConfig, calibration: Calibration) -> Peak:
