@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import openvino
 import torch
 from torch import Tensor
@@ -14,7 +16,7 @@ from model.runtimes.layers import layers_of
 
 def arithmetics() -> tuple[Arithmetic, ...]:
     """What this CPU multiplies in hardware, as OpenVINO sees it."""
-    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     rest: tuple[tuple[Arithmetic, str], ...] = (("bf16", "BF16"), ("int8", "INT8"))
     return "fp32", *(arithmetic for arithmetic, name in rest if name in capabilities)
 
@@ -38,8 +40,19 @@ class OpenVinoEmbedder:
             # Two servers on one machine would pin their threads to the same cores.
             "ENABLE_CPU_PINNING": False,
         }
-        self._request = openvino.Core().compile_model(graph, "CPU", settings).create_infer_request()
+        self._request = _core().compile_model(graph, "CPU", settings).create_infer_request()
 
     def __call__(self, crops: Pixels) -> Tensor:
         (embeddings,) = self._request.infer([crops], share_inputs=True, share_outputs=True).values()
         return torch.from_numpy(embeddings)
+
+
+@cache
+def _core() -> openvino.Core:
+    """One for as long as the process lives.
+
+    Each loads the CPU plugin, which gives the calling thread a stack for its signal handlers and, when unloaded, puts
+    back the one it found. Unless they go last in, first out, the thread is left with one that is freed: the next
+    signal, SIGTERM say, is a segmentation fault or overwrites what lies there by then.
+    """
+    return openvino.Core()

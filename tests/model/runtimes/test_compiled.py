@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from typing import Any
 
 import cv2
@@ -107,3 +109,26 @@ def test_bgr_weights_see_the_channels_reversed(rng: np.random.Generator) -> None
     rgb = compiled(Weights(network, PREPROCESSING), "fp32")(np.ascontiguousarray(crops[..., ::-1])).clone()
     bgr = compiled(Weights(network, Preprocessing("bgr", 114.0, 58.0)), "fp32")(crops)
     torch.testing.assert_close(bgr, rgb)
+
+
+class SignalStack(ctypes.Structure):
+    """`stack_t` of signal.h: where this thread's signal handlers run."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+def signal_stack() -> tuple[int | None, int]:
+    found = SignalStack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found)) == 0
+    return found.start, found.size
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signal stacks are Linux's here")
+def test_signals_keep_their_stack_whichever_embedder_goes_first() -> None:
+    weights = Weights(random_network(TINY), PREPROCESSING)
+    embedders = [compiled(weights, "fp32")]
+    stack = signal_stack()
+    embedders += [compiled(weights, "fp32"), compiled(weights, "fp32")]
+    while embedders:
+        del embedders[0]
+        assert signal_stack() == stack
