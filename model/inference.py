@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import overload
 
 import numpy as np
@@ -21,6 +22,7 @@ from model.network import SiamFC, fold_norms
 from model.readings import Reading
 from model.runtimes import probe
 from model.runtimes.choice import Candidate, Measured, candidates, decide
+from model.runtimes.cores import Cores, Shared
 from model.runtimes.device_step import DeviceStep, Pending
 from model.runtimes.devices import choose_device, choose_precision
 from model.runtimes.eager import TorchEmbedder
@@ -33,7 +35,7 @@ __all__ = ["Pixels", "Predictor", "choose_device", "choose_precision"]
 _log = logging.getLogger(__name__)
 
 _AT_ONCE = 2
-"""Targets that OpenVINO embeds at once. Of more, what a layer leaves has left the cache when the next one reads it."""
+"""Targets that OpenVINO's cores embed together: of more, what a layer leaves has left the cache before the next one."""
 
 
 class Predictor:
@@ -59,9 +61,9 @@ class Predictor:
         """`runtime`: torch, openvino, or auto, which takes the fastest here that tracks as fp32 does.
 
         That is measured now, for a few seconds, where more than one comes into question; with runtime torch there is
-        one. `threads`: how many cores the network may use; 0 is torch's number. `batch_max`: targets in one pass for
-        which a GPU prepares; more are slower. `on_device`: whether torch also cuts crops and reads maps; None: on a
-        GPU. Raises ConfigError where device, runtime or precision cannot be had.
+        one. `threads`: how many cores the network may use; 0 is torch's number. `batch_max`: targets in one pass that
+        it prepares for; more are slower. `on_device`: whether torch also cuts crops and reads maps; None: on a GPU.
+        Raises ConfigError where device, runtime or precision cannot be had.
         """
         self.weights = weights
         self.network_config = weights.network.config
@@ -76,6 +78,7 @@ class Predictor:
         folded = fold_norms(weights.network)
         self._match = folded.match_norm.to(self.device)
         self._embedder = self._make_embedder(folded)
+        self._cores = self._make_cores() if batch_max > 1 else None
         wanted = self.device.type == "cuda" if on_device is None else on_device
         self._step = self._make_step(batch_max) if wanted else None
 
@@ -100,13 +103,22 @@ class Predictor:
     def _make_embedder(self, folded: SiamFC) -> Embedder:
         if self.runtime == "openvino":
             # Here, not above: OpenVINO is an extra.
-            from model.runtimes.compiled import OpenVinoEmbedder
+            from model.runtimes.compiled import all_cores
 
             assert self.precision != "fp16"
-            return OpenVinoEmbedder(self.weights, self.precision, self._threads)
+            return all_cores(self.weights, self.precision, self._threads)
         assert self.precision != "int8"
         torch.set_num_threads(self._threads)
         return TorchEmbedder(folded.embedding, self.weights.preprocessing, self.device, self.precision)
+
+    def _make_cores(self) -> Cores | None:
+        """Where OpenVINO has several cores; torch shares a batch out itself."""
+        if self.runtime != "openvino" or self._threads < 2:
+            return None
+        from model.runtimes.compiled import each_core
+
+        assert self.precision != "fp16"
+        return Cores(each_core(self.weights, self.precision, self._threads), self._threads, self._maps)
 
     def _make_step(self, batch_max: int) -> DeviceStep:
         assert isinstance(self._embedder, TorchEmbedder)
@@ -132,30 +144,50 @@ class Predictor:
 
         crops: uint8 [B, N, 255, 255, 3] RGB; or B cuts, answered by what was read off each one's maps.
         """
+        found = self.begin(exemplars, range(len(crops)), crops)
+        return found if isinstance(found, np.ndarray) else found.result()
+
+    @overload
+    def begin(self, bank: Tensor, indexes: Sequence[int], crops: tuple[Cut, ...]) -> Pending: ...
+
+    @overload
+    def begin(self, bank: Tensor, indexes: Sequence[int], crops: Pixels) -> NDArray[np.float32] | Shared: ...
+
+    def begin(
+        self, bank: Tensor, indexes: Sequence[int], crops: Pixels | tuple[Cut, ...]
+    ) -> NDArray[np.float32] | Shared | Pending:
+        """Start to answer crops, whose exemplars are those of `bank`, fp16 [K, C, e, e] on the device, at `indexes`.
+
+        What `respond` answers, or something whose `result` will: then the device is still at it on return, and another
+        pass can be begun meanwhile, one and no more.
+        """
         if isinstance(crops, tuple):
-            return self.begin(exemplars, range(len(crops)), crops).result()
+            assert self._step is not None
+            return self._step.begin(bank, indexes, crops)
+        exemplars = bank[list(indexes)]
+        apart = self._cores.share(len(crops)) if self._cores is not None else 0
+        if self._cores is None or not apart:
+            return self._together(exemplars, crops)
+        rest = partial(self._together, exemplars[apart:], crops[apart:]) if apart < len(crops) else None
+        return self._cores.begin(exemplars[:apart], crops[:apart], rest)
+
+    def _together(self, exemplars: Tensor, crops: Pixels) -> NDArray[np.float32]:
+        """By all cores, or on the GPU."""
         b = len(crops)
         most = _AT_ONCE if self.runtime == "openvino" else max(b, 1)
-        with self._rest():
-            logits = [self._maps(exemplars[at : at + most], crops[at : at + most]) for at in range(0, b or 1, most)]
+        logits = []
+        for at in range(0, b or 1, most):
+            embeddings = self._embedder(crops[at : at + most].reshape(-1, *crops.shape[2:]))
+            logits.append(self._maps(exemplars[at : at + most], embeddings))
         return logits[0] if len(logits) == 1 else np.concatenate(logits)
 
-    def begin(self, bank: Tensor, indexes: Sequence[int], cuts: Sequence[Cut]) -> Pending:
-        """Start to answer cuts, whose exemplars are those of `bank`, fp16 [K, C, e, e] on the device, at `indexes`.
-
-        For a predictor whose `cut` gives cuts. The device may still be at it on return: another pass can be prepared
-        meanwhile, one and no more.
-        """
-        assert self._step is not None
-        return self._step.begin(bank, indexes, cuts)
-
     @torch.inference_mode()
-    def _maps(self, exemplars: Tensor, crops: Pixels) -> NDArray[np.float32]:
-        b, n = crops.shape[:2]
+    def _maps(self, exemplars: Tensor, embeddings: Tensor) -> NDArray[np.float32]:
+        """Logits [B, N, S, S] of exemplars [B, C, e, e] and embeddings [B * N, C, s, s]."""
         correlate = correlate_by_products if self.device.type == "cpu" else correlate_scales
-        embeddings = self._embedder(crops.reshape(b * n, *crops.shape[2:])).float()
-        maps = correlate(exemplars.float(), embeddings.reshape(b, n, *embeddings.shape[1:]))
-        logits: NDArray[np.float32] = self._match(maps).cpu().numpy()
+        with self._rest():
+            searches = embeddings.float().reshape(len(exemplars), -1, *embeddings.shape[1:])
+            logits: NDArray[np.float32] = self._match(correlate(exemplars.float(), searches)).cpu().numpy()
         return logits
 
     def _rest(self) -> AbstractContextManager[None]:

@@ -82,9 +82,7 @@ class DevicePredictor:
         self._exemplars[self._indexes(slots)] = torch.from_numpy(embeddings.copy()).to(self._exemplars.device)
 
     def respond(self, slots: Sequence[Slot], crops: Crops) -> Found | Awaited:
-        if isinstance(crops, tuple):
-            return self._network.begin(self._exemplars, [slot.index for slot in slots], crops)
-        return self._network.respond(self._exemplars[self._indexes(slots)], crops)
+        return self._network.begin(self._exemplars, [slot.index for slot in slots], crops)
 
     def probe(self) -> None:
         self._network.warm_up()

@@ -12,6 +12,7 @@ from model.config import Preprocessing
 from model.inference import Predictor, one_torch_thread
 from model.runtimes import probe
 from model.runtimes.choice import REFERENCE, Candidate, Measured
+from model.runtimes.cores import Shared
 from tests.support.networks import TINY, random_network
 
 WEIGHTS = Weights(random_network(TINY), Preprocessing(mean=114.0, std=58.0))
@@ -127,9 +128,10 @@ def test_named_it_is_not_measured() -> None:
 
 
 @pytest.mark.usefixtures("never_measured")
-def test_openvino_answers_as_torch_does(predictor: Predictor, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("batch_max", [1, 8], ids=["all cores together", "a core each"])
+def test_openvino_answers_as_torch_does(predictor: Predictor, rng: np.random.Generator, batch_max: int) -> None:
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
-    compiled = Predictor(WEIGHTS, device="cpu", runtime="openvino", precision="fp32")
+    compiled = Predictor(WEIGHTS, device="cpu", runtime="openvino", precision="fp32", threads=2, batch_max=batch_max)
     # More than it embeds at once, and not a multiple of that.
     exemplar_crops, search_crops = _exemplars(rng, 5), _searches(rng, 5)
     exemplars = compiled.embed(exemplar_crops)
@@ -139,6 +141,19 @@ def test_openvino_answers_as_torch_does(predictor: Predictor, rng: np.random.Gen
     np.testing.assert_allclose(maps, expected, rtol=1e-3, atol=2e-3 * np.ptp(expected))
     # What was handed out is the caller's own, whatever was embedded since.
     assert torch.equal(exemplars, kept)
+
+
+@pytest.mark.usefixtures("never_measured")
+def test_a_pass_may_be_begun_while_the_cores_are_at_another(predictor: Predictor, rng: np.random.Generator) -> None:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    compiled = Predictor(WEIGHTS, device="cpu", runtime="openvino", precision="fp32", threads=2, batch_max=8)
+    bank = compiled.embed(_exemplars(rng, 4))
+    places, crops = ([3, 0, 2], [1, 1, 0]), (_searches(rng, 3), _searches(rng, 3))
+    under_way = [compiled.begin(bank, *each) for each in zip(places, crops, strict=True)]
+    for found, indexes, own in zip(under_way, places, crops, strict=True):
+        assert isinstance(found, Shared)
+        expected = predictor.respond(bank[indexes], own)
+        np.testing.assert_allclose(found.result(), expected, rtol=1e-3, atol=2e-3 * np.ptp(expected))
 
 
 def test_left_open_the_fastest_that_was_measured_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,13 +37,13 @@ def settled_weights(name: str, rng: np.random.Generator) -> Weights:
 
 def compiled(weights: Weights, arithmetic: Any) -> Embedder:
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
-    from model.runtimes.compiled import OpenVinoEmbedder, arithmetics
+    from model.runtimes.compiled import all_cores, arithmetics
 
     if arithmetic not in arithmetics():
         pytest.skip(f"this CPU does not multiply {arithmetic}")
     if arithmetic == "int8" and not quantisable(weights.network.config):
         pytest.skip(f"{weights.network.config.name} has no int8")
-    return OpenVinoEmbedder(weights, arithmetic, threads=1)
+    return all_cores(weights, arithmetic, threads=1)
 
 
 def eager(weights: Weights, precision: Any) -> Embedder:
@@ -132,3 +132,19 @@ def test_signals_keep_their_stack_whichever_embedder_goes_first() -> None:
     while embedders:
         del embedders[0]
         assert signal_stack() == stack
+
+
+def test_each_core_embeds_as_all_do_together(rng: np.random.Generator) -> None:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    from model.runtimes.compiled import all_cores, each_core
+
+    weights = settled_weights("light", rng)
+    together, apart = all_cores(weights, "fp32", 2), each_core(weights, "fp32", 2)
+    assert len(apart) == 4
+    # Sizes in turn: what was compiled for one is not kept for another.
+    for side in (127, 255, 127):
+        crops = mottled(rng, 2 * len(apart), side).reshape(len(apart), 2, side, side, 3)
+        for core, own in zip(apart, crops, strict=True):
+            core.start(own)
+        for core, own in zip(apart, crops, strict=True):
+            torch.testing.assert_close(core.finish(), together(own).clone(), rtol=1e-4, atol=1e-4)

@@ -113,7 +113,7 @@ def test_a_batch_equals_its_singles_and_exemplars_are_found_by_index(
     cuts = [search.crops for search in searched(there, scene, tracks)]
     assert all(isinstance(cut, Cut) for cut in cuts)
     order = [2, 0, 1]
-    together_ = there.begin(bank, order, [cuts[index] for index in order]).result()
+    together_ = there.begin(bank, order, tuple(cuts[index] for index in order)).result()
     for index, reading in zip(order, together_, strict=True):
         (alone,) = there.respond(bank[index : index + 1], (cuts[index],))
         np.testing.assert_allclose(reading.numbers, alone.numbers, rtol=1e-3, atol=1e-3)
@@ -126,10 +126,10 @@ def test_the_next_pass_may_begin_before_this_one_is_read(scene: Scene, tracks: l
     there.warm_up()
     bank = exemplars(there, scene, tracks)
     cuts = [search.crops for search in searched(there, scene, tracks)]
-    expected = [there.begin(bank, [index], [cut]).result()[0] for index, cut in enumerate(cuts)]
-    before = there.begin(bank, [0], [cuts[0]])
+    expected = [there.begin(bank, [index], (cut,)).result()[0] for index, cut in enumerate(cuts)]
+    before = there.begin(bank, [0], (cuts[0],))
     for index in range(1, len(cuts)):
-        after = there.begin(bank, [index], [cuts[index]])
+        after = there.begin(bank, [index], (cuts[index],))
         np.testing.assert_allclose(before.result()[0].numbers, expected[index - 1].numbers, rtol=1e-4, atol=1e-4)
         before = after
     np.testing.assert_allclose(before.result()[0].numbers, expected[-1].numbers, rtol=1e-4, atol=1e-4)
@@ -139,7 +139,7 @@ def test_a_third_pass_under_way_is_a_mistake_that_is_noticed(scene: Scene, track
     there = predictor("cpu")
     bank = exemplars(there, scene, tracks[:1])
     cuts = [search.crops for search in searched(there, scene, tracks[:1])]
-    first, *_ = [there.begin(bank, [0], cuts) for _ in range(3)]
+    first, *_ = [there.begin(bank, [0], tuple(cuts)) for _ in range(3)]
     with pytest.raises(AssertionError, match="two passes"):
         first.result()
 

@@ -1,0 +1,111 @@
+"""How targets are shared out among cores, with cores that note what they are told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from model.runtimes.cores import Cores, Maps
+
+
+class NotedCore:
+    """Answers crops with their first value; fails on a 13."""
+
+    def __init__(self, name: str, notes: list[str]) -> None:
+        self.name, self.notes = name, notes
+        self._crops: np.ndarray | None = None
+
+    def start(self, crops: np.ndarray) -> None:
+        assert self._crops is None, "given another target before the last was read"
+        self._crops = crops
+        self.notes.append(f"{self.name} starts {int(crops.flat[0])}")
+
+    def finish(self) -> Tensor:
+        crops, self._crops = self._crops, None
+        assert crops is not None
+        value = int(crops.flat[0])
+        if value == 13:
+            raise RuntimeError("a core failed")
+        self.notes.append(f"{self.name} ends {value}")
+        return torch.full((1, 1, 1, 1), float(value))
+
+
+def multiplied(exemplar: Tensor, embeddings: Tensor) -> Maps:
+    return (exemplar * embeddings).numpy()
+
+
+def crops(*values: int) -> np.ndarray:
+    return np.array(values, np.uint8).reshape(-1, 1, 1, 1, 1)
+
+
+def exemplars(*values: float) -> Tensor:
+    return torch.tensor(values).reshape(-1, 1, 1, 1)
+
+
+@pytest.fixture
+def notes() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def two(notes: list[str]) -> Cores:
+    """Two cores, that is four to be started."""
+    return Cores([NotedCore(name, notes) for name in "abcd"], 2, multiplied)
+
+
+def test_each_target_meets_its_own_exemplar(two: Cores) -> None:
+    asked = two.begin(exemplars(2, 3, 5, 7, 11, 1), crops(1, 2, 3, 4, 5, 6), None)
+    assert asked.result().flatten().tolist() == [2, 6, 15, 28, 55, 6]
+
+
+def test_what_is_begun_does_not_wait_to_be_asked_for(two: Cores, notes: list[str]) -> None:
+    two.begin(exemplars(1, 1), crops(1, 2), None)
+    assert notes == ["a starts 1", "b starts 2"]
+
+
+def test_a_pass_follows_the_one_before_without_a_gap(two: Cores, notes: list[str]) -> None:
+    first = two.begin(exemplars(1, 1, 1), crops(1, 2, 3), None)
+    second = two.begin(exemplars(1, 1), crops(4, 5), None)
+    assert notes == ["a starts 1", "b starts 2", "c starts 3", "d starts 4"]
+    first.result()
+    # The fifth target was begun as soon as a core was free, long before its pass was asked for.
+    assert notes[4:7] == ["a ends 1", "a starts 5", "b ends 2"]
+    assert second.result().flatten().tolist() == [4, 5]
+
+
+def test_the_rest_comes_last(two: Cores, notes: list[str]) -> None:
+    def rest() -> Maps:
+        notes.append("rest")
+        return np.full((1, 1, 1, 1), 9, np.float32)
+
+    asked = two.begin(exemplars(1, 1), crops(1, 2), rest)
+    assert asked.result().flatten().tolist() == [1, 2, 9]
+    assert notes[-2:] == ["b ends 2", "rest"]
+
+
+@pytest.mark.parametrize(("count", "shared"), [(1, 0), (2, 2), (3, 2), (4, 4), (7, 6)])
+def test_idle_cores_take_what_leaves_none_of_them_idle(two: Cores, count: int, shared: int) -> None:
+    assert two.share(count) == shared
+
+
+def test_busy_cores_take_all(two: Cores) -> None:
+    asked = two.begin(exemplars(1, 1), crops(1, 2), None)
+    assert [two.share(count) for count in (1, 3)] == [1, 3]
+    asked.result()
+    assert two.share(3) == 2
+
+
+def test_a_failure_is_its_pass_s_alone(two: Cores) -> None:
+    first = two.begin(exemplars(1, 1, 1), crops(1, 13, 3), None)
+    second = two.begin(exemplars(1, 1), crops(4, 5), None)
+    with pytest.raises(RuntimeError, match="a core failed"):
+        first.result()
+    assert second.result().flatten().tolist() == [4, 5]
+    assert two.begin(exemplars(1, 1), crops(6, 7), None).result().flatten().tolist() == [6, 7]
+
+
+def test_a_pass_that_nobody_asks_for_is_in_nobody_s_way(two: Cores) -> None:
+    two.begin(exemplars(1, 1, 1, 1, 1, 1), crops(1, 13, 3, 4, 5, 6), None)
+    assert two.begin(exemplars(1, 1), crops(7, 8), None).result().flatten().tolist() == [7, 8]
