@@ -125,6 +125,10 @@ class Predictor:
         config, tracker = self.network_config, self.weights.tracker
         return DeviceStep(self._embedder.embed, self._match, config, tracker, self.device, batch_max)
 
+    def room(self, waiting: int) -> int:
+        """Of so many targets that wait, how many to `begin` with at once, so that no core or GPU is idle."""
+        return waiting if self._cores is None else self._cores.room(waiting)
+
     @torch.inference_mode()
     def embed(self, crops: Pixels) -> Tensor:
         """Exemplar embeddings, fp16 [B, C, e, e] on the device, of crops uint8 [B, 127, 127, 3] RGB."""

@@ -69,9 +69,17 @@ class Cores:
 
     def __init__(self, cores: Sequence[Core], count: int, read: Read) -> None:
         """`cores`: two of each, so that one has begun when the other is done; `count`: how many cores there are."""
-        self._free, self._count, self._read = deque(cores), count, read
+        self._free, self._begins, self._count, self._read = deque(cores), len(cores), count, read
         self._waiting: deque[_Target] = deque()
         self._begun: deque[tuple[Core, _Target]] = deque()
+
+    def room(self, waiting: int) -> int:
+        """Of so many targets that wait, how many a pass had better take: a target a core, up to all that can be begun.
+
+        Half of them: the others follow while what has been answered is on its way to be searched again. Who took all
+        would have nothing to go on with at the end.
+        """
+        return max(self._count, min(waiting // 2, self._begins))
 
     def share(self, count: int) -> int:
         """Of so many targets, how many to `begin`: as many as leave no core idle before the last is done."""

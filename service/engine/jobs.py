@@ -116,5 +116,8 @@ class Predictor(Protocol):
         Where the answer is awaited, one more call of this kind may come before it is asked for, but no third.
         """
 
+    def room(self, waiting: int) -> int:
+        """Of so many targets that wait, how many the next pass had better take; 1 or more where any wait."""
+
     def probe(self) -> None:
         """Run every kind of call once; raises where the model does not work."""

@@ -84,6 +84,9 @@ class DevicePredictor:
     def respond(self, slots: Sequence[Slot], crops: Crops) -> Found | Awaited:
         return self._network.begin(self._exemplars, [slot.index for slot in slots], crops)
 
+    def room(self, waiting: int) -> int:
+        return self._network.room(waiting)
+
     def probe(self) -> None:
         self._network.warm_up()
 

@@ -52,6 +52,8 @@ class FakePredictor:
         """Where set, every value of every map."""
         self.awaited = False
         """Whether answers are to be awaited, as those of a GPU are."""
+        self.cores = 0
+        """Where set, a pass holds no more targets than these."""
         self._failures: dict[Kind, BaseException] = {}
         self._gates: dict[Kind, threading.Event] = {}
         self._reached: dict[Kind, threading.Event] = {}
@@ -107,6 +109,9 @@ class FakePredictor:
         if self.logits is not None:
             return np.full((*crops.shape[:2], _NETWORK.map_size, _NETWORK.map_size), self.logits, np.float32)
         return np.stack([np.stack([_map(crop) for crop in pyramid]) for pyramid in crops])
+
+    def room(self, waiting: int) -> int:
+        return self.cores or waiting
 
     def probe(self) -> None:
         self._begin("probe", (), None)

@@ -85,6 +85,11 @@ def test_the_rest_comes_last(two: Cores, notes: list[str]) -> None:
     assert notes[-2:] == ["b ends 2", "rest"]
 
 
+@pytest.mark.parametrize(("waiting", "taken"), [(0, 2), (1, 2), (3, 2), (4, 2), (7, 3), (8, 4), (50, 4)])
+def test_a_pass_takes_half_of_what_waits_so_that_another_follows(two: Cores, waiting: int, taken: int) -> None:
+    assert two.room(waiting) == taken
+
+
 @pytest.mark.parametrize(("count", "shared"), [(1, 0), (2, 2), (3, 2), (4, 4), (7, 6)])
 def test_idle_cores_take_what_leaves_none_of_them_idle(two: Cores, count: int, shared: int) -> None:
     assert two.share(count) == shared

@@ -59,6 +59,18 @@ async def test_the_next_pass_is_begun_before_the_last_is_answered_and_no_third(a
     assert kinds(ahead) == ["respond", "respond", "answer", "respond", "answer", "answer"]
 
 
+async def test_a_pass_holds_what_the_device_takes_at_once(run_engine: RunEngine) -> None:
+    async with run_engine(batch_max=8) as engine:
+        engine.predictor.awaited, engine.predictor.cores = True, 2
+        slots = await engine.embedded(6)
+        with engine.predictor.held("respond") as begun:
+            first = asyncio.create_task(engine.batcher.submit(respond_job(slots[:1])))
+            await reached(begun)
+            others = await submitted(engine, [respond_job(slots[1:4]), *[respond_job((slot,)) for slot in slots[4:]]])
+        assert all(isinstance(answer, Answer) for answer in await outcomes([first, *others]))
+    assert [len(call.slots) for call in engine.predictor.of("respond")] == [1, 2, 2, 1]
+
+
 async def test_a_pass_that_nothing_waits_behind_is_answered_at_once(ahead: Engine) -> None:
     slots = await ahead.embedded(1)
     for _ in range(2):
