@@ -6,9 +6,16 @@ Shape legend: B pairs, C channels, h x w cells of the exemplar, H x W cells of t
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+Floating = TypeVar("Floating", np.float32, np.float64)
 
 
 def correlate(exemplars: Tensor, searches: Tensor) -> Tensor:
@@ -40,8 +47,8 @@ def correlate_scales(exemplars: Tensor, searches: Tensor) -> Tensor:
 def correlate_by_products(exemplars: Tensor, searches: Tensor) -> Tensor:
     """`correlate_scales` by multiplying matrices: the faster form on a CPU, where grouped convolutions are slow.
 
-    Every exemplar cell meets every search cell, two vectors of C numbers. A window's sum is then h x w of these
-    products, which lie at a fixed stride from one another. Target by target, so that they stay in the cache.
+    Every exemplar cell meets every search cell, two vectors of C numbers; `window_sums` does the rest. Target by
+    target, so that the products stay in the cache.
     """
     maps = [_correlate_one(exemplar, of_target) for exemplar, of_target in zip(exemplars, searches, strict=True)]
     return torch.stack(maps)
@@ -50,9 +57,19 @@ def correlate_by_products(exemplars: Tensor, searches: Tensor) -> Tensor:
 def _correlate_one(exemplar: Tensor, searches: Tensor) -> Tensor:
     (c, h, w), (n, _, height, width) = exemplar.shape, searches.shape
     products = exemplar.reshape(c, h * w).T @ searches.reshape(n, c, height * width)
-    scale, i, j, y, x = products.reshape(n, h, w, height, width).stride()
-    windows = products.as_strided((n, height - h + 1, width - w + 1, h, w), (scale, y, x, i + y, j + x))
-    summed: Tensor = windows.sum((-1, -2))  # (N, H', W')
+    return torch.from_numpy(window_sums(products.reshape(n, h, w, height, width).numpy()))
+
+
+def window_sums(products: NDArray[Floating]) -> NDArray[Floating]:
+    """Maps [N, H-h+1, W-w+1] from the products [N, h, w, H, W] of every exemplar cell with every search cell.
+
+    A window's sum is h x w of them, which lie at a fixed stride from one another.
+    """
+    n, h, w, height, width = products.shape
+    scale, i, j, y, x = products.strides
+    shape = (n, height - h + 1, width - w + 1, h, w)
+    windows = as_strided(products, shape, (scale, y, x, i + y, j + x), writeable=False)
+    summed: NDArray[Floating] = windows.sum((-1, -2))
     return summed
 
 

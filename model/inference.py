@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import torch
@@ -22,13 +22,16 @@ from model.network import SiamFC, fold_norms
 from model.readings import Reading
 from model.runtimes import probe
 from model.runtimes.choice import Candidate, Measured, candidates, decide
-from model.runtimes.cores import Cores, Shared
+from model.runtimes.cores import Cores, Exemplars, Shared
 from model.runtimes.device_step import DeviceStep, Pending
 from model.runtimes.devices import choose_device, choose_precision
 from model.runtimes.eager import TorchEmbedder
 from model.runtimes.embedding import Embedder, Pixels
 from model.tracker import Cutter, cut_crops
 from model.windows import Cut, cut_windows
+
+if TYPE_CHECKING:
+    from model.runtimes.compiled import OpenVinoResponder
 
 __all__ = ["Pixels", "Predictor", "choose_device", "choose_precision"]
 
@@ -78,6 +81,7 @@ class Predictor:
         folded = fold_norms(weights.network)
         self._match = folded.match_norm.to(self.device)
         self._embedder = self._make_embedder(folded)
+        self._all_cores = self._make_responder()
         self._cores = self._make_cores() if batch_max > 1 else None
         wanted = self.device.type == "cuda" if on_device is None else on_device
         self._step = self._make_step(batch_max) if wanted else None
@@ -103,13 +107,21 @@ class Predictor:
     def _make_embedder(self, folded: SiamFC) -> Embedder:
         if self.runtime == "openvino":
             # Here, not above: OpenVINO is an extra.
-            from model.runtimes.compiled import all_cores
+            from model.runtimes.compiled import OpenVinoEmbedder
 
             assert self.precision != "fp16"
-            return all_cores(self.weights, self.precision, self._threads)
+            return OpenVinoEmbedder(self.weights, self.precision, self._threads)
         assert self.precision != "int8"
         torch.set_num_threads(self._threads)
         return TorchEmbedder(folded.embedding, self.weights.preprocessing, self.device, self.precision)
+
+    def _make_responder(self) -> OpenVinoResponder | None:
+        if self.runtime != "openvino":
+            return None
+        from model.runtimes.compiled import all_cores
+
+        assert self.precision != "fp16"
+        return all_cores(self.weights, self.precision, self._threads)
 
     def _make_cores(self) -> Cores | None:
         """Where OpenVINO has several cores; torch shares a batch out itself."""
@@ -118,7 +130,7 @@ class Predictor:
         from model.runtimes.compiled import each_core
 
         assert self.precision != "fp16"
-        return Cores(each_core(self.weights, self.precision, self._threads), self._threads, self._maps)
+        return Cores(each_core(self.weights, self.precision, self._threads), self._threads)
 
     def _make_step(self, batch_max: int) -> DeviceStep:
         assert isinstance(self._embedder, TorchEmbedder)
@@ -168,30 +180,27 @@ class Predictor:
         if isinstance(crops, tuple):
             assert self._step is not None
             return self._step.begin(bank, indexes, crops)
-        exemplars = bank[list(indexes)]
+        if self._all_cores is None:
+            return self._maps(bank[list(indexes)], crops)
+        return self._share_out(self._all_cores, bank.numpy()[list(indexes)], crops)
+
+    def _share_out(
+        self, all_cores: OpenVinoResponder, exemplars: Exemplars, crops: Pixels
+    ) -> NDArray[np.float32] | Shared:
+        """To a core each what the cores can share evenly, to all together what is left."""
         apart = self._cores.share(len(crops)) if self._cores is not None else 0
         if self._cores is None or not apart:
-            return self._together(exemplars, crops)
-        rest = partial(self._together, exemplars[apart:], crops[apart:]) if apart < len(crops) else None
-        return self._cores.begin(exemplars[:apart], crops[:apart], rest)
-
-    def _together(self, exemplars: Tensor, crops: Pixels) -> NDArray[np.float32]:
-        """By all cores, or on the GPU."""
-        b = len(crops)
-        most = _AT_ONCE if self.runtime == "openvino" else max(b, 1)
-        logits = []
-        for at in range(0, b or 1, most):
-            embeddings = self._embedder(crops[at : at + most].reshape(-1, *crops.shape[2:]))
-            logits.append(self._maps(exemplars[at : at + most], embeddings))
-        return logits[0] if len(logits) == 1 else np.concatenate(logits)
+            return _together(all_cores, exemplars, crops)
+        left = partial(_together, all_cores, exemplars[apart:], crops[apart:]) if apart < len(crops) else None
+        return self._cores.begin(exemplars[:apart], crops[:apart], left)
 
     @torch.inference_mode()
-    def _maps(self, exemplars: Tensor, embeddings: Tensor) -> NDArray[np.float32]:
-        """Logits [B, N, S, S] of exemplars [B, C, e, e] and embeddings [B * N, C, s, s]."""
+    def _maps(self, exemplars: Tensor, crops: Pixels) -> NDArray[np.float32]:
+        """By torch."""
         correlate = correlate_by_products if self.device.type == "cpu" else correlate_scales
-        with self._rest():
-            searches = embeddings.float().reshape(len(exemplars), -1, *embeddings.shape[1:])
-            logits: NDArray[np.float32] = self._match(correlate(exemplars.float(), searches)).cpu().numpy()
+        embeddings = self._embedder(crops.reshape(-1, *crops.shape[2:])).float()
+        searches = embeddings.reshape(*crops.shape[:2], *embeddings.shape[1:])
+        logits: NDArray[np.float32] = self._match(correlate(exemplars.float(), searches)).cpu().numpy()
         return logits
 
     def _rest(self) -> AbstractContextManager[None]:
@@ -206,6 +215,13 @@ class Predictor:
             self.respond(exemplars, np.zeros((size, scales, config.search_size, config.search_size, 3), np.uint8))
         if self._step is not None:
             self._step.warm_up()
+
+
+def _together(all_cores: OpenVinoResponder, exemplars: Exemplars, crops: Pixels) -> NDArray[np.float32]:
+    found = []
+    for at in range(0, len(crops) or 1, _AT_ONCE):
+        found.append(all_cores(exemplars[at : at + _AT_ONCE], crops[at : at + _AT_ONCE]))
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 @contextmanager

@@ -1,16 +1,22 @@
-"""The embedding compiled by OpenVINO for this CPU (the extra `openvino`)."""
+"""The embedding, and what correlates it, compiled by OpenVINO for this CPU (the extra `openvino`)."""
 
 from __future__ import annotations
 
 from functools import cache
+from math import isqrt
+from typing import Any
 
+import numpy as np
 import openvino
 import torch
 from torch import Tensor
 
 from model.checkpoints import Weights
+from model.correlation import window_sums
+from model.network import Affine, fold_norms
+from model.runtimes.cores import Exemplars, Maps
 from model.runtimes.embedding import Pixels
-from model.runtimes.graph import Arithmetic, embedding_graph
+from model.runtimes.graph import Arithmetic, embedding_graph, products_graph
 from model.runtimes.layers import layers_of
 
 
@@ -27,40 +33,76 @@ class OpenVinoEmbedder:
     Embeddings are float32 and lie in memory that the next call overwrites.
     """
 
-    def __init__(self, request: openvino.InferRequest) -> None:
-        """Made by `all_cores` and `each_core`."""
-        self._request = request
+    def __init__(self, weights: Weights, arithmetic: Arithmetic, threads: int) -> None:
+        """`threads`: how many of this CPU's cores it may use."""
+        graph = embedding_graph(layers_of(weights.network, weights.preprocessing), arithmetic)
+        self._request = _compiled(graph, arithmetic, threads, streams=1).create_infer_request()
 
     def __call__(self, crops: Pixels) -> Tensor:
         (embeddings,) = self._request.infer([crops], share_inputs=True, share_outputs=True).values()
         return torch.from_numpy(embeddings)
 
-    def start(self, crops: Pixels) -> None:
-        """Begin to embed crops, which may not change until `finish`."""
-        self._request.start_async([crops], share_inputs=True)
 
-    def finish(self) -> Tensor:
-        """What was begun, waited for."""
+class OpenVinoResponder:
+    """`Core` on the CPU: exemplars and search crops in, correlation maps, logits float32 [B, N, S, S], out."""
+
+    def __init__(self, request: openvino.InferRequest, match: Affine) -> None:
+        """`request`: of a `products_graph`. Made by `all_cores` and `each_core`."""
+        self._request = request
+        self._match = np.float32(match.weight), np.float32(match.bias)
+        self._shape = (0, 0, 0)
+        """Targets, regions of each and cells a side of an exemplar, of what was begun."""
+
+    def __call__(self, exemplars: Exemplars, crops: Pixels) -> Maps:
+        """The maps of exemplars fp16 [B, C, e, e] in crops uint8 [B, N, side, side, 3] RGB."""
+        given = self._given(exemplars, crops)
+        (products,) = self._request.infer(given, share_inputs=True, share_outputs=True).values()
+        return self._maps(products)
+
+    def start(self, exemplars: Exemplars, crops: Pixels) -> None:
+        self._request.start_async(self._given(exemplars, crops), share_inputs=True)
+
+    def finish(self) -> Maps:
         self._request.wait()
-        return torch.from_numpy(self._request.get_output_tensor().data)
+        return self._maps(self._request.get_output_tensor().data)
+
+    def _given(self, exemplars: Exemplars, crops: Pixels) -> list[Any]:
+        (b, n), side = crops.shape[:2], exemplars.shape[-1]
+        self._shape = b, n, side
+        cells = exemplars.reshape(b, -1, side * side)
+        return [crops.reshape(b * n, *crops.shape[2:]), cells if b == 1 else cells.repeat(n, axis=0)]
+
+    def _maps(self, products: Maps) -> Maps:
+        (b, n, e), s = self._shape, isqrt(products.shape[-1])
+        weight, bias = self._match
+        maps = window_sums(products.reshape(b * n, e, e, s, s)) * weight + bias
+        return maps.reshape(b, n, *maps.shape[1:])
 
 
-def all_cores(weights: Weights, arithmetic: Arithmetic, threads: int) -> OpenVinoEmbedder:
-    """An embedder that uses so many of this CPU's cores together."""
-    return OpenVinoEmbedder(_compiled(weights, arithmetic, threads, streams=1).create_infer_request())
+def all_cores(weights: Weights, arithmetic: Arithmetic, threads: int) -> OpenVinoResponder:
+    """A responder that uses so many of this CPU's cores together."""
+    return _responders(weights, arithmetic, threads, streams=1, count=1)[0]
 
 
-def each_core(weights: Weights, arithmetic: Arithmetic, threads: int) -> list[OpenVinoEmbedder]:
-    """Embedders that use a core each and may run at the same time: two for each of so many cores.
+def each_core(weights: Weights, arithmetic: Arithmetic, threads: int) -> list[OpenVinoResponder]:
+    """Responders that use a core each and may run at the same time: two for each of so many cores.
 
     They share one copy of the weights. The second of a core waits until the first is done.
     """
-    compiled = _compiled(weights, arithmetic, threads, streams=threads)
-    return [OpenVinoEmbedder(compiled.create_infer_request()) for _ in range(2 * threads)]
+    return _responders(weights, arithmetic, threads, streams=threads, count=2 * threads)
 
 
-def _compiled(weights: Weights, arithmetic: Arithmetic, threads: int, streams: int) -> openvino.CompiledModel:
-    graph = embedding_graph(layers_of(weights.network, weights.preprocessing), arithmetic)
+def _responders(
+    weights: Weights, arithmetic: Arithmetic, threads: int, streams: int, count: int
+) -> list[OpenVinoResponder]:
+    match = fold_norms(weights.network).match_norm
+    assert isinstance(match, Affine)
+    graph = products_graph(layers_of(weights.network, weights.preprocessing), arithmetic)
+    compiled = _compiled(graph, arithmetic, threads, streams)
+    return [OpenVinoResponder(compiled.create_infer_request(), match) for _ in range(count)]
+
+
+def _compiled(graph: openvino.Model, arithmetic: Arithmetic, threads: int, streams: int) -> openvino.CompiledModel:
     # What int8 leaves, the output, is bf16 where that is fast.
     half = arithmetic != "fp32" and "bf16" in arithmetics()
     settings = {

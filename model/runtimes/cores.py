@@ -13,23 +13,21 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from model.runtimes.embedding import Pixels
 
 Maps = NDArray[np.float32]
-Read = Callable[[Tensor, Tensor], Maps]
-"""The maps [1, N, S, S] of an exemplar [1, C, e, e] and embeddings [N, C, s, s]."""
+Exemplars = NDArray[np.float16]
 
 
 class Core(Protocol):
-    """An embedder that works while the caller goes on."""
+    """What works while the caller goes on."""
 
-    def start(self, crops: Pixels) -> None:
-        """Begin to embed crops, uint8 [N, side, side, 3], which may not change until `finish`."""
+    def start(self, exemplars: Exemplars, crops: Pixels) -> None:
+        """Begin with targets: exemplars [B, C, e, e], crops uint8 [B, N, side, side, 3], unchanged until `finish`."""
 
-    def finish(self) -> Tensor:
-        """Their embeddings [N, C, s, s], waited for; in memory that the next `start` overwrites."""
+    def finish(self) -> Maps:
+        """Their maps [B, N, S, S], waited for."""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +57,7 @@ class Shared:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Target:
-    exemplar: Tensor
+    exemplar: Exemplars
     crops: Pixels
     asked: Shared
 
@@ -67,9 +65,9 @@ class _Target:
 class Cores:
     """Cores to share targets out among, one after the other, whichever pass they are of. For one thread."""
 
-    def __init__(self, cores: Sequence[Core], count: int, read: Read) -> None:
+    def __init__(self, cores: Sequence[Core], count: int) -> None:
         """`cores`: two of each, so that one has begun when the other is done; `count`: how many cores there are."""
-        self._free, self._begins, self._count, self._read = deque(cores), len(cores), count, read
+        self._free, self._begins, self._count = deque(cores), len(cores), count
         self._waiting: deque[_Target] = deque()
         self._begun: deque[tuple[Core, _Target]] = deque()
 
@@ -85,18 +83,20 @@ class Cores:
         """Of so many targets, how many to `begin`: as many as leave no core idle before the last is done."""
         return count if self._begun else count - count % self._count
 
-    def begin(self, exemplars: Tensor, crops: Pixels, rest: Callable[[], Maps] | None) -> Shared:
+    def begin(self, exemplars: Exemplars, crops: Pixels, rest: Callable[[], Maps] | None) -> Shared:
         """Hand out targets: exemplars [B, C, e, e] and their crops; `rest` is asked for the last maps, after them."""
         asked = Shared(self, len(crops), rest)
-        self._waiting.extend(_Target(exemplars[index : index + 1], each, asked) for index, each in enumerate(crops))
+        for index in range(len(crops)):
+            one = slice(index, index + 1)
+            self._waiting.append(_Target(exemplars[one], crops[one], asked))
         self._hand_out()
         return asked
 
     def take(self) -> None:
-        """Wait for the target that was handed out first, and read its maps. What goes wrong is its pass's alone."""
+        """Wait for the target that was handed out first. What goes wrong is its pass's alone."""
         core, target = self._begun.popleft()
         try:
-            found: Maps | Exception = self._read(target.exemplar, core.finish())
+            found: Maps | Exception = core.finish()
         except Exception as error:
             found = error
         target.asked.add(found)
@@ -106,5 +106,5 @@ class Cores:
     def _hand_out(self) -> None:
         while self._free and self._waiting:
             core, target = self._free.popleft(), self._waiting.popleft()
-            core.start(target.crops)
+            core.start(target.exemplar, target.crops)
             self._begun.append((core, target))

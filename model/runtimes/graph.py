@@ -28,6 +28,26 @@ def embedding_graph(layers: Sequence[Layer], arithmetic: Arithmetic) -> Model:
     `bf16` only rounds the weights here; that it multiplies so is the compiler's to be told. `int8` is for networks that
     are `quantisable`.
     """
+    crops, embeddings = _embedded(layers, arithmetic)
+    return Model([ops.result(embeddings)], [crops], "embedding")
+
+
+def products_graph(layers: Sequence[Layer], arithmetic: Arithmetic) -> Model:
+    """The correlation's products too: from crops, as above, and exemplars fp16 [B, C, e * e], or one for all crops.
+
+    To float32 [B, e * e, s * s]: each cell of the exemplar with each cell of the crop's embedding. Here they are
+    multiplied where the embedding lies, with nothing to be reordered or copied out.
+    """
+    crops, embeddings = _embedded(layers, arithmetic)
+    channels = len(layers[-1].weight)
+    exemplars = ops.parameter([-1, channels, -1], np.float16, name="exemplars")
+    cells = ops.reshape(ops.transpose(embeddings, np.array([0, 2, 3, 1])), np.array([0, -1, channels]), True)
+    products = ops.matmul(ops.convert(exemplars, np.float32), cells, True, True)
+    return Model([ops.result(products)], [crops, exemplars], "products")
+
+
+def _embedded(layers: Sequence[Layer], arithmetic: Arithmetic) -> tuple[Any, Any]:
+    """The crops and their embeddings."""
     crops = ops.parameter([-1, -1, -1, 3], np.uint8, name="crops")
     value = ops.transpose(ops.convert(crops, np.float32), np.array([0, 3, 1, 2]))
     top = _PIXEL_TOP
@@ -46,7 +66,7 @@ def embedding_graph(layers: Sequence[Layer], arithmetic: Arithmetic) -> Model:
         value = _convolved(value, kernel, _bias(layer, used), layer)
         if layer is not layers[-1] and arithmetic == "int8":
             top = ceiling(layer)
-    return Model([ops.result(value)], [crops], "embedding")
+    return crops, value
 
 
 def _convolved(value: Any, kernel: Any, bias: Floats, layer: Layer) -> Any:

@@ -174,18 +174,14 @@ class Batcher:
                 return None
             if self._wait_s and not self._under_way:
                 self._fill()
-            return self._waiting.take(self._room)
+            return self._waiting.take(min(self._pace.room, self._predictor.room(self._waiting.targets)))
 
     def _fill(self) -> None:
         deadline = time.perf_counter() + self._wait_s
         while (left := deadline - time.perf_counter()) > 0 and not self._stopping:
-            if self._waiting.targets >= self._room:
+            if self._waiting.targets >= self._pace.room:
                 return
             self._changed.wait(left)
-
-    @property
-    def _room(self) -> int:
-        return min(self._pace.room, self._predictor.room(self._waiting.targets))
 
     def _begin(self, batch: list[Part]) -> None:
         """Give the device a pass."""

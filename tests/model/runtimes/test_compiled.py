@@ -13,6 +13,7 @@ import torch
 
 from model.checkpoints import Weights
 from model.config import PRESET_NAMES, Preprocessing, preset
+from model.correlation import correlate_scales
 from model.network import fold_norms
 from model.runtimes.devices import multiplies_bf16
 from model.runtimes.eager import TorchEmbedder
@@ -37,13 +38,13 @@ def settled_weights(name: str, rng: np.random.Generator) -> Weights:
 
 def compiled(weights: Weights, arithmetic: Any) -> Embedder:
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
-    from model.runtimes.compiled import all_cores, arithmetics
+    from model.runtimes.compiled import OpenVinoEmbedder, arithmetics
 
     if arithmetic not in arithmetics():
         pytest.skip(f"this CPU does not multiply {arithmetic}")
     if arithmetic == "int8" and not quantisable(weights.network.config):
         pytest.skip(f"{weights.network.config.name} has no int8")
-    return all_cores(weights, arithmetic, threads=1)
+    return OpenVinoEmbedder(weights, arithmetic, threads=1)
 
 
 def eager(weights: Weights, precision: Any) -> Embedder:
@@ -134,17 +135,40 @@ def test_signals_keep_their_stack_whichever_embedder_goes_first() -> None:
         assert signal_stack() == stack
 
 
-def test_each_core_embeds_as_all_do_together(rng: np.random.Generator) -> None:
-    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+def exemplars_of(weights: Weights, rng: np.random.Generator, count: int) -> np.ndarray:
+    return compiled(weights, "fp32")(mottled(rng, count, 127)).to(torch.float16).numpy()
+
+
+@pytest.mark.parametrize("name", PRESET_NAMES)
+@pytest.mark.parametrize("arithmetic", ["fp32", "bf16", "int8"])
+def test_products_give_the_maps_of_the_embeddings(name: str, arithmetic: Any, rng: np.random.Generator) -> None:
+    weights = settled_weights(name, rng)
+    embedder = compiled(weights, arithmetic)
+    from model.runtimes.compiled import all_cores
+
+    exemplars, crops = exemplars_of(weights, rng, 2), mottled(rng, 6, 191).reshape(2, 3, 191, 191, 3)
+    embeddings = embedder(crops.reshape(6, 191, 191, 3))
+    embeddings = embeddings.reshape(2, 3, *embeddings.shape[1:])
+    match = fold_norms(weights.network).match_norm
+    expected = match(correlate_scales(torch.from_numpy(exemplars).float(), embeddings)).numpy()
+    responder = all_cores(weights, arithmetic, threads=2)
+    for found, wanted in ((responder(exemplars, crops), expected), (responder(exemplars[1:], crops[1:]), expected[1:])):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3 * np.ptp(wanted))
+
+
+def test_each_core_responds_as_all_do_together(rng: np.random.Generator) -> None:
+    weights = settled_weights("light", rng)
+    exemplars = exemplars_of(weights, rng, 4)
     from model.runtimes.compiled import all_cores, each_core
 
-    weights = settled_weights("light", rng)
     together, apart = all_cores(weights, "fp32", 2), each_core(weights, "fp32", 2)
     assert len(apart) == 4
     # Sizes in turn: what was compiled for one is not kept for another.
-    for side in (127, 255, 127):
-        crops = mottled(rng, 2 * len(apart), side).reshape(len(apart), 2, side, side, 3)
-        for core, own in zip(apart, crops, strict=True):
-            core.start(own)
-        for core, own in zip(apart, crops, strict=True):
-            torch.testing.assert_close(core.finish(), together(own).clone(), rtol=1e-4, atol=1e-4)
+    for side in (191, 255, 191):
+        crops = mottled(rng, 2 * len(apart), side).reshape(len(apart), 1, 2, side, side, 3)
+        for index, core in enumerate(apart):
+            core.start(exemplars[index : index + 1], crops[index])
+        for index, core in enumerate(apart):
+            expected = together(exemplars[index : index + 1], crops[index])
+            np.testing.assert_allclose(core.finish(), expected, rtol=1e-4, atol=1e-4 * np.ptp(expected))

@@ -4,44 +4,39 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from model.runtimes.cores import Cores, Maps
 
 
 class NotedCore:
-    """Answers crops with their first value; fails on a 13."""
+    """Answers crops with their first value times the exemplar's; fails on a 13."""
 
     def __init__(self, name: str, notes: list[str]) -> None:
         self.name, self.notes = name, notes
-        self._crops: np.ndarray | None = None
+        self._given: tuple[np.ndarray, np.ndarray] | None = None
 
-    def start(self, crops: np.ndarray) -> None:
-        assert self._crops is None, "given another target before the last was read"
-        self._crops = crops
+    def start(self, exemplars: np.ndarray, crops: np.ndarray) -> None:
+        assert self._given is None, "given another target before the last was read"
+        assert len(exemplars) == len(crops) == 1
+        self._given = exemplars, crops
         self.notes.append(f"{self.name} starts {int(crops.flat[0])}")
 
-    def finish(self) -> Tensor:
-        crops, self._crops = self._crops, None
-        assert crops is not None
-        value = int(crops.flat[0])
+    def finish(self) -> Maps:
+        given, self._given = self._given, None
+        assert given is not None
+        value = int(given[1].flat[0])
         if value == 13:
             raise RuntimeError("a core failed")
         self.notes.append(f"{self.name} ends {value}")
-        return torch.full((1, 1, 1, 1), float(value))
-
-
-def multiplied(exemplar: Tensor, embeddings: Tensor) -> Maps:
-    return (exemplar * embeddings).numpy()
+        return (given[0] * value).astype(np.float32)
 
 
 def crops(*values: int) -> np.ndarray:
     return np.array(values, np.uint8).reshape(-1, 1, 1, 1, 1)
 
 
-def exemplars(*values: float) -> Tensor:
-    return torch.tensor(values).reshape(-1, 1, 1, 1)
+def exemplars(*values: float) -> np.ndarray:
+    return np.array(values, np.float16).reshape(-1, 1, 1, 1)
 
 
 @pytest.fixture
@@ -52,7 +47,7 @@ def notes() -> list[str]:
 @pytest.fixture
 def two(notes: list[str]) -> Cores:
     """Two cores, that is four to be started."""
-    return Cores([NotedCore(name, notes) for name in "abcd"], 2, multiplied)
+    return Cores([NotedCore(name, notes) for name in "abcd"], 2)
 
 
 def test_each_target_meets_its_own_exemplar(two: Cores) -> None:
