@@ -56,9 +56,10 @@ def upscale(maps: FloatArray, factor: int) -> FloatArray:
     return np.asarray(matrix @ maps @ matrix.T, np.float32)
 
 
-def find_peak(maps: FloatArray, config: TrackerConfig) -> Peak:
+def find_peak(maps: FloatArray, config: TrackerConfig, influence: float | None = None) -> Peak:
     """The peak of a target's maps [N, S, S] (finite logits; N as many as `config.scale_factors`).
 
+    influence: the window's share, 0..1; by default the configuration's `window_influence`.
     Upscale, subtract the common floor, penalise every scale but the middle one, take the scale with the highest
     value, blend in the cosine window, take the highest value (Bertinetto et al. 2016, section 3.1). The floor makes
     the penalty mean the same for logits of either sign. Only what may hold an extreme is upscaled (`model.patches`).
@@ -80,7 +81,9 @@ def find_peak(maps: FloatArray, config: TrackerConfig) -> Peak:
     np.maximum.at(heights, high[0], (patches.values(maps, high).max(axis=(1, 2)) - floor) * penalties[high[0]])
     scale, zoom = choose_scale(heights, config)
     cells = maps[scale]
-    row, column, logit = _highest(cells, patches, above[scale], floor, slack, config.window_influence)
+    row, column, logit = _highest(
+        cells, patches, above[scale], floor, slack, config.window_influence if influence is None else influence
+    )
     half = (maps.shape[-1] - 1) / 2
     y, x = row / config.upscale, column / config.upscale
     return Peak(scale, x - half, y - half, logit, _contrast(cells, logit, y, x), zoom)

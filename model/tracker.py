@@ -246,22 +246,20 @@ def locate(track: Track, found: FloatArray | Reading, tracker: TrackerConfig, ca
     A lost track leaves its place only for a peak that scores better, and at least `redetect_score`.
     """
     # The device has been told by `search_regions`.
-    tracker = replace(tracker, window_influence=tracker.influence(track.speed))
+    influence = tracker.influence(track.speed)
     if not _searched_apart(track, tracker):
-        return found.best(tracker) if isinstance(found, Reading) else find_peak(found, tracker)
-    peaks = found.peaks(tracker) if isinstance(found, Reading) else _peak_of_each(found, tracker)
+        return found.best(tracker) if isinstance(found, Reading) else find_peak(found, tracker, influence)
+    peaks = found.peaks(tracker) if isinstance(found, Reading) else _peak_of_each(found, tracker, influence)
     best = max(peaks, key=calibration.score)
     return best if calibration.score(best) >= tracker.redetect_score else peaks[len(peaks) // 2]
 
 
-def _peak_of_each(maps: FloatArray, tracker: TrackerConfig) -> list[Peak]:
+def _peak_of_each(maps: FloatArray, tracker: TrackerConfig, influence: float) -> list[Peak]:
     middle = len(maps) // 2
     # Elsewhere nothing says that the target is near the region's middle.
-    anywhere = replace(tracker, window_influence=0.0)
-    return [
-        replace(find_peak(maps[index : index + 1], tracker if index == middle else anywhere), scale=index)
-        for index in range(len(maps))
-    ]
+    shares = [influence if index == middle else 0.0 for index in range(len(maps))]
+    found = [find_peak(maps[index : index + 1], tracker, share) for index, share in enumerate(shares)]
+    return [replace(peak, scale=index) for index, peak in enumerate(found)]
 
 
 def map_region(search: Search, scale: int, network: NetworkConfig) -> Region:
