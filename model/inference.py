@@ -210,7 +210,8 @@ class Predictor:
     def warm_up(self, batches: tuple[int, ...] = (1,)) -> None:
         """Run every shape once, so that the first client does not pay for it."""
         config, scales = self.network_config, self.weights.tracker.scales
-        for size in batches:
+        # So many that each core is given one.
+        for size in batches if self._cores is None else (*batches, self._threads):
             exemplars = self.embed(np.zeros((size, config.exemplar_size, config.exemplar_size, 3), np.uint8))
             self.respond(exemplars, np.zeros((size, scales, config.search_size, config.search_size, 3), np.uint8))
         if self._step is not None:
@@ -218,9 +219,9 @@ class Predictor:
 
 
 def _together(all_cores: OpenVinoResponder, exemplars: Exemplars, crops: Pixels) -> NDArray[np.float32]:
-    found = []
-    for at in range(0, len(crops) or 1, _AT_ONCE):
-        found.append(all_cores(exemplars[at : at + _AT_ONCE], crops[at : at + _AT_ONCE]))
+    """By all cores, a few targets after the other."""
+    few = [slice(at, at + _AT_ONCE) for at in range(0, len(crops) or 1, _AT_ONCE)]
+    found = [all_cores(exemplars[each], crops[each]) for each in few]
     return found[0] if len(found) == 1 else np.concatenate(found)
 
 

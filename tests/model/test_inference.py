@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,6 +155,23 @@ def test_a_pass_may_be_begun_while_the_cores_are_at_another(predictor: Predictor
         assert isinstance(found, Shared)
         expected = predictor.respond(bank[indexes], own)
         np.testing.assert_allclose(found.result(), expected, rtol=1e-3, atol=2e-3 * np.ptp(expected))
+
+
+@pytest.mark.usefixtures("never_measured")
+def test_warm_up_gives_each_core_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    compiled = Predictor(WEIGHTS, device="cpu", runtime="openvino", precision="fp32", threads=3, batch_max=8)
+    shared: list[bool] = []
+    begin = Predictor.begin
+
+    def noted(self: Predictor, *arguments: Any) -> Any:
+        found = begin(self, *arguments)
+        shared.append(isinstance(found, Shared))
+        return found
+
+    monkeypatch.setattr(Predictor, "begin", noted)
+    compiled.warm_up()
+    assert shared == [False, True]
 
 
 def test_left_open_the_fastest_that_was_measured_runs(monkeypatch: pytest.MonkeyPatch) -> None:
