@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from service.settings import PREFIX, Settings
@@ -47,3 +50,14 @@ def test_every_make_target_that_the_documents_name_exists() -> None:
     named = {name for page in PAGES for name in re.findall(r"`make ([a-z]+)", page.read_text(encoding="utf-8"))}
     assert named
     assert named <= known
+
+
+def test_the_readme_s_picture_can_be_drawn_again(tmp_path: Path) -> None:
+    module = runpy.run_path(str(ROOT / "docs/pictures/render.py"))
+    module["main"](tmp_path / "tracked.png")
+    drawn = cv2.imread(str(tmp_path / "tracked.png"))
+    assert drawn is not None
+    shipped = cv2.imread(str(ROOT / "docs/pictures/tracked.png"))
+    assert drawn.shape == shipped.shape
+    # The same scene and the same weights: what another CPU rounds otherwise is next to nothing.
+    assert float(np.abs(drawn.astype(int) - shipped).mean()) < 2

@@ -17,6 +17,7 @@ from skimage import data
 from model.boxes import Box
 from model.checkpoints import bundled_weights, load_weights
 from model.inference import Predictor
+from model.readings import Reading
 from model.score_map import upscale
 from model.single import step
 from model.tracker import map_region, start
@@ -43,10 +44,10 @@ def scene(index: int) -> tuple[Image, Box]:
     return np.asarray(over * alpha + background * (1 - alpha), np.uint8), Box(x, y, *TARGET)
 
 
-def main() -> None:
-    """Track the scene, and draw its frame two thirds on."""
+def main(picture: Path) -> None:
+    """Track the scene, and draw its frame two thirds on to the file `picture`."""
     weights = load_weights(bundled_weights())
-    predictor = Predictor(weights, precision="fp32")
+    predictor = Predictor(weights, device="cpu", precision="fp32")
     network, tracker = weights.network.config, weights.tracker
     frame, truth = scene(0)
     track, pixels = start(frame, truth, network, tracker)
@@ -63,11 +64,12 @@ def main() -> None:
     at = round(track.box.x), round(track.box.y) - 8
     cv2.putText(left, label, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, GREEN, 2, cv2.LINE_AA)
     right = (frame * 0.35).astype(np.uint8)
-    heat = _heat(upscale(last.maps[last.peak.scale], tracker.upscale), round(region.side))
+    assert not isinstance(last.found, Reading)
+    heat = _heat(upscale(last.found[last.peak.scale], tracker.upscale), round(region.side))
     _lay(right, heat, round(region.cx - region.side / 2), round(region.cy - region.side / 2))
     _rectangle(right, track.box, GREEN, 2)
-    picture = np.hstack([left, np.full((SIZE[1], 6, 3), 255, np.uint8), right])
-    cv2.imwrite(str(Path(__file__).parent / "tracked.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    both = np.hstack([left, np.full((SIZE[1], 6, 3), 255, np.uint8), right])
+    cv2.imwrite(str(picture), cv2.cvtColor(both, cv2.COLOR_RGB2BGR))
 
 
 def _rectangle(image: Image, box: Box, colour: tuple[int, int, int], thickness: int) -> None:
@@ -90,4 +92,4 @@ def _lay(image: Image, patch: Image, x: int, y: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(__file__).parent / "tracked.png")
