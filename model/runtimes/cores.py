@@ -106,5 +106,10 @@ class Cores:
     def _hand_out(self) -> None:
         while self._free and self._waiting:
             core, target = self._free.popleft(), self._waiting.popleft()
-            core.start(target.exemplar, target.crops)
-            self._begun.append((core, target))
+            try:
+                core.start(target.exemplar, target.crops)
+            except Exception as error:
+                target.asked.add(error)
+                self._free.append(core)
+            else:
+                self._begun.append((core, target))

@@ -9,7 +9,7 @@ from model.runtimes.cores import Cores, Maps
 
 
 class NotedCore:
-    """Answers crops with their first value times the exemplar's; fails on a 13."""
+    """Answers crops with their first value times the exemplar's; fails on a 13, and to begin with a 17."""
 
     def __init__(self, name: str, notes: list[str]) -> None:
         self.name, self.notes = name, notes
@@ -18,6 +18,8 @@ class NotedCore:
     def start(self, exemplars: np.ndarray, crops: np.ndarray) -> None:
         assert self._given is None, "given another target before the last was read"
         assert len(exemplars) == len(crops) == 1
+        if int(crops.flat[0]) == 17:
+            raise RuntimeError("a core failed")
         self._given = exemplars, crops
         self.notes.append(f"{self.name} starts {int(crops.flat[0])}")
 
@@ -97,13 +99,21 @@ def test_busy_cores_take_all(two: Cores) -> None:
     assert two.share(3) == 2
 
 
-def test_a_failure_is_its_pass_s_alone(two: Cores) -> None:
-    first = two.begin(exemplars(1, 1, 1), crops(1, 13, 3), None)
+@pytest.mark.parametrize("value", [pytest.param(13, id="at the end"), pytest.param(17, id="at the start")])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_failure_is_its_pass_s_alone(two: Cores, notes: list[str], value: int, at: int) -> None:
+    given = [1, 2, 3]
+    given[at] = value
+    first = two.begin(exemplars(1, 1, 1), crops(*given), None)
     second = two.begin(exemplars(1, 1), crops(4, 5), None)
     with pytest.raises(RuntimeError, match="a core failed"):
         first.result()
     assert second.result().flatten().tolist() == [4, 5]
-    assert two.begin(exemplars(1, 1), crops(6, 7), None).result().flatten().tolist() == [6, 7]
+    # No core was lost by it.
+    third = two.begin(exemplars(1, 1, 1, 1), crops(6, 7, 8, 9), None)
+    names, values = zip(*((note[0], note.split()[-1]) for note in notes[-4:]), strict=True)
+    assert (sorted(names), values) == ([*"abcd"], ("6", "7", "8", "9"))
+    assert third.result().flatten().tolist() == [6, 7, 8, 9]
 
 
 def test_a_pass_that_nobody_asks_for_is_in_nobody_s_way(two: Cores) -> None:
