@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, overload
 
@@ -81,8 +81,7 @@ class Predictor:
         folded = fold_norms(weights.network)
         self._match = folded.match_norm.to(self.device)
         self._embedder = self._make_embedder(folded)
-        self._all_cores = self._make_responder()
-        self._cores = self._make_cores() if batch_max > 1 else None
+        self._all_cores, self._cores = self._make_responders(batch_max)
         wanted = self.device.type == "cuda" if on_device is None else on_device
         self._step = self._make_step(batch_max) if wanted else None
 
@@ -115,22 +114,16 @@ class Predictor:
         torch.set_num_threads(self._threads)
         return TorchEmbedder(folded.embedding, self.weights.preprocessing, self.device, self.precision)
 
-    def _make_responder(self) -> OpenVinoResponder | None:
+    def _make_responders(self, batch_max: int) -> tuple[OpenVinoResponder | None, Cores | None]:
+        """OpenVINO's cores together, and one by one where there are several; torch shares a batch out itself."""
         if self.runtime != "openvino":
-            return None
-        from model.runtimes.compiled import all_cores
+            return None, None
+        from model.runtimes.compiled import all_cores, each_core
 
         assert self.precision != "fp16"
-        return all_cores(self.weights, self.precision, self._threads)
-
-    def _make_cores(self) -> Cores | None:
-        """Where OpenVINO has several cores; torch shares a batch out itself."""
-        if self.runtime != "openvino" or self._threads < 2:
-            return None
-        from model.runtimes.compiled import each_core
-
-        assert self.precision != "fp16"
-        return Cores(each_core(self.weights, self.precision, self._threads), self._threads)
+        given = self.weights, self.precision, self._threads
+        several = batch_max > 1 and self._threads > 1
+        return all_cores(*given), Cores(each_core(*given), self._threads) if several else None
 
     def _make_step(self, batch_max: int) -> DeviceStep:
         assert isinstance(self._embedder, TorchEmbedder)
@@ -144,7 +137,8 @@ class Predictor:
     @torch.inference_mode()
     def embed(self, crops: Pixels) -> Tensor:
         """Exemplar embeddings, fp16 [B, C, e, e] on the device, of crops uint8 [B, 127, 127, 3] RGB."""
-        with self._rest():
+        # What torch does beside OpenVINO's embedding.
+        with one_torch_thread() if self.runtime == "openvino" else nullcontext():
             return self._embedder(crops).clamp(-65504, 65504).to(torch.float16)
 
     @overload
@@ -202,10 +196,6 @@ class Predictor:
         searches = embeddings.reshape(*crops.shape[:2], *embeddings.shape[1:])
         logits: NDArray[np.float32] = self._match(correlate(exemplars.float(), searches)).cpu().numpy()
         return logits
-
-    def _rest(self) -> AbstractContextManager[None]:
-        """Around what torch does beside the embedding."""
-        return one_torch_thread() if self.runtime == "openvino" else nullcontext()
 
     def warm_up(self, batches: tuple[int, ...] = (1,)) -> None:
         """Run every shape once, so that the first client does not pay for it."""

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import openvino
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.checkpoints import Weights
 from model.correlation import window_sums
-from model.network import Affine, fold_norms
+from model.network import Affine
 from model.runtimes.cores import Exemplars, Maps
 from model.runtimes.embedding import Pixels
 from model.runtimes.graph import Arithmetic, embedding_graph, products_graph
@@ -95,8 +95,9 @@ def each_core(weights: Weights, arithmetic: Arithmetic, threads: int) -> list[Op
 def _responders(
     weights: Weights, arithmetic: Arithmetic, threads: int, streams: int, count: int
 ) -> list[OpenVinoResponder]:
-    match = fold_norms(weights.network).match_norm
-    assert isinstance(match, Affine)
+    norm = weights.network.match_norm
+    assert isinstance(norm, nn.BatchNorm2d)
+    match = Affine.from_norm(norm)
     graph = products_graph(layers_of(weights.network, weights.preprocessing), arithmetic)
     compiled = _compiled(graph, arithmetic, threads, streams)
     return [OpenVinoResponder(compiled.create_infer_request(), match) for _ in range(count)]
