@@ -28,7 +28,7 @@ import numpy as np
 
 from benchmarks._machine import facts
 from benchmarks._streams import Footage
-from service.client import Answer, AsyncClient, ClientError, Reconnect, Result
+from siamfc import Answer, AsyncClient, ClientError, Reconnect, Result
 from tests.support.balancer import Balancer
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.scenes import translation

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from itertools import chain, cycle, islice
 from pathlib import Path
 
-from service.client import Client, Result
-from service.client.sync import Session
+from siamfc import Client, Result, Session
 
 FRAMES = 60
 DISRUPTIONS = {20: "kill", 40: "stop"}

@@ -4,7 +4,7 @@ import sys
 
 import cv2
 
-from service.client import Client
+from siamfc import Client
 
 video = cv2.VideoCapture(sys.argv[1])
 box = [float(number) for number in sys.argv[2].split(",")]

@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 
-from service.client import Client, ConnectionLost, FrameError, ProblemError
+from siamfc import Client, ConnectionLost, FrameError, ProblemError
 
 WINDOW = "siamfc"
 COLOURS = {"tracking": (80, 200, 60), "uncertain": (0, 180, 255), "lost": (60, 60, 230)}  # BGR

@@ -28,7 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.checkpoints import Weights
+from model.checkpoints import Weights, save_weights
 from model.config import Preprocessing, TrackerConfig, preset
 from model.errors import CheckpointError
 from model.network import SiamFC
@@ -51,6 +51,13 @@ class _Source:
     repository: str
     preset: str
     names: dict[str, str]
+
+
+def convert_file(source: Path, out: Path) -> Weights:
+    """Write a public checkpoint as one of ours, in fp32: as exact as the source. Raises as `convert` does."""
+    weights = convert(source)
+    save_weights(out, weights, dtype=torch.float32)
+    return weights
 
 
 def convert(path: Path) -> Weights:

@@ -1,1 +1,1 @@
-"""The tracking service: server, client and command line. Imports `model`, never the other way."""
+"""The tracking server. Imports `siamfc` and `model`, never the other way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-import service.blas  # noqa: F401 - first: before anything that loads numpy
+import model.blas  # noqa: F401 - first: before anything that loads numpy
 from service.serve import run
 from service.settings import SettingsError, load_settings
 

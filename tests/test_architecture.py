@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("model", "service")
+PACKAGES = ("model", "service", "siamfc")
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 
@@ -31,19 +31,19 @@ TESTED_IN = {
     "service/api/untold.py": "service/api/test_stream_resume.py",
     "service/api/web.py": "integration/test_page.py",
     "service/app.py": "integration/test_http_access.py",
-    "service/cli/bench.py": "service/cli/test_commands.py",
-    "service/cli/convert.py": "service/cli/test_commands.py",
-    "service/cli/failures.py": "service/cli/test_program.py",
-    "service/cli/following.py": "service/cli/test_track.py",
-    "service/cli/options.py": "service/cli/test_program.py",
-    "service/cli/progress.py": "service/cli/test_track.py",
-    "service/cli/serve.py": "service/cli/test_commands.py",
-    "service/cli/train.py": "service/cli/test_commands.py",
-    "service/client/aio.py": "service/client/test_sessions.py",
-    "service/client/aio_link.py": "service/client/test_connections.py",
-    "service/client/sockets.py": "service/client/test_connections.py",
-    "service/client/sync.py": "service/client/test_sessions.py",
-    "service/client/sync_link.py": "service/client/test_connections.py",
+    "siamfc/cli/bench.py": "siamfc/cli/test_commands.py",
+    "siamfc/cli/convert.py": "siamfc/cli/test_commands.py",
+    "siamfc/cli/failures.py": "siamfc/cli/test_program.py",
+    "siamfc/cli/following.py": "siamfc/cli/test_track.py",
+    "siamfc/cli/options.py": "siamfc/cli/test_program.py",
+    "siamfc/cli/progress.py": "siamfc/cli/test_track.py",
+    "siamfc/cli/train.py": "siamfc/cli/test_commands.py",
+    "siamfc/client/aio.py": "siamfc/client/test_sessions.py",
+    "siamfc/client/aio_link.py": "siamfc/client/test_connections.py",
+    "siamfc/client/sockets.py": "siamfc/client/test_connections.py",
+    "siamfc/client/sync.py": "siamfc/client/test_sessions.py",
+    "siamfc/client/sync_link.py": "siamfc/client/test_connections.py",
+    "service/command.py": "siamfc/cli/test_commands.py",
     "service/dependencies.py": "integration/test_http_access.py",
     "service/engine/jobs.py": "service/engine/test_batcher.py",
     "service/serve.py": "integration/test_drain.py",
@@ -81,8 +81,9 @@ def test_import_contracts_hold() -> None:
         pytest.param("model.evaluation.one_pass", ("torch", "matplotlib"), id="evaluation"),
         pytest.param("model.evaluation.plots", ("torch", "matplotlib"), id="plots"),
         pytest.param("model.evaluation.in_process", ("torch",), id="following in process"),
-        pytest.param("service.client", ("torch", "fastapi", "starlette", "pydantic", "PIL"), id="the client"),
-        pytest.param("service.cli", ("torch", "fastapi", "starlette", "pydantic", "PIL"), id="the command line"),
+        pytest.param("siamfc", ("torch", "fastapi", "numpy", "cv2", "httpx"), id="the user's package"),
+        pytest.param("siamfc.client", ("torch", "fastapi", "starlette", "pydantic", "PIL"), id="the client"),
+        pytest.param("siamfc.cli", ("torch", "fastapi", "starlette", "pydantic", "PIL"), id="the command line"),
         pytest.param("service.wire.protocol", ("torch", "fastapi", "numpy", "cv2"), id="the wire protocol"),
     ],
 )

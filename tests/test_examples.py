@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from service.client import Client
+from siamfc import Client
 from tests.support.fake_server import FakeServer
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -29,7 +29,7 @@ def clip(tmp_path: Path) -> Path:
 
 def test_track_video(clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with FakeServer().running() as server:
-        monkeypatch.setattr("service.client.Client", lambda _: Client(server.url))
+        monkeypatch.setattr("siamfc.Client", lambda _: Client(server.url))
         monkeypatch.setattr(sys, "argv", ["track_video.py", str(clip), "10,20,8,6"])
         runpy.run_path(str(EXAMPLES / "track_video.py"))
         assert server.sessions == {}

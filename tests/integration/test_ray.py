@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from service.client import Answer, Client, Reconnect, Result, Session
+from siamfc import Answer, Client, Reconnect, Result, Session
 from tests.integration import crowd, scene
 from tests.integration.calls import Json, assert_problem, code_of, eventually, http_client
 from tests.support.ray_serve import START_DEADLINE_S, RayServer, running_on_ray

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.client import Answer, AsyncClient, Client, Reconnect, Result, SessionBusy
+from siamfc import Answer, AsyncClient, Client, Reconnect, Result, SessionBusy
 from tests.integration import scene
 from tests.integration.calls import create, eventually, post_frame, receive, receive_ready, stream
 from tests.support.balancer import Balancer

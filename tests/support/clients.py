@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import cv2
 import numpy as np
 
-from service.client import Reconnect
+from siamfc import Reconnect
 
 JPEG = cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
 BOX = (10.0, 20.0, 8.0, 6.0)

@@ -23,7 +23,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from service.client.frames import content_type
+from siamfc.client.frames import content_type
 
 RESPONSE_MAP = np.arange(35, dtype=np.uint8).reshape(5, 7)
 """What every target's response map shows."""

@@ -1,6 +1,0 @@
-"""The command line, `siamfc`. Its help, and tracking through a server, need neither torch nor the server's packages."""
-
-import service.blas  # noqa: F401 - first: before anything that loads numpy
-from service.cli.program import main
-
-__all__ = ["main"]

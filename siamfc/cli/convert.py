@@ -1,0 +1,27 @@
+"""`siamfc convert`: public SiamFC checkpoints to ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from siamfc.cli.failures import InputError, needs_extra
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("out", metavar="OUT.safetensors", type=click.Path(dir_okay=False, path_type=Path))
+def convert(source: Path, out: Path) -> None:
+    """Convert a public SiamFC checkpoint.
+
+    IN: a checkpoint of rafellerc/Pytorch-SiamFC or of huanglianghua/siamfc-pytorch. Nothing in it is executed.
+    """
+    if out.suffix != ".safetensors":
+        raise InputError(f"{out}: the file to write must end in .safetensors")
+    if not out.parent.is_dir():
+        raise InputError(f"{out}: there is no folder {out.parent}")
+    with needs_extra("train", "converting weights"):
+        from model.convert import convert_file
+    weights = convert_file(source, out)
+    click.echo(f"{out}: {weights.network.config.name}, from {weights.training.get('converted_from', source)}")

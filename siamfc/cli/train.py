@@ -1,0 +1,95 @@
+"""`siamfc train`: training a network on a corpus."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from siamfc.cli.failures import INTERRUPTED, needs_extra
+from siamfc.cli.options import WeightsPath
+from siamfc.cli.progress import progress
+
+if TYPE_CHECKING:
+    from model.training.config import TrainingConfig
+    from model.training.run import Progress
+    from model.training.validation import Validation
+
+
+@click.command()
+@click.option(
+    "--corpus",
+    "corpora",
+    required=True,
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A corpus: shards and indexes, ImageNet-VID or GOT-10k. May be given several times.",
+)
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where the run is kept.")
+@click.option("--recipe", metavar="NAME", help="default, reference, baseline, …  [default: default]")
+@click.option("--config", "config_path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --out.")
+@click.option("--init", type=WeightsPath(), help="Weights to begin with: a file, or bundled weights by name.")
+@click.option("--teacher", type=WeightsPath(), help="Weights to imitate: a file, or bundled weights by name.")
+@click.option("--steps", type=click.IntRange(min=1), help="Steps, instead of the configuration's.")
+@click.option("--device", metavar="D", help="auto, cpu, cuda or cuda:N.  [default: auto]")
+@click.pass_context
+def train(
+    ctx: click.Context,
+    /,
+    corpora: tuple[Path, ...],
+    out: Path,
+    recipe: str | None,
+    config_path: Path | None,
+    resume: bool,
+    init: Path | None,
+    teacher: Path | None,
+    steps: int | None,
+    device: str | None,
+) -> None:
+    """Train a network.
+
+    On one corpus or several, by a recipe that ships or a TOML file, on a GPU where there is one.
+
+    Ctrl-C keeps the last checkpoint; --resume goes on from it.
+    """
+    if recipe is not None and config_path is not None:
+        raise click.UsageError("--recipe and --config exclude each other")
+    with needs_extra("train", "training"):
+        from model.training import run
+    config = _config(recipe, config_path, steps, init, teacher)
+    with progress("training", config.steps) as report:
+        shown = ""
+
+        def on_progress(now: Progress) -> None:
+            text = f"loss {now.loss:.3f}, {now.error_px:.1f} px, {now.pairs_per_s:.0f} pairs/s"
+            report(now.step, text + shown)
+
+        def on_validation(now: Validation) -> None:
+            nonlocal shown
+            shown = f", held out {now.error_px:.1f} px"
+            overlap = "" if now.overlap is None else f", overlap {now.overlap:.3f}"
+            click.echo(f"step {now.step}: held out: {now.error_px:.2f} px, ROC AUC {now.auc:.4f}{overlap}", err=True)
+
+        listener = run.Listener(on_progress, on_validation)
+        finished = run.train(config, corpora, out, resume=resume, device=device or "auto", listener=listener)
+    if not finished:
+        click.echo(f"siamfc train: interrupted; --resume goes on from {out}", err=True)
+        ctx.exit(INTERRUPTED)
+
+
+def _config(
+    name: str | None, path: Path | None, steps: int | None, init: Path | None, teacher: Path | None
+) -> TrainingConfig:
+    from model.training.config import TrainingConfig, recipe
+
+    config = TrainingConfig.from_toml(path) if path is not None else recipe(name or "default")
+    if init is not None:
+        config = dataclasses.replace(config, init=str(init))
+    if teacher is not None:
+        config = dataclasses.replace(config, teacher=str(teacher))
+    if steps is None:
+        return config
+    return dataclasses.replace(config, steps=steps, decay_steps=min(config.decay_steps, steps))

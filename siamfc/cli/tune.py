@@ -1,0 +1,106 @@
+"""`siamfc tune`: the tracker's constants, chosen on training clips."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from siamfc.cli.failures import InputError, needs_extra
+from siamfc.cli.options import make_predictor, network_options
+
+if TYPE_CHECKING:
+    from model.evaluation.tuning import Tuning
+
+
+@click.command()
+@click.option("--corpus", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--out", metavar="OUT.json", type=click.Path(dir_okay=False, path_type=Path), help="What was found, as JSON."
+)
+@click.option(
+    "--save",
+    metavar="F.safetensors",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The weights with the constants that were chosen.",
+)
+@click.option("--minutes", type=float, default=30.0, show_default=True, help="Wall clock.")
+@click.option("--trials", type=int, default=200, show_default=True, help="Candidates at most.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Draws the clips and the first candidates.")
+@click.option("--frames", type=int, default=20, show_default=True, help="Successive frames of a clip.")
+@click.option("--clips-per-source", type=int, default=8, show_default=True, help="Clips of a source at most.")
+@network_options
+def tune(
+    corpus: Path,
+    out: Path | None,
+    save: Path | None,
+    weights: Path | None,
+    device: str | None,
+    runtime: str | None,
+    precision: str | None,
+    **amount: Any,
+) -> None:
+    """Choose the tracker's constants.
+
+    Searches scale penalty, window influence, scale damping, scale step and scale interpolation on a training corpus
+    for the best mean overlap, balanced by source, and checks what it found on clips that the search has not seen. Never
+    on evaluation sequences: a folder of those is refused.
+    """
+    with needs_extra("train", "tuning"):
+        from model.evaluation.clips import refuse_evaluation_layout
+        from model.evaluation.tuning import TuningConfig
+        from model.evaluation.tuning import tune as search
+        from model.training.corpus import Corpus
+    config = TuningConfig.from_dict(amount)
+    refuse_evaluation_layout(corpus)
+    for path in (out, save):
+        if path is not None and not path.parent.is_dir():
+            raise InputError(f"{path}: no folder {path.parent}")
+    if save is not None and save.suffix != ".safetensors":
+        raise InputError(f"{save}: the ending must be .safetensors")
+    predictor = make_predictor(weights, device, runtime, precision)
+    found = search(predictor, Corpus(corpus), config, lambda line: click.echo(f"siamfc tune: {line}", err=True))
+    click.echo(_table(found))
+    if out is not None:
+        content = {**_as_json(found), "config": dataclasses.asdict(config), "weights": predictor.weights.sha256}
+        out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    if save is not None:
+        from model.checkpoints import save_weights
+
+        save_weights(save, dataclasses.replace(predictor.weights, tracker=found.tracker))
+
+
+def _as_json(found: Tuning) -> dict[str, Any]:
+    return {
+        "tracker": dataclasses.asdict(found.tracker),
+        "improved": found.improved,
+        "search": {"present": found.present.ao, "best": found.best.ao},
+        "check": {"present": found.check_present, "best": found.check_best},
+        "trials": [{"ao": trial.ao, **_searched(trial.tracker)} for trial in found.trials],
+        "dropped": found.dropped,
+    }
+
+
+def _table(found: Tuning, rows: int = 10) -> str:
+    """The best trials and the present constants', and what the check says."""
+    shown = list(found.trials[:rows])
+    if found.present not in shown:
+        shown.append(found.present)
+    names = list(_searched(found.tracker))
+    lines = ["  ".join(["    AO", *names])]
+    for trial in shown:
+        values = (f"{value:{len(name)}.4f}" for name, value in _searched(trial.tracker).items())
+        lines.append("  ".join([f"{trial.ao:6.4f}", *values, *(["present"] if trial == found.present else [])]))
+    lines.append(f"{len(found.trials)} candidates followed to the end, {found.dropped} fell behind")
+    lines.append(f"on the check's clips: present {found.check_present:.4f}, best {found.check_best:.4f}")
+    lines.append("chosen: " + ("the best" if found.improved else "the present constants"))
+    return "\n".join(lines)
+
+
+def _searched(tracker: Any) -> dict[str, float]:
+    from model.evaluation.tuning import BOUNDS
+
+    return {name: getattr(tracker, name) for name in BOUNDS}

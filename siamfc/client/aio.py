@@ -1,0 +1,225 @@
+"""The asyncio client: the blocking client's names, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import httpx
+
+from siamfc.client import calls
+from siamfc.client.aio_link import AsyncLink
+from siamfc.client.calls import BoxLike, Call, Server
+from siamfc.client.errors import ClientError, ConnectionLost, SessionNotFound
+from siamfc.client.frames import Encoding, Frame, ImageFormat
+from siamfc.client.protocol import Mode
+from siamfc.client.reconnect import Reconnect
+from siamfc.client.results import Answer, Result, SessionState
+from siamfc.client.sockets import Route, delivered
+
+Frames: TypeAlias = Iterable[Frame] | AsyncIterable[Frame]
+
+
+class AsyncClient:
+    """A tracking server, from one event loop. Arguments and errors as `Client`'s."""
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8000",
+        api_key: str | None = None,
+        timeout_s: float = 30.0,
+        *,
+        encoding: ImageFormat = ".jpg",
+        quality: int = 95,
+        reconnect: Reconnect | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.server = Server(base_url, api_key)
+        self.timeout_s = timeout_s
+        self.encoding = Encoding(encoding, quality)
+        self.reconnect = reconnect or Reconnect()
+        self._http = httpx.AsyncClient(
+            base_url=base_url, headers=self.server.headers, timeout=timeout_s, transport=transport
+        )
+
+    async def start(
+        self,
+        frame: Frame,
+        box: BoxLike | None = None,
+        *,
+        targets: Sequence[Mapping[str, Any]] | None = None,
+        ttl_s: float | None = None,
+    ) -> AsyncSession:
+        """Start a session on a first frame and one `box`, or several `targets` `{"id"?, "box"}`."""
+        wanted = calls.targets_of(box, targets)
+        body = await self.call(calls.create(self.encoding.encode(frame), wanted, ttl_s))
+        return AsyncSession(self, SessionState.parse(body))
+
+    async def session(self, session_id: str) -> AsyncSession:
+        """Go on with a session that exists. Raises SessionNotFound."""
+        return AsyncSession(self, SessionState.parse(await self.call(calls.read_session(session_id))))
+
+    async def model(self) -> dict[str, Any]:
+        """What the server runs: network, sizes, weights' SHA-256, device, precision, runtime."""
+        model: dict[str, Any] = await self.call(calls.read_model())
+        return model
+
+    async def call(self, call: Call) -> Any:
+        """Make one HTTP call; its JSON. Raises ConnectionLost and ProblemError."""
+        try:
+            return calls.body_of(await self._http.request(call.method, call.path, **call.arguments))
+        except httpx.TransportError as error:
+            raise ConnectionLost(f"{self.server.base_url}: {error}") from error
+
+    def route(self, session_id: str, mode: Mode, response_maps: bool) -> Route:
+        """The way to a session's socket."""
+        return Route(self.server, session_id, (mode, response_maps), self.timeout_s, self.reconnect)
+
+    async def close(self) -> None:
+        """Close the connections; the sessions live on."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class AsyncSession:
+    """One session, driven by one task at a time. As a context manager it is deleted at the end."""
+
+    def __init__(self, client: AsyncClient, started: SessionState) -> None:
+        self.started = started
+        """The session as it was when this object was made."""
+        self.last: Result | None = None
+        """The latest result that `update` or `stream` had."""
+        self._client = client
+        self._link: AsyncLink | None = None
+        self._driven = False
+
+    @property
+    def id(self) -> str:
+        """The session's id, for `AsyncClient.session`."""
+        return self.started.session_id
+
+    async def update(self, frame: Frame, *, response_map: bool = False) -> Result:
+        """The targets in the next frame. Raises as `Session.update` does."""
+        data = self._client.encoding.encode(frame)
+        link = await self._open("every", response_map)
+        try:
+            number = await link.submit(data)
+            while True:
+                for answer in await link.receive():
+                    if answer.seq == number:
+                        return delivered(self._noted(answer))
+        finally:
+            if link.protocol.outstanding:
+                await self.close()
+
+    async def stream(self, frames: Frames, mode: Mode = "every", response_maps: bool = False) -> AsyncIterator[Answer]:
+        """One answer a frame, in order, as soon as it has come; as `Session.stream` otherwise."""
+        link = await self._open(mode, response_maps)
+        link.protocol.renumber()
+        source: AsyncIterator[Frame] | None = _each(frames)
+        failure: Exception | None = None
+        pull: asyncio.Task[Frame] | None = None
+        answers: asyncio.Task[list[Answer]] | None = None
+        try:
+            while source is not None or link.protocol.outstanding:
+                if source is not None and pull is None and link.protocol.room:
+                    pull = asyncio.ensure_future(anext(source))
+                if answers is None and link.protocol.outstanding:
+                    answers = asyncio.create_task(link.receive())
+                await asyncio.wait(filter(None, (pull, answers)), return_when=asyncio.FIRST_COMPLETED)
+                if pull is not None and pull.done():
+                    task, pull = pull, None
+                    try:
+                        await link.submit(self._client.encoding.encode(task.result()))
+                    except StopAsyncIteration:
+                        source = None
+                    except Exception as error:
+                        source, failure = None, error
+                if answers is not None and answers.done():
+                    came, answers = answers.result(), None
+                    for answer in came:
+                        yield self._noted(answer)
+            if failure is not None:
+                raise failure
+        finally:
+            await _cancelled(pull, answers)
+            if link.protocol.outstanding:
+                await self.close()
+
+    async def set_target(self, target_id: str, box: BoxLike) -> None:
+        """Add a target, or correct its box. The box is drawn on the next frame sent."""
+        await (await self._open(*self._kind())).set_target(target_id, calls.checked_box(box))
+
+    async def remove_target(self, target_id: str) -> None:
+        """Stop following one target: before the next frame while a stream is open, else at once."""
+        if self._link is not None:
+            await self._link.remove_target(target_id)
+        else:
+            await self._client.call(calls.delete_target(self.id, target_id))
+
+    async def state(self) -> SessionState:
+        """The session as the server has it now."""
+        return SessionState.parse(await self._client.call(calls.read_session(self.id)))
+
+    async def close(self) -> None:
+        """Close the socket; the session lives on until its TTL, and `update` opens it again."""
+        link, self._link = self._link, None
+        if link is not None:
+            await link.close()
+
+    async def delete(self) -> None:
+        """End the session. Raises SessionNotFound where it has ended already."""
+        await self.close()
+        await self._client.call(calls.delete_session(self.id))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        # What went wrong inside is what the caller should hear of.
+        with suppress(SessionNotFound if error is None else ClientError):
+            await self.delete()
+
+    def _kind(self) -> tuple[Mode, bool]:
+        return self._link.kind if self._link is not None else ("every", False)
+
+    async def _open(self, mode: Mode, response_maps: bool) -> AsyncLink:
+        if self._link is not None and self._link.kind != (mode, response_maps):
+            await self.close()
+        if self._link is None:
+            link = AsyncLink(self._client.route(self.id, mode, response_maps), self.state, driven_before=self._driven)
+            await link.open()
+            self._link, self._driven = link, True
+        return self._link
+
+    def _noted(self, answer: Answer) -> Answer:
+        if isinstance(answer, Result):
+            self.last = answer
+        return answer
+
+
+async def _each(frames: Frames) -> AsyncIterator[Frame]:
+    if isinstance(frames, AsyncIterable):
+        async for frame in frames:
+            yield frame
+    else:
+        for frame in frames:
+            yield frame
+
+
+async def _cancelled(*tasks: asyncio.Task[Any] | None) -> None:
+    """Wait until what was left is cancelled; what it ends with is nobody's any more."""
+    left = [task for task in tasks if task is not None]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

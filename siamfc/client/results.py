@@ -1,0 +1,169 @@
+"""What a server says, as frozen values. Boxes are `[x, y, w, h]` in pixels of the frame as sent, 0-indexed."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from siamfc.client.errors import ProblemError, UnexpectedAnswer, from_problem
+
+Box: TypeAlias = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One tracked object after a frame.
+
+    score: calibrated probability that the box is right, 0..1. status: "tracking", "uncertain" or "lost".
+    response_map: uint8 [H, W], the upscaled correlation map, where it was asked for; map_box: where it lies in the
+    frame.
+    """
+
+    id: str
+    box: Box
+    score: float
+    status: str
+    response_map: NDArray[np.uint8] | None = field(default=None, compare=False)
+    map_box: Box | None = None
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any]) -> Target:
+        """Raises UnexpectedAnswer unless it is a target as the contract has it."""
+        try:
+            encoded, map_box = body.get("response_map"), body.get("map_box")
+            return cls(
+                id=str(body["id"]),
+                box=_box(body["box"]),
+                score=float(body["score"]),
+                status=str(body["status"]),
+                response_map=None if encoded is None else _map(encoded),
+                map_box=None if map_box is None else _box(map_box),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UnexpectedAnswer(f"not a target: {error!r}") from error
+
+    def as_json(self) -> dict[str, Any]:
+        """`{"id", "box", "score", "status"}`, without the map."""
+        return {"id": self.id, "box": list(self.box), "score": self.score, "status": self.status}
+
+
+class _OneTarget:
+    """Mixin: the short way where a session follows a single target."""
+
+    __slots__ = ()
+    targets: tuple[Target, ...]
+
+    @property
+    def target(self) -> Target:
+        """The one target. Raises ValueError where the session follows none or several."""
+        if len(self.targets) != 1:
+            raise ValueError(f"there are {len(self.targets)} targets; say which of `targets`")
+        return self.targets[0]
+
+    @property
+    def box(self) -> Box:
+        """The one target's box. Raises ValueError where the session follows none or several."""
+        return self.target.box
+
+
+@dataclass(frozen=True, slots=True)
+class Result(_OneTarget):
+    """The answer to a frame.
+
+    seq: which frame of the stream it answers, from 0, whatever reconnects lay between. frame_index: how many frames
+    the server has counted for the session. timing_ms: the server's decode, queue, infer and total times; empty for an
+    answer that a lost connection swallowed and the session's state gave back. refused: what the server said of
+    `set_target` and `remove_target` messages that it could not follow, sent since the answer before.
+    """
+
+    seq: int
+    frame_index: int
+    targets: tuple[Target, ...]
+    timing_ms: Mapping[str, float] = field(default_factory=dict)
+    refused: tuple[ProblemError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The frame was overtaken by a newer one (mode "latest") and not looked at."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The frame failed and was not counted; the session goes on. `problem` is the error it would raise."""
+
+    seq: int
+    problem: ProblemError
+
+
+Answer: TypeAlias = Result | Dropped | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class SessionState(_OneTarget):
+    """A session as the server has it: after `frame_index` counted frames. Times are UTC."""
+
+    session_id: str
+    frame_index: int
+    frame_size: tuple[int, int]
+    targets: tuple[Target, ...]
+    created_at: datetime
+    expires_at: datetime
+
+    @classmethod
+    def parse(cls, body: Any) -> SessionState:
+        """Raises UnexpectedAnswer unless it is a session as the contract has it."""
+        try:
+            width, height = body["frame_size"]
+            return cls(
+                session_id=str(body["session_id"]),
+                frame_index=int(body["frame_index"]),
+                frame_size=(int(width), int(height)),
+                targets=tuple(map(Target.parse, body["targets"])),
+                created_at=datetime.fromisoformat(body["created_at"]),
+                expires_at=datetime.fromisoformat(body["expires_at"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UnexpectedAnswer(f"not a session: {error!r}") from error
+
+
+def parse_answer(body: Mapping[str, Any], seq: int, refused: tuple[ProblemError, ...] = ()) -> Answer:
+    """The answer to frame `seq` of the stream. Raises UnexpectedAnswer for what the contract does not know."""
+    kind = body.get("type")
+    if kind == "dropped":
+        return Dropped(seq)
+    try:
+        if kind == "error":
+            return Failed(seq, from_problem(body["problem"]))
+        if kind == "result":
+            timing = {str(name): float(value) for name, value in (body.get("timing_ms") or {}).items()}
+            targets = tuple(map(Target.parse, body["targets"]))
+            return Result(seq, int(body["frame_index"]), targets, timing, refused)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UnexpectedAnswer(f"not an answer: {error!r}") from error
+    raise UnexpectedAnswer(f"no such answer: {kind!r}")
+
+
+def _box(values: Any) -> Box:
+    x, y, w, h = (float(value) for value in values)
+    if not all(map(math.isfinite, (x, y, w, h))):
+        raise ValueError("a box must be finite")
+    return x, y, w, h
+
+
+def _map(encoded: str) -> NDArray[np.uint8]:
+    data = np.frombuffer(base64.b64decode(encoded, validate=True), np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
+    if image is None:
+        raise ValueError("a response map must be a PNG")
+    return np.asarray(image, np.uint8)

@@ -1,0 +1,208 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from siamfc.client import calls
+from siamfc.client.calls import BoxLike, Call, Server
+from siamfc.client.errors import ClientError, ConnectionLost, SessionNotFound
+from siamfc.client.frames import Encoding, Frame, ImageFormat
+from siamfc.client.protocol import Mode
+from siamfc.client.reconnect import Reconnect
+from siamfc.client.results import Answer, Result, SessionState
+from siamfc.client.sockets import Route, delivered
+from siamfc.client.sync_link import Link
+
+
+class Client:
+    """A tracking server, from one thread.
+
+    base_url: `http://host:port`. timeout_s: the longest wait for any one answer. encoding, quality: how arrays are
+    sent; bytes and files are sent as they are. Every call raises a ClientError.
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8000",
+        api_key: str | None = None,
+        timeout_s: float = 30.0,
+        *,
+        encoding: ImageFormat = ".jpg",
+        quality: int = 95,
+        reconnect: Reconnect | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.server = Server(base_url, api_key)
+        self.timeout_s = timeout_s
+        self.encoding = Encoding(encoding, quality)
+        self.reconnect = reconnect or Reconnect()
+        self._http = httpx.Client(
+            base_url=base_url, headers=self.server.headers, timeout=timeout_s, transport=transport
+        )
+
+    def start(
+        self,
+        frame: Frame,
+        box: BoxLike | None = None,
+        *,
+        targets: Sequence[Mapping[str, Any]] | None = None,
+        ttl_s: float | None = None,
+    ) -> Session:
+        """Start a session on a first frame and one `box`, or several `targets` `{"id"?, "box"}`.
+
+        Raises InvalidBox, InvalidImage, AtCapacity and the other refusals of the contract.
+        """
+        wanted = calls.targets_of(box, targets)
+        return Session(self, SessionState.parse(self.call(calls.create(self.encoding.encode(frame), wanted, ttl_s))))
+
+    def session(self, session_id: str) -> Session:
+        """Go on with a session that exists. Raises SessionNotFound."""
+        return Session(self, SessionState.parse(self.call(calls.read_session(session_id))))
+
+    def model(self) -> dict[str, Any]:
+        """What the server runs: network, sizes, weights' SHA-256, device, precision, runtime."""
+        model: dict[str, Any] = self.call(calls.read_model())
+        return model
+
+    def call(self, call: Call) -> Any:
+        """Make one HTTP call; its JSON. Raises ConnectionLost and ProblemError."""
+        try:
+            return calls.body_of(self._http.request(call.method, call.path, **call.arguments))
+        except httpx.TransportError as error:
+            raise ConnectionLost(f"{self.server.base_url}: {error}") from error
+
+    def route(self, session_id: str, mode: Mode, response_maps: bool) -> Route:
+        """The way to a session's socket."""
+        return Route(self.server, session_id, (mode, response_maps), self.timeout_s, self.reconnect)
+
+    def close(self) -> None:
+        """Close the connections; the sessions live on."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Session:
+    """One session, from one thread. As a context manager it is deleted at the end."""
+
+    def __init__(self, client: Client, started: SessionState) -> None:
+        self.started = started
+        """The session as it was when this object was made."""
+        self.last: Result | None = None
+        """The latest result that `update` or `stream` had."""
+        self._client = client
+        self._link: Link | None = None
+        self._driven = False
+
+    @property
+    def id(self) -> str:
+        """The session's id, for `Client.session`."""
+        return self.started.session_id
+
+    def update(self, frame: Frame, *, response_map: bool = False) -> Result:
+        """The targets in the next frame.
+
+        Raises FrameError where the frame fails (it is not counted, the session goes on), and the refusal of a
+        `set_target` before it (the frame is counted, its result is `last`).
+        """
+        data = self._client.encoding.encode(frame)
+        link = self._open("every", response_map)
+        try:
+            number = link.submit(data)
+            while True:
+                for answer in link.receive(self._client.timeout_s):
+                    if answer.seq == number:
+                        return delivered(self._noted(answer))
+        finally:
+            if link.protocol.outstanding:
+                self.close()
+
+    def stream(self, frames: Iterable[Frame], mode: Mode = "every", response_maps: bool = False) -> Iterator[Answer]:
+        """One answer a frame, in order, with as many frames under way as the server lets.
+
+        A frame that fails gives Failed and the stream goes on; `latest` gives Dropped for frames that were overtaken.
+        Between frames, answers are yielded as they have come, at the end all are awaited. Where `frames` raises or
+        gives what is no frame, the answers to the frames before it are yielded first.
+        """
+        link = self._open(mode, response_maps)
+        link.protocol.renumber()
+        source: Iterator[Frame] | None = iter(frames)
+        failure: Exception | None = None
+        try:
+            while source is not None or link.protocol.outstanding:
+                if source is not None and link.protocol.room:
+                    try:
+                        link.submit(self._client.encoding.encode(next(source)))
+                    except StopIteration:
+                        source = None
+                    except Exception as error:
+                        source, failure = None, error
+                if link.protocol.outstanding:
+                    at_once = source is not None and link.protocol.room
+                    yield from map(self._noted, link.receive(0 if at_once else self._client.timeout_s))
+            if failure is not None:
+                raise failure
+        finally:
+            if link.protocol.outstanding:
+                self.close()
+
+    def set_target(self, target_id: str, box: BoxLike) -> None:
+        """Add a target, or correct its box. The box is drawn on the next frame sent."""
+        self._open(*self._kind()).set_target(target_id, calls.checked_box(box))
+
+    def remove_target(self, target_id: str) -> None:
+        """Stop following one target: before the next frame while a stream is open, else at once."""
+        if self._link is not None:
+            self._link.remove_target(target_id)
+        else:
+            self._client.call(calls.delete_target(self.id, target_id))
+
+    def state(self) -> SessionState:
+        """The session as the server has it now."""
+        return SessionState.parse(self._client.call(calls.read_session(self.id)))
+
+    def close(self) -> None:
+        """Close the socket; the session lives on until its TTL, and `update` opens it again."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+    def delete(self) -> None:
+        """End the session. Raises SessionNotFound where it has ended already."""
+        self.close()
+        self._client.call(calls.delete_session(self.id))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        # What went wrong inside is what the caller should hear of.
+        with suppress(SessionNotFound if error is None else ClientError):
+            self.delete()
+
+    def _kind(self) -> tuple[Mode, bool]:
+        return self._link.kind if self._link is not None else ("every", False)
+
+    def _open(self, mode: Mode, response_maps: bool) -> Link:
+        if self._link is not None and self._link.kind != (mode, response_maps):
+            self.close()
+        if self._link is None:
+            link = Link(self._client.route(self.id, mode, response_maps), self.state, driven_before=self._driven)
+            link.open()
+            self._link, self._driven = link, True
+        return self._link
+
+    def _noted(self, answer: Answer) -> Answer:
+        if isinstance(answer, Result):
+            self.last = answer
+        return answer

@@ -1,0 +1,95 @@
+"""Where frames come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from siamfc.cli.failures import InputError
+from siamfc.cli.sources import SourceFrame, Video, natural_key, open_source
+from tests.siamfc.cli.conftest import COUNT, pictures
+
+
+def test_a_folders_images_in_natural_order_as_they_are(folder: Path) -> None:
+    source = open_source(str(folder))
+    frames = list(source.frames())
+    assert [Path(frame.label).name for frame in frames] == ["8.png", "9.png", "10.png", "11.png", "12.png"]
+    assert [frame.content for frame in frames] == [Path(frame.label).read_bytes() for frame in frames]
+    assert (source.total, source.live) == (COUNT, False)
+
+
+def test_both_channel_orders(folder: Path) -> None:
+    (frame, *_) = open_source(str(folder)).frames()
+    assert np.array_equal(frame.bgr(), pictures()[0])
+    assert np.array_equal(frame.rgb(), pictures()[0][..., ::-1])
+    pixels = SourceFrame("camera", pictures()[0])
+    assert np.array_equal(pixels.rgb(), frame.rgb())
+
+
+def test_a_video(video: Path) -> None:
+    source = open_source(str(video))
+    assert (source.total, source.fps, source.live) == (COUNT, 12.0, False)
+    assert len(list(source.frames())) == COUNT
+
+
+class Camera:
+    """A capture that gives two frames and then none, and knows nothing of itself."""
+
+    def __init__(self) -> None:
+        self.left, self.released = 2, False
+
+    def get(self, _: int) -> float:
+        return 0.0
+
+    def read(self) -> tuple[bool, Any]:
+        self.left -= 1
+        return self.left >= 0, np.zeros((2, 2, 3), np.uint8)
+
+    def release(self) -> None:
+        self.released = True
+
+
+def test_a_camera() -> None:
+    camera = Camera()
+    source = Video("camera 0", camera, live=True)
+    assert (source.total, source.fps) == (None, 30.0)
+    assert [frame.label for frame in source.frames()] == ["camera 0, frame 0", "camera 0, frame 1"]
+    assert camera.released
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        pytest.param(lambda path: path / "nothing", "no such file or folder", id="nothing there"),
+        pytest.param(lambda path: path, "no JPEG, PNG or WebP images", id="no images"),
+        pytest.param(lambda path: _file(path / "one.jpg"), "is one image", id="one image"),
+        pytest.param(lambda path: _file(path / "broken.mp4"), "cannot be opened as a video", id="no video"),
+        pytest.param(lambda path: _file(path / "img" / "1.jpg").parents[1], "there is", id="a sequence's folder"),
+    ],
+)
+def test_what_is_no_source(tmp_path: Path, make: Any, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        open_source(str(make(tmp_path)))
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize("method", ["rgb", "bgr"])
+@pytest.mark.parametrize("content", [b"", b"no image"])
+def test_a_broken_image_is_named(method: str, content: bytes) -> None:
+    with pytest.raises(InputError) as caught:
+        getattr(SourceFrame("0007.jpg", content), method)()
+    assert "0007.jpg" in caught.value.message
+
+
+def test_natural_order() -> None:
+    names = ["b1", "a10", "a9", "a", "10", "2", "a9b"]
+    assert sorted(names, key=natural_key) == ["2", "10", "a", "a9", "a9b", "a10", "b1"]
+
+
+def _file(path: Path) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"nothing")
+    return path

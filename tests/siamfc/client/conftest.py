@@ -1,0 +1,29 @@
+"""A fake server, and both clients of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from siamfc import AsyncClient, Client
+from tests.support.clients import AT_ONCE, Awaited, MakeClient
+from tests.support.fake_server import FakeServer
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer().running() as server:
+        yield server
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+def make(request: pytest.FixtureRequest, server: FakeServer) -> MakeClient:
+    """Makes a client of the server."""
+
+    def make(**options: Any) -> Any:
+        options = {"base_url": server.url, "timeout_s": 20.0, "reconnect": AT_ONCE, **options}
+        return AsyncClient(**options) if request.param == "asyncio" else Awaited(Client(**options))
+
+    return make

@@ -1,0 +1,111 @@
+"""The public names of `siamfc`: a name that goes, comes or moves is a decision, and shows here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import siamfc
+from siamfc import client
+
+ROOT = Path(__file__).parents[2]
+
+PUBLIC = [
+    "AnswerTimeout",
+    "AsyncClient",
+    "AsyncSession",
+    "Answer",
+    "AtCapacity",
+    "Client",
+    "ClientError",
+    "ConnectionLost",
+    "Dropped",
+    "Failed",
+    "Fault",
+    "FrameError",
+    "FrameSizeChanged",
+    "ImageTooLarge",
+    "IncompatibleReplica",
+    "InvalidBox",
+    "InvalidFrame",
+    "InvalidImage",
+    "InvalidRequest",
+    "ModelUnavailable",
+    "PayloadTooLarge",
+    "ProblemError",
+    "RateLimited",
+    "Reconnect",
+    "Result",
+    "ServerFault",
+    "Session",
+    "SessionBusy",
+    "SessionEnded",
+    "SessionNotFound",
+    "SessionState",
+    "ShuttingDown",
+    "StoreUnavailable",
+    "Target",
+    "TargetNotFound",
+    "TooManyTargets",
+    "Unauthorized",
+    "UnexpectedAnswer",
+    "UnsupportedMedia",
+]
+
+
+def test_the_public_names() -> None:
+    assert sorted(siamfc.__all__) == sorted(PUBLIC)
+    assert sorted(client.__all__) == sorted(PUBLIC)
+    assert set(PUBLIC) <= set(dir(siamfc))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_name_is_the_client_s(name: str) -> None:
+    assert getattr(siamfc, name) is getattr(client, name)
+
+
+def test_another_name_is_refused_as_any_module_does() -> None:
+    with pytest.raises(AttributeError, match="module 'siamfc' has no attribute 'Clinet'"):
+        _ = siamfc.Clinet  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("package", ["siamfc", "model", "service"])
+def test_the_packages_are_typed(package: str) -> None:
+    assert (ROOT / package / "py.typed").is_file()
+
+
+USER_SCRIPT = """
+from siamfc import Client, FrameError, Result
+
+def follow(paths: list[str], box: tuple[float, float, float, float]) -> list[Result]:
+    with Client("http://localhost:8000") as client, client.start(paths[0], box) as session:
+        try:
+            return [session.update(path) for path in paths[1:]]
+        except FrameError as error:
+            reveal_type(error.problem.status)
+            raise
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        pytest.param("", "", id="as written"),
+        pytest.param("Client(timeout_s='long')", 'incompatible type "str"; expected "float"', id="a wrong type"),
+        pytest.param("from siamfc import Clinet", 'has no attribute "Clinet"', id="a misspelt name"),
+    ],
+)
+def test_a_type_checker_sees_a_user_s_script(tmp_path: Path, line: str, complaint: str) -> None:
+    """As an installed package is seen: through `py.typed`, with none of the project's own configuration."""
+    script = tmp_path / "script.py"
+    script.write_text(USER_SCRIPT + line)
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", str(script)]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110)
+    assert 'Revealed type is "int"' in done.stdout, done.stdout + done.stderr
+    assert done.returncode == bool(complaint)
+    assert complaint in done.stdout
