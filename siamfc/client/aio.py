@@ -111,34 +111,34 @@ class AsyncSession:
         data = self._client.encoding.encode(frame)
         link = await self._open("every", response_map)
         try:
-            number = await link.submit(data)
+            number = await link.run(link.flow.submit(data))
             while True:
-                for answer in await link.receive():
+                for answer in await link.run(link.flow.receive()):
                     if answer.seq == number:
                         return delivered(self._noted(answer))
         finally:
-            if link.protocol.outstanding:
+            if link.flow.protocol.outstanding:
                 await self.close()
 
     async def stream(self, frames: Frames, mode: Mode = "every", response_maps: bool = False) -> AsyncIterator[Answer]:
         """One answer a frame, in order, as soon as it has come; as `Session.stream` otherwise."""
         link = await self._open(mode, response_maps)
-        link.protocol.renumber()
+        link.flow.protocol.renumber()
         source: AsyncIterator[Frame] | None = _each(frames)
         failure: Exception | None = None
         pull: asyncio.Task[Frame] | None = None
         answers: asyncio.Task[list[Answer]] | None = None
         try:
-            while source is not None or link.protocol.outstanding:
-                if source is not None and pull is None and link.protocol.room:
+            while source is not None or link.flow.protocol.outstanding:
+                if source is not None and pull is None and link.flow.protocol.room:
                     pull = asyncio.ensure_future(anext(source))
-                if answers is None and link.protocol.outstanding:
-                    answers = asyncio.create_task(link.receive())
+                if answers is None and link.flow.protocol.outstanding:
+                    answers = asyncio.create_task(link.run(link.flow.receive()))
                 await asyncio.wait(filter(None, (pull, answers)), return_when=asyncio.FIRST_COMPLETED)
                 if pull is not None and pull.done():
                     task, pull = pull, None
                     try:
-                        await link.submit(self._client.encoding.encode(task.result()))
+                        await link.run(link.flow.submit(self._client.encoding.encode(task.result())))
                     except StopAsyncIteration:
                         source = None
                     except Exception as error:
@@ -151,17 +151,18 @@ class AsyncSession:
                 raise failure
         finally:
             await _cancelled(pull, answers)
-            if link.protocol.outstanding:
+            if link.flow.protocol.outstanding:
                 await self.close()
 
     async def set_target(self, target_id: str, box: BoxLike) -> None:
         """Add a target, or correct its box. The box is drawn on the next frame sent."""
-        await (await self._open(*self._kind())).set_target(target_id, calls.checked_box(box))
+        link = await self._open(*self._kind())
+        await link.run(link.flow.set_target(target_id, calls.checked_box(box)))
 
     async def remove_target(self, target_id: str) -> None:
         """Stop following one target: before the next frame while a stream is open, else at once."""
         if self._link is not None:
-            await self._link.remove_target(target_id)
+            await self._link.run(self._link.flow.remove_target(target_id))
         else:
             await self._client.call(calls.delete_target(self.id, target_id))
 
@@ -173,7 +174,7 @@ class AsyncSession:
         """Close the socket; the session lives on until its TTL, and `update` opens it again."""
         link, self._link = self._link, None
         if link is not None:
-            await link.close()
+            await link.run(link.flow.close())
 
     async def delete(self) -> None:
         """End the session. Raises SessionNotFound where it has ended already."""
@@ -191,14 +192,14 @@ class AsyncSession:
             await self.delete()
 
     def _kind(self) -> tuple[Mode, bool]:
-        return self._link.kind if self._link is not None else ("every", False)
+        return self._link.flow.kind if self._link is not None else ("every", False)
 
     async def _open(self, mode: Mode, response_maps: bool) -> AsyncLink:
-        if self._link is not None and self._link.kind != (mode, response_maps):
+        if self._link is not None and self._link.flow.kind != (mode, response_maps):
             await self.close()
         if self._link is None:
             link = AsyncLink(self._client.route(self.id, mode, response_maps), self.state, driven_before=self._driven)
-            await link.open()
+            await link.run(link.flow.open())
             self._link, self._driven = link, True
         return self._link
 

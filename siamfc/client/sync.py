@@ -118,13 +118,13 @@ class Session:
         data = self._client.encoding.encode(frame)
         link = self._open("every", response_map)
         try:
-            number = link.submit(data)
+            number = link.run(link.flow.submit(data))
             while True:
-                for answer in link.receive(self._client.timeout_s):
+                for answer in link.run(link.flow.receive()):
                     if answer.seq == number:
                         return delivered(self._noted(answer))
         finally:
-            if link.protocol.outstanding:
+            if link.flow.protocol.outstanding:
                 self.close()
 
     def stream(self, frames: Iterable[Frame], mode: Mode = "every", response_maps: bool = False) -> Iterator[Answer]:
@@ -135,35 +135,36 @@ class Session:
         gives what is no frame, the answers to the frames before it are yielded first.
         """
         link = self._open(mode, response_maps)
-        link.protocol.renumber()
+        link.flow.protocol.renumber()
         source: Iterator[Frame] | None = iter(frames)
         failure: Exception | None = None
         try:
-            while source is not None or link.protocol.outstanding:
-                if source is not None and link.protocol.room:
+            while source is not None or link.flow.protocol.outstanding:
+                if source is not None and link.flow.protocol.room:
                     try:
-                        link.submit(self._client.encoding.encode(next(source)))
+                        link.run(link.flow.submit(self._client.encoding.encode(next(source))))
                     except StopIteration:
                         source = None
                     except Exception as error:
                         source, failure = None, error
-                if link.protocol.outstanding:
-                    at_once = source is not None and link.protocol.room
-                    yield from map(self._noted, link.receive(0 if at_once else self._client.timeout_s))
+                if link.flow.protocol.outstanding:
+                    at_once = source is not None and link.flow.protocol.room
+                    yield from map(self._noted, link.run(link.flow.receive(0 if at_once else None)))
             if failure is not None:
                 raise failure
         finally:
-            if link.protocol.outstanding:
+            if link.flow.protocol.outstanding:
                 self.close()
 
     def set_target(self, target_id: str, box: BoxLike) -> None:
         """Add a target, or correct its box. The box is drawn on the next frame sent."""
-        self._open(*self._kind()).set_target(target_id, calls.checked_box(box))
+        link = self._open(*self._kind())
+        link.run(link.flow.set_target(target_id, calls.checked_box(box)))
 
     def remove_target(self, target_id: str) -> None:
         """Stop following one target: before the next frame while a stream is open, else at once."""
         if self._link is not None:
-            self._link.remove_target(target_id)
+            self._link.run(self._link.flow.remove_target(target_id))
         else:
             self._client.call(calls.delete_target(self.id, target_id))
 
@@ -175,7 +176,7 @@ class Session:
         """Close the socket; the session lives on until its TTL, and `update` opens it again."""
         link, self._link = self._link, None
         if link is not None:
-            link.close()
+            link.run(link.flow.close())
 
     def delete(self) -> None:
         """End the session. Raises SessionNotFound where it has ended already."""
@@ -191,14 +192,14 @@ class Session:
             self.delete()
 
     def _kind(self) -> tuple[Mode, bool]:
-        return self._link.kind if self._link is not None else ("every", False)
+        return self._link.flow.kind if self._link is not None else ("every", False)
 
     def _open(self, mode: Mode, response_maps: bool) -> Link:
-        if self._link is not None and self._link.kind != (mode, response_maps):
+        if self._link is not None and self._link.flow.kind != (mode, response_maps):
             self.close()
         if self._link is None:
             link = Link(self._client.route(self.id, mode, response_maps), self.state, driven_before=self._driven)
-            link.open()
+            link.run(link.flow.open())
             self._link, self._driven = link, True
         return self._link
 

@@ -61,10 +61,14 @@ class Script:
     """For each of the next frames, whether to answer that the store was away, instead of counting it."""
     stalls: bool = False
     """Answer so to the frames behind such a one too, until that comes again."""
+    silent: bool = False
+    """Accept connections and never say `ready`."""
 
 
 class FakeServer:
-    """See the module. `frames` and `controls` are what came over sockets, `queries` those of all connections."""
+    """See the module. `frames` and `controls` are what came over sockets, `queries` those of all connections, and
+    `farewells` counts the connections that the client closed with a close frame.
+    """
 
     def __init__(self, api_key: str | None = None) -> None:
         self.script = Script()
@@ -75,6 +79,7 @@ class FakeServer:
         self.frames: list[bytes] = []
         self.controls: list[dict[str, Any]] = []
         self.queries: list[str] = []
+        self.farewells = 0
         self.url = ""
         self._journals: dict[str, list[dict[str, Any]]] = {}
         self._stop: asyncio.Event
@@ -197,12 +202,13 @@ class FakeServer:
         code = code or (None if self._allowed(request.headers) else 1008) or (4404 if session is None else None)
         if code is not None or session is None:
             protocol.send_close(code)
-        else:
+        elif not self.script.silent:
             self._greet(protocol, session, parse_qs(url.query))
         await _flush(protocol, writer)
         seq = 0
         journal = self._journals[f"c{len(self.queries)}"] = []
         async for frame in _messages(protocol, reader, writer):
+            self.farewells += frame.opcode is Opcode.CLOSE
             if session is None or protocol.state is not State.OPEN:
                 continue
             if frame.opcode is Opcode.TEXT:

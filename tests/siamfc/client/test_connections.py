@@ -19,8 +19,9 @@ from siamfc import (
     StoreUnavailable,
     Unauthorized,
 )
-from tests.support.clients import BOX, JPEG, MakeClient, followed, frames
+from tests.support.clients import AT_ONCE, BOX, JPEG, MakeClient, followed, frames
 from tests.support.fake_server import FakeServer
+from tests.support.waiting import eventually
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,20 @@ def test_no_answer_in_time(make: MakeClient, server: FakeServer) -> None:
             session = await client.start(JPEG, BOX)
             with pytest.raises(AnswerTimeout):
                 await session.update(JPEG)
+
+    asyncio.run(scenario())
+
+
+def test_every_failed_attempt_closes_its_socket(make: MakeClient, server: FakeServer) -> None:
+    server.script.silent = True
+
+    async def scenario() -> None:
+        async with make(timeout_s=0.2) as client:
+            session = await client.start(JPEG, BOX)
+            with pytest.raises(ConnectionLost):
+                await session.update(JPEG)
+            assert len(server.queries) == 1 + AT_ONCE.attempts
+            await eventually(lambda: server.farewells == len(server.queries))
 
     asyncio.run(scenario())
 
