@@ -29,7 +29,8 @@ from service.engine.overload import OverloadGuard
 from service.engine.slots import SlotTable
 from service.errors import InvalidRequest, ServiceError, pointer_to
 from service.keys import Keyring
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
+from service.operations.tracing import Tracing, TracingMiddleware
 from service.parts import Parts
 from service.problems import MEDIA_TYPE, headers, kind_of, problem
 from service.rate import RateLimiter
@@ -41,7 +42,6 @@ from service.sessions.steps import Limits, TrackerModel
 from service.sessions.store import SessionStore
 from service.sessions.tracking import Tracking
 from service.settings import Settings, load_settings
-from service.tracing import Tracing, TracingMiddleware
 
 _log = logging.getLogger(__name__)
 

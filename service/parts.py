@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from service.api.schemas import ModelOut
 from service.engine.batcher import Batcher
 from service.keys import Keyring
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 from service.rate import RateLimiter
 from service.sessions.driving import Driving
 from service.sessions.tracking import Tracking

@@ -25,7 +25,7 @@ from ray.serve.schema import LoggingConfig
 from model.checkpoints import find_weights, load_weights
 from service.api.socket_limits import SocketLimits
 from service.app import create_app
-from service.logs import log_config
+from service.operations.logs import log_config
 from service.parts import Parts
 from service.settings import Settings, SettingsError, load_settings
 
@@ -75,7 +75,7 @@ class Scaling(BaseModel):
             "ray_actor_options": {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus},
             "graceful_shutdown_wait_loop_s": _POLL_S,
             "graceful_shutdown_timeout_s": drain_s + _STOP_SLACK_S,
-            # As in service/logs.py: paths hold sessions' ids.
+            # As in service/operations/logs.py: paths hold sessions' ids.
             "logging_config": LoggingConfig(enable_access_log=False),
             "health_check_period_s": _HEALTH_S,
             "health_check_timeout_s": _HEALTH_PATIENCE_S,

@@ -18,7 +18,7 @@ from model.errors import ModelError
 from model.inference import choose_device
 from model.runtimes.choice import candidates
 from service.app import create_app
-from service.logs import log_config
+from service.operations.logs import log_config
 from service.parts import Parts
 from service.settings import Settings
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 from service.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from service.api.schemas import HealthOut, ModelOut
 from service.dependencies import OwnerDep, PartsDep
-from service.metrics import CONTENT_TYPE
+from service.operations.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["service"])
 

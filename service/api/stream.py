@@ -21,7 +21,7 @@ from service.api.untold import Untold
 from service.dependencies import PartsDep, payer_of
 from service.errors import InvalidRequest, ServiceError, ShuttingDown, StoreUnavailable
 from service.keys import SUBPROTOCOL
-from service.metrics import Stage
+from service.operations.metrics import Stage
 from service.parts import Parts
 from service.problems import kind_of, problem
 from service.sessions.session import Drive

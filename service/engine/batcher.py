@@ -27,7 +27,7 @@ from service.engine.pace import Pace
 from service.engine.passes import Pass, joined
 from service.engine.slots import SlotTable
 from service.errors import ModelUnavailable, SessionEnded
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from service.errors import ServiceError, SessionBusy, SessionEnded, StoreUnavailable
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 from service.sessions.exemplars import Exemplars
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Drive, Progress, Session, Target

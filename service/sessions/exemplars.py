@@ -18,7 +18,7 @@ from service.engine.jobs import Embed, Load
 from service.engine.slots import Slot
 from service.errors import IncompatibleReplica, SessionNotFound
 from service.images import Image
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Target
 from service.sessions.steps import TrackerModel

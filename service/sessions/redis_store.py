@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
 from service.errors import SessionBusy, SessionNotFound, StoreUnavailable
-from service.metrics import Metrics, StoreCall
+from service.operations.metrics import Metrics, StoreCall
 from service.sessions.encoding import (
     pack_answer,
     pack_exemplar,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from service.engine.slots import Slot, SlotTable
 from service.errors import AtCapacity, ShuttingDown
-from service.metrics import EndReason, Metrics
+from service.operations.metrics import EndReason, Metrics
 from service.sessions.session import Session
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from service.engine.slots import Slot
 from service.errors import ServiceError, SessionEnded, TargetNotFound
-from service.metrics import EndReason
+from service.operations.metrics import EndReason
 from service.sessions.store import Answered, Claim, Facts, Followed, Lease, State
 
 

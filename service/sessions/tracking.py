@@ -28,7 +28,7 @@ from service.engine.jobs import Found, Respond
 from service.engine.overload import OverloadGuard
 from service.errors import FrameSizeChanged, InvalidBox, ModelUnavailable, ServiceError, TooManyTargets
 from service.images import Image, decode_frame
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 from service.sessions.driving import Driving
 from service.sessions.exemplars import Exemplars
 from service.sessions.registry import SessionRegistry

@@ -15,7 +15,7 @@ from service.engine.batcher import Answer, Batcher
 from service.engine.jobs import Embed, Job, Respond
 from service.engine.slots import Slot, SlotTable
 from service.errors import ModelUnavailable
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 from tests.support.fake_predictor import FakePredictor
 from tests.support.waiting import eventually
 

@@ -14,7 +14,7 @@ from service.engine import batcher as batching
 from service.engine.batcher import Answer, Batcher
 from service.engine.slots import Slot, SlotTable
 from service.errors import ModelUnavailable
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 from tests.service.engine.conftest import (
     Engine,
     embed_job,

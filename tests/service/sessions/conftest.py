@@ -14,7 +14,7 @@ from model.config import TrackerConfig, preset
 from model.tracker import Calibration
 from service.engine.batcher import Batcher
 from service.engine.slots import SlotTable
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 from service.sessions.driving import Driving
 from service.sessions.exemplars import Exemplars
 from service.sessions.memory_store import MemoryStore

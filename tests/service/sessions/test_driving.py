@@ -23,7 +23,7 @@ from service.errors import (
     SessionNotFound,
     StoreUnavailable,
 )
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 from service.sessions.driving import Driving
 from service.sessions.exemplars import Exemplars
 from service.sessions.redis_store import RedisStore

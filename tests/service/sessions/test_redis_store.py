@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import SessionBusy, SessionNotFound, StoreUnavailable
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 from service.sessions.redis_store import LEASE_S, RedisStore, redacted
 from tests.service.sessions.test_store import answered, exemplar, facts, state, step, take
 from tests.support.redis_server import RedisServer, running_redis

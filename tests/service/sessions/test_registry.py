@@ -11,7 +11,7 @@ from model.boxes import Box
 from model.tracker import Track
 from service.engine.slots import SlotTable
 from service.errors import AtCapacity, ShuttingDown
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Drive, Progress, Session, Target
 from service.sessions.store import Claim, Facts, Lease, Snapshot

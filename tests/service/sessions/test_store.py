@@ -14,7 +14,7 @@ import pytest
 from model.boxes import Box
 from model.tracker import Track
 from service.errors import InvalidRequest, SessionBusy, SessionNotFound
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 from service.sessions.memory_store import MemoryStore
 from service.sessions.redis_store import RedisStore
 from service.sessions.store import (

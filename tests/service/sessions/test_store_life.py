@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from service.errors import SessionBusy
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 from service.sessions.redis_store import RedisStore
 from service.sessions.store import Claim, Lease, Resume
 from tests.service.sessions.test_store import answered, facts, state, step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.metrics import Metrics
+from service.operations.metrics import Metrics
 
 
 def values(metrics: Metrics) -> dict[str, float]:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from service.logs import JsonFormatter, log_config
+from service.operations.logs import JsonFormatter, log_config
 
 
 def record(message: str, *arguments: object, failed: bool = False) -> logging.LogRecord:

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from service.tracing import Tracing, TracingMiddleware
+from service.operations.tracing import Tracing, TracingMiddleware
 
 pytestmark = pytest.mark.anyio
 Collector = tuple[str, queue.Queue[tuple[str, bytes]]]
