@@ -20,20 +20,20 @@ from starlette.responses import JSONResponse, Response
 
 from model.checkpoints import Weights, find_weights, load_weights
 from service.api import health, sessions, stream, web
-from service.api.limits import BodyLimit
+from service.api.body_limit import BodyLimit
+from service.api.components import Parts
+from service.api.keys import Keyring
 from service.api.openapi import complete
+from service.api.problems import MEDIA_TYPE, headers, kind_of, problem
+from service.api.rate_limit import RateLimiter
 from service.api.schemas import ModelOut
 from service.engine.batcher import Batcher
 from service.engine.jobs import Predictor
 from service.engine.overload import OverloadGuard
 from service.engine.slots import SlotTable
 from service.errors import InvalidRequest, ServiceError, pointer_to
-from service.keys import Keyring
 from service.operations.metrics import Metrics
 from service.operations.tracing import Tracing, TracingMiddleware
-from service.parts import Parts
-from service.problems import MEDIA_TYPE, headers, kind_of, problem
-from service.rate import RateLimiter
 from service.sessions.driving import Driving
 from service.sessions.exemplars import Exemplars
 from service.sessions.memory_store import MemoryStore

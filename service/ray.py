@@ -23,10 +23,10 @@ from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import LoggingConfig
 
 from model.checkpoints import find_weights, load_weights
+from service.api.components import Parts
 from service.api.socket_limits import SocketLimits
 from service.app import create_app
 from service.operations.logs import log_config
-from service.parts import Parts
 from service.settings import Settings, SettingsError, load_settings
 
 _log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from model.checkpoints import find_weights, load_weights
 from model.errors import ModelError
 from model.inference import choose_device
 from model.runtimes.choice import candidates
+from service.api.components import Parts
 from service.app import create_app
 from service.operations.logs import log_config
-from service.parts import Parts
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from service.api.dependencies import OwnerDep, PartsDep
 from service.api.schemas import HealthOut, ModelOut
-from service.dependencies import OwnerDep, PartsDep
 from service.operations.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["service"])

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api.problems import MEDIA_TYPE
 from service.api.schemas import CreateIn, PlaceIn, ProblemOut
-from service.problems import MEDIA_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
 _KEY = "apiKey"

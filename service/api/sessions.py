@@ -7,6 +7,7 @@ import time
 from fastapi import APIRouter, Request, Response
 
 from service.api import bodies
+from service.api.dependencies import FrameCharge, OwnerDep, PartsDep, WaitedFor
 from service.api.openapi import image_body, problems, two_forms
 from service.api.schemas import (
     CreateIn,
@@ -18,7 +19,6 @@ from service.api.schemas import (
     session_body,
     target_state,
 )
-from service.dependencies import FrameCharge, OwnerDep, PartsDep, WaitedFor
 from service.wire.codec import target_fields
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])

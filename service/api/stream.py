@@ -15,15 +15,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 
+from service.api.components import Parts
+from service.api.dependencies import PartsDep, payer_of
+from service.api.keys import SUBPROTOCOL
 from service.api.maps import with_map
+from service.api.pending_answers import Untold
+from service.api.problems import kind_of, problem
 from service.api.schemas import target_state
-from service.api.untold import Untold
-from service.dependencies import PartsDep, payer_of
 from service.errors import InvalidRequest, ServiceError, ShuttingDown, StoreUnavailable
-from service.keys import SUBPROTOCOL
 from service.operations.metrics import Stage
-from service.parts import Parts
-from service.problems import kind_of, problem
 from service.sessions.session import Drive
 from service.sessions.steps import Advance, Decoded, Placement
 from service.sessions.store import Answered, Resume

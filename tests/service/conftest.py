@@ -12,8 +12,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from service.api.components import Parts
 from service.app import create_app
-from service.parts import Parts
 from service.settings import Settings
 from tests.support import blobs
 from tests.support.fake_predictor import FakePredictor

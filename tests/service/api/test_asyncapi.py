@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from service import problems
+from service.api import problems
 from service.errors import InvalidBox, ServiceError
 from service.wire import codec
 from service.wire.messages import Result, TargetState, Timing

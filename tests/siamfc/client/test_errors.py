@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from service import problems
+from service.api import problems
 from siamfc.client import errors
 from siamfc.client.errors import (
     REFUSALS,

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from service.api.components import Parts
 from service.errors import RateLimited, ShuttingDown
-from service.parts import Parts
 
 
 def parts_of(connection: HTTPConnection) -> Parts:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.rate import RateLimiter
+from service.api.rate_limit import RateLimiter
 from tests.support.clock import Clock
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from service import errors, problems
+from service import errors
+from service.api import problems
 from service.errors import ServiceError
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.api.keys import ANYONE, Keyring
 from service.errors import Unauthorized
-from service.keys import ANYONE, Keyring
 
 KEY, OTHER = "first-key", "second-key/with+signs="
 RING = Keyring([KEY, OTHER])

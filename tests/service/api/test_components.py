@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from service.parts import Drain
+from service.api.components import Drain
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 
-from service.dependencies import charge_frame, owner_of, parts_of, payer_of
+from service.api.dependencies import charge_frame, owner_of, parts_of, payer_of
+from service.api.keys import ANYONE, Keyring
+from service.api.rate_limit import RateLimiter
 from service.errors import RateLimited, ShuttingDown, Unauthorized
-from service.keys import ANYONE, Keyring
-from service.rate import RateLimiter
 from tests.service.conftest import Running
 from tests.support.clock import Clock
 
@@ -31,25 +31,25 @@ async def test_before_the_start_there_is_nothing_to_ask_for() -> None:
 
 
 async def test_parts_are_the_applications(service: Running) -> None:
-    assert parts_of(connection(service.app)) is service.parts
+    assert parts_of(connection(service.app)) is service.api.components
 
 
 async def test_owners(service: Running) -> None:
-    assert owner_of(connection(service.app), service.parts) == ANYONE
-    keyed = dataclasses.replace(service.parts, keyring=Keyring(["sesame"]))
+    assert owner_of(connection(service.app), service.api.components) == ANYONE
+    keyed = dataclasses.replace(service.api.components, keyring=Keyring(["sesame"]))
     owner = owner_of(connection(service.app, key="sesame"), keyed)
     assert owner != ANYONE
     with pytest.raises(Unauthorized):
         owner_of(connection(service.app, key="wrong"), keyed)
     # With keys it is the key that pays, from wherever it calls; without, the address.
     assert payer_of(connection(service.app, key="sesame"), keyed, owner) == owner
-    assert payer_of(connection(service.app), service.parts, ANYONE) == "192.0.2.1"
-    assert payer_of(connection(service.app, host=None), service.parts, ANYONE) == ANYONE
+    assert payer_of(connection(service.app), service.api.components, ANYONE) == "192.0.2.1"
+    assert payer_of(connection(service.app, host=None), service.api.components, ANYONE) == ANYONE
 
 
 async def test_frames_are_charged_to_who_sends_them(service: Running) -> None:
     clock = Clock()
-    parts = dataclasses.replace(service.parts, rate=RateLimiter(1, clock))
+    parts = dataclasses.replace(service.api.components, rate=RateLimiter(1, clock))
     charge_frame(connection(service.app), parts, ANYONE)
     with pytest.raises(RateLimited) as caught:
         charge_frame(connection(service.app), parts, ANYONE)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.limits import BodyLimit
+from service.api.body_limit import BodyLimit
 from service.errors import PayloadTooLarge
 
 pytestmark = pytest.mark.anyio

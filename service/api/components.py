@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from service.api.keys import Keyring
+from service.api.rate_limit import RateLimiter
 from service.api.schemas import ModelOut
 from service.engine.batcher import Batcher
-from service.keys import Keyring
 from service.operations.metrics import Metrics
-from service.rate import RateLimiter
 from service.sessions.driving import Driving
 from service.sessions.tracking import Tracking
 from service.settings import Settings

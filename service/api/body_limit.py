@@ -6,8 +6,8 @@ import json
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.problems import MEDIA_TYPE, kind_of, problem
 from service.errors import PayloadTooLarge
-from service.problems import MEDIA_TYPE, kind_of, problem
 
 _MAX_DIGITS = 18
 """Digits of a believable Content-Length."""
