@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.engine.fair_queue import FairLine, Part, Waiting
 from service.engine.jobs import Found, Job, Predictor, Respond
-from service.engine.line import FairLine, Part, Waiting
 from service.engine.pace import Pace
 from service.engine.passes import Pass, joined
 from service.engine.slots import SlotTable

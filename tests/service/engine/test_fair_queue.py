@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.engine.fair_queue import FairLine, Part, Waiting
 from service.engine.jobs import Embed, Job, Load, Respond
-from service.engine.line import FairLine, Part, Waiting
 from service.engine.slots import Slot
 
 
