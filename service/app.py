@@ -36,10 +36,10 @@ from service.operations.metrics import Metrics
 from service.operations.tracing import Tracing, TracingMiddleware
 from service.sessions.driving import Driving
 from service.sessions.exemplars import Exemplars
-from service.sessions.memory_store import MemoryStore
 from service.sessions.registry import SessionRegistry
 from service.sessions.steps import Limits, TrackerModel
-from service.sessions.store import SessionStore
+from service.sessions.stores.memory import MemoryStore
+from service.sessions.stores.store import SessionStore
 from service.sessions.tracking import Tracking
 from service.settings import Settings, load_settings
 
@@ -170,7 +170,7 @@ def _store(url: str, metrics: Metrics, clock: Callable[[], float]) -> SessionSto
     if url == "memory://":
         return MemoryStore(clock)
     # Here, not above: redis is an extra.
-    from service.sessions.redis_store import RedisStore
+    from service.sessions.stores.redis import RedisStore
 
     return RedisStore(url, metrics)
 

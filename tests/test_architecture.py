@@ -48,8 +48,8 @@ TESTED_IN = {
     "service/engine/jobs.py": "service/engine/test_batcher.py",
     "service/serve.py": "integration/test_drain.py",
     "service/sessions/exemplars.py": "service/sessions/test_driving.py",
-    "service/sessions/memory_store.py": "service/sessions/test_store.py",
-    "service/sessions/redis_scripts.py": "service/sessions/test_store.py",
+    "service/sessions/stores/memory.py": "service/sessions/stores/test_store.py",
+    "service/sessions/stores/redis_scripts.py": "service/sessions/stores/test_store.py",
     "service/sessions/steps.py": "service/sessions/test_tracking.py",
     "service/wire/messages.py": "service/wire/test_codec.py",
 }

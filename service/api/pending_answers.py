@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.sessions.store import Answered
+from service.sessions.stores.store import Answered
 
 
 class Untold:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
-from service.sessions.store import Facts, Followed, State
+from service.sessions.stores.store import Facts, Followed, State
 from service.wire.codec import MAX_ID, target_fields
 from service.wire.messages import TargetState
 

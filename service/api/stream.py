@@ -26,7 +26,7 @@ from service.errors import InvalidRequest, ServiceError, ShuttingDown, StoreUnav
 from service.operations.metrics import Stage
 from service.sessions.session import Drive
 from service.sessions.steps import Advance, Decoded, Placement
-from service.sessions.store import Answered, Resume
+from service.sessions.stores.store import Answered, Resume
 from service.wire import codec
 from service.wire.messages import Frame, RemoveTarget, Result, Timing
 from service.wire.protocol import Mode, StreamProtocol

@@ -19,7 +19,7 @@ from service.operations.metrics import Metrics
 from service.sessions.exemplars import Exemplars
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Drive, Progress, Session, Target
-from service.sessions.store import (
+from service.sessions.stores.store import (
     RING,
     Answered,
     Claim,

@@ -22,7 +22,7 @@ from service.operations.metrics import Metrics
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Target
 from service.sessions.steps import TrackerModel
-from service.sessions.store import Exemplar, SessionStore
+from service.sessions.stores.store import Exemplar, SessionStore
 
 Result = TypeVar("Result")
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from service.engine.slots import Slot
 from service.errors import ServiceError, SessionEnded, TargetNotFound
 from service.operations.metrics import EndReason
-from service.sessions.store import Answered, Claim, Facts, Followed, Lease, State
+from service.sessions.stores.store import Answered, Claim, Facts, Followed, Lease, State
 
 
 @dataclass(frozen=True, slots=True)

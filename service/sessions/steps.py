@@ -15,7 +15,7 @@ from model.tracker import Calibration, Cutter, Search, Track, cut_crops
 from service.errors import ServiceError
 from service.images import Image
 from service.sessions.session import Progress
-from service.sessions.store import Geometry
+from service.sessions.stores.store import Geometry
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from service.sessions.exemplars import Exemplars
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Drive, Progress, Session, Target
 from service.sessions.steps import Advance, Decoded, Evidence, Followed, Limits, Placement, TrackerModel
-from service.sessions.store import RING, Answered, Facts, State
+from service.sessions.stores.store import RING, Answered, Facts, State
 
 Result = TypeVar("Result")
 

@@ -12,7 +12,7 @@ from model.tracker import Track
 from service.api.schemas import CreateIn, ModelOut, session_body, target_state
 from service.engine.slots import Slot
 from service.sessions.session import Target
-from service.sessions.store import Facts, State
+from service.sessions.stores.store import Facts, State
 from service.wire.messages import TargetState
 
 TRACK = Track(Box(1.23456, 2, 3, 4), (3, 4), (0, 0, 0), score=0.98765, status="uncertain")

@@ -17,10 +17,10 @@ from service.engine.slots import SlotTable
 from service.operations.metrics import Metrics
 from service.sessions.driving import Driving
 from service.sessions.exemplars import Exemplars
-from service.sessions.memory_store import MemoryStore
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Session
 from service.sessions.steps import Advance, Decoded, Limits, Placement, TrackerModel
+from service.sessions.stores.memory import MemoryStore
 from service.sessions.tracking import Tracking
 from tests.support import blobs
 from tests.support.clock import Clock

@@ -26,10 +26,10 @@ from service.errors import (
 from service.operations.metrics import Metrics
 from service.sessions.driving import Driving
 from service.sessions.exemplars import Exemplars
-from service.sessions.redis_store import RedisStore
 from service.sessions.registry import SessionRegistry
 from service.sessions.steps import Advance, Limits, Placement, TrackerModel
-from service.sessions.store import Answered, Resume
+from service.sessions.stores.redis import RedisStore
+from service.sessions.stores.store import Answered, Resume
 from service.sessions.tracking import Tracking
 from tests.service.sessions.conftest import Core, boxes
 from tests.support import blobs

@@ -14,7 +14,7 @@ from service.errors import AtCapacity, ShuttingDown
 from service.operations.metrics import Metrics
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Drive, Progress, Session, Target
-from service.sessions.store import Claim, Facts, Lease, Snapshot
+from service.sessions.stores.store import Claim, Facts, Lease, Snapshot
 from tests.support.clock import Clock
 
 

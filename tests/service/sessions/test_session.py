@@ -12,7 +12,7 @@ from model.tracker import Track
 from service.engine.slots import Slot
 from service.errors import SessionBusy, SessionEnded, TargetNotFound
 from service.sessions.session import Drive, Progress, Session, Target
-from service.sessions.store import Claim, Facts, Lease, Snapshot, State
+from service.sessions.stores.store import Claim, Facts, Lease, Snapshot, State
 
 MADE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

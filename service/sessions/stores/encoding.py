@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from model.boxes import Box
 from model.tracker import Track
 from service.errors import IncompatibleReplica
-from service.sessions.store import Answered, Exemplar, Facts, Followed, Geometry, State
+from service.sessions.stores.store import Answered, Exemplar, Facts, Followed, Geometry, State
 
 VERSION = 1
 _TRACK_FIELDS = tuple(field.name for field in dataclasses.fields(Track) if field.name != "box")

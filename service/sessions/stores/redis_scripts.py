@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from hashlib import sha1
 
-from service.sessions.store import RING
+from service.sessions.stores.store import RING
 
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 

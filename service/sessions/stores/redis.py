@@ -19,7 +19,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
 from service.errors import SessionBusy, SessionNotFound, StoreUnavailable
 from service.operations.metrics import Metrics, StoreCall
-from service.sessions.encoding import (
+from service.sessions.stores.encoding import (
     pack_answer,
     pack_exemplar,
     pack_facts,
@@ -29,8 +29,8 @@ from service.sessions.encoding import (
     unpack_facts,
     unpack_state,
 )
-from service.sessions.redis_scripts import ACQUIRE, COMMIT, DELETE, READ, RENEW, Script
-from service.sessions.store import (
+from service.sessions.stores.redis_scripts import ACQUIRE, COMMIT, DELETE, READ, RENEW, Script
+from service.sessions.stores.store import (
     Answered,
     Claim,
     Commit,

@@ -15,9 +15,9 @@ from model.boxes import Box
 from model.tracker import Track
 from service.errors import InvalidRequest, SessionBusy, SessionNotFound
 from service.operations.metrics import Metrics
-from service.sessions.memory_store import MemoryStore
-from service.sessions.redis_store import RedisStore
-from service.sessions.store import (
+from service.sessions.stores.memory import MemoryStore
+from service.sessions.stores.redis import RedisStore
+from service.sessions.stores.store import (
     Answered,
     Claim,
     Commit,

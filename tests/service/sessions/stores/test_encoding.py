@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from model.boxes import Box
 from model.tracker import Track
 from service.errors import IncompatibleReplica
-from service.sessions import encoding
-from service.sessions.store import Answered, Exemplar, Facts, Followed, Geometry, State
+from service.sessions.stores import encoding
+from service.sessions.stores.store import Answered, Exemplar, Facts, Followed, Geometry, State
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False)
 positive = st.floats(1, 1e6)

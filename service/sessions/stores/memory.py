@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from service.errors import SessionBusy, SessionNotFound
-from service.sessions.store import (
+from service.sessions.stores.store import (
     Answered,
     Claim,
     Commit,
