@@ -34,8 +34,8 @@ from service.engine.slots import SlotTable
 from service.errors import InvalidRequest, ServiceError, pointer_to
 from service.operations.metrics import Metrics
 from service.operations.tracing import Tracing, TracingMiddleware
-from service.sessions.driving import Driving
 from service.sessions.exemplars import Exemplars
+from service.sessions.leases import Driving
 from service.sessions.registry import SessionRegistry
 from service.sessions.steps import Limits, TrackerModel
 from service.sessions.stores.memory import MemoryStore

@@ -12,7 +12,7 @@ from service.api.rate_limit import RateLimiter
 from service.api.schemas import ModelOut
 from service.engine.batcher import Batcher
 from service.operations.metrics import Metrics
-from service.sessions.driving import Driving
+from service.sessions.leases import Driving
 from service.sessions.tracking import Tracking
 from service.settings import Settings
 

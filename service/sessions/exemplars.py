@@ -17,8 +17,8 @@ from service.engine.batcher import Batcher
 from service.engine.jobs import Embed, Load
 from service.engine.slots import Slot
 from service.errors import IncompatibleReplica, SessionNotFound
-from service.images import Image
 from service.operations.metrics import Metrics
+from service.sessions.decoding import Image
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Target
 from service.sessions.steps import TrackerModel

@@ -13,7 +13,7 @@ from model.readings import Reading
 from model.score_map import Peak
 from model.tracker import Calibration, Cutter, Search, Track, cut_crops
 from service.errors import ServiceError
-from service.images import Image
+from service.sessions.decoding import Image
 from service.sessions.session import Progress
 from service.sessions.stores.store import Geometry
 

@@ -27,10 +27,10 @@ from service.engine.batcher import Batcher
 from service.engine.jobs import Found, Respond
 from service.engine.overload import OverloadGuard
 from service.errors import FrameSizeChanged, InvalidBox, ModelUnavailable, ServiceError, TooManyTargets
-from service.images import Image, decode_frame
 from service.operations.metrics import Metrics
-from service.sessions.driving import Driving
+from service.sessions.decoding import Image, decode_frame
 from service.sessions.exemplars import Exemplars
+from service.sessions.leases import Driving
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Drive, Progress, Session, Target
 from service.sessions.steps import Advance, Decoded, Evidence, Followed, Limits, Placement, TrackerModel

@@ -15,8 +15,8 @@ from model.tracker import Calibration
 from service.engine.batcher import Batcher
 from service.engine.slots import SlotTable
 from service.operations.metrics import Metrics
-from service.sessions.driving import Driving
 from service.sessions.exemplars import Exemplars
+from service.sessions.leases import Driving
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Session
 from service.sessions.steps import Advance, Decoded, Limits, Placement, TrackerModel

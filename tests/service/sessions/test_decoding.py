@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import ImageTooLarge, InvalidImage, ServiceError
-from service.images import decode_frame
+from service.sessions.decoding import decode_frame
 from tests.support import blobs
 
 PNG = blobs.frame(10, 10)

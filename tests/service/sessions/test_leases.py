@@ -24,8 +24,8 @@ from service.errors import (
     StoreUnavailable,
 )
 from service.operations.metrics import Metrics
-from service.sessions.driving import Driving
 from service.sessions.exemplars import Exemplars
+from service.sessions.leases import Driving
 from service.sessions.registry import SessionRegistry
 from service.sessions.steps import Advance, Limits, Placement, TrackerModel
 from service.sessions.stores.redis import RedisStore
