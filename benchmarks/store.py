@@ -117,13 +117,13 @@ def plot(result: dict[str, Any], figure: Any) -> None:
 
 def _timed_commits(app: FastAPI) -> list[float]:
     """Milliseconds of every step's commit from now on: the part of a frame that is the store's."""
-    driving = app.state.parts.driving
-    commit, taken = driving.commit, list[float]()
+    leases = app.state.components.driving
+    commit, taken = leases.commit, list[float]()
 
     async def timed(*arguments: Any, **options: Any) -> None:
         begun = time.perf_counter()
         await commit(*arguments, **options)
         taken.append(1e3 * (time.perf_counter() - begun))
 
-    driving.commit = timed
+    leases.commit = timed
     return taken

@@ -1,4 +1,4 @@
-"""The application: the only place where the parts meet."""
+"""The application: the only place where the components meet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from model.checkpoints import Weights, find_weights, load_weights
 from service.api import health, sessions, stream, web
 from service.api.body_limit import BodyLimit
-from service.api.components import Parts
+from service.api.components import Components
 from service.api.keys import Keyring
 from service.api.openapi import complete
 from service.api.problems import MEDIA_TYPE, headers, kind_of, problem
@@ -35,7 +35,7 @@ from service.errors import InvalidRequest, ServiceError, pointer_to
 from service.operations.metrics import Metrics
 from service.operations.tracing import Tracing, TracingMiddleware
 from service.sessions.exemplars import Exemplars
-from service.sessions.leases import Driving
+from service.sessions.lease_manager import LeaseManager
 from service.sessions.registry import SessionRegistry
 from service.sessions.steps import Limits, TrackerModel
 from service.sessions.stores.memory import MemoryStore
@@ -73,8 +73,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _running(settings, make_predictor or _device_predictor, weights) as parts:
-            app.state.parts = parts
+        async with _running(settings, make_predictor or _device_predictor, weights) as components:
+            app.state.components = components
             yield
         if tracing is not None:
             await asyncio.to_thread(tracing.close)
@@ -108,8 +108,8 @@ def create_app(
 @asynccontextmanager
 async def _running(
     settings: Settings, make_predictor: PredictorFactory, weights: Weights | None
-) -> AsyncIterator[Parts]:
-    """The parts, warmed up; taken down in the opposite order."""
+) -> AsyncIterator[Components]:
+    """The components, warmed up; taken down in the opposite order."""
     clock = time.monotonic
     metrics = Metrics()
     weights = weights if weights is not None else load_weights(find_weights(settings.weights))
@@ -139,25 +139,25 @@ async def _running(
             weights.network.config, weights.tracker, weights.calibration, weights.sha256, predictor.cut
         )
         exemplars = Exemplars(model, batcher, registry, store, metrics, pool)
-        driving = Driving(store, registry, exemplars, metrics, clock)
-        tracking = Tracking(model, batcher, registry, exemplars, driving, metrics, limits, pool, clock, guard)
+        leases = LeaseManager(store, registry, exemplars, metrics, clock)
+        tracking = Tracking(model, batcher, registry, exemplars, leases, metrics, limits, pool, clock, guard)
         keyring, rate = Keyring(settings.keys()), RateLimiter(settings.rate_limit_fps, clock)
         facts = _model_facts(weights, names)
-        parts = Parts(settings, tracking, driving, batcher, metrics, keyring, rate, facts, clock)
+        components = Components(settings, tracking, leases, batcher, metrics, keyring, rate, facts, clock)
         await batcher.start()
         await store.start()
-        await driving.start()
+        await leases.start()
         _log.info("ready: %s on %s, %s", facts.network, facts.device, facts.precision)
         sweeper = asyncio.create_task(_sweep(registry, store))
         try:
-            yield parts
+            yield components
         finally:
             registry.close()
-            await parts.drain.finish(settings.drain_s)
+            await components.drain.finish(settings.drain_s)
             sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeper
-            await driving.stop()
+            await leases.stop()
             await store.stop()
             await batcher.stop()
 
@@ -220,9 +220,9 @@ def _add_handlers(app: FastAPI) -> None:
     def answer(
         request: Request, error: Exception, status: int, body: dict[str, Any], extra: dict[str, str]
     ) -> Response:
-        parts = getattr(request.app.state, "parts", None)
-        if isinstance(parts, Parts):
-            parts.metrics.refused(str(body["type"]).partition("#")[2])
+        components = getattr(request.app.state, "components", None)
+        if isinstance(components, Components):
+            components.metrics.refused(str(body["type"]).partition("#")[2])
         return JSONResponse(body, status, headers=extra, media_type=MEDIA_TYPE)
 
     @app.exception_handler(ServiceError)

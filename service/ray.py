@@ -23,7 +23,7 @@ from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import LoggingConfig
 
 from model.checkpoints import find_weights, load_weights
-from service.api.components import Parts
+from service.api.components import Components
 from service.api.socket_limits import SocketLimits
 from service.app import create_app
 from service.operations.logs import log_config
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 _NOT_HERE = frozenset({"host", "port"})
 _STOP_SLACK_S = 5.0
-"""Seconds beyond the drain until Ray kills a replica: it polls, and the parts are taken down."""
+"""Seconds beyond the drain until Ray kills a replica: it polls, and the components are taken down."""
 _POLL_S = 0.2
 _HEALTH_S, _HEALTH_PATIENCE_S = 2.0, 10.0
 
@@ -112,27 +112,27 @@ class Tracker:
 
         A store out of reach, of which `/readyz` complains too, is no reason to lose what runs.
         """
-        parts = self._parts()
-        if parts is None:
+        components = self._components()
+        if components is None:
             raise RuntimeError("not started")
-        failure = "draining" if parts.drain.begun else parts.batcher.failure
+        failure = "draining" if components.drain.begun else components.batcher.failure
         if failure is not None:
             raise RuntimeError(failure)
 
-    def _parts(self) -> Parts | None:
-        parts = getattr(self._application.state, "parts", None) if self._application is not None else None
-        return parts if isinstance(parts, Parts) else None
+    def _components(self) -> Components | None:
+        components = getattr(self._application.state, "components", None) if self._application is not None else None
+        return components if isinstance(components, Components) else None
 
     def _retire(self) -> None:
-        parts = self._parts()
-        if parts is not None and self._retiring is None:
-            _log.info("retiring: %g s to answer what is under way", parts.settings.drain_s)
-            self._retiring = asyncio.create_task(self._drain(parts))
+        components = self._components()
+        if components is not None and self._retiring is None:
+            _log.info("retiring: %g s to answer what is under way", components.settings.drain_s)
+            self._retiring = asyncio.create_task(self._drain(components))
 
-    async def _drain(self, parts: Parts) -> None:
-        parts.tracking.registry.close()
-        if not await parts.drain.finish(parts.settings.drain_s):
-            _log.warning("some streams had not finished after %g s", parts.settings.drain_s)
+    async def _drain(self, components: Components) -> None:
+        components.tracking.registry.close()
+        if not await components.drain.finish(components.settings.drain_s):
+            _log.warning("some streams had not finished after %g s", components.settings.drain_s)
 
 
 def _watch_retirement(retire: Callable[[], None]) -> LongPollClient:

@@ -17,7 +17,7 @@ from model.checkpoints import find_weights, load_weights
 from model.errors import ModelError
 from model.inference import choose_device
 from model.runtimes.choice import candidates
-from service.api.components import Parts
+from service.api.components import Components
 from service.app import create_app
 from service.operations.logs import log_config
 from service.settings import Settings
@@ -44,11 +44,11 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
-        parts = getattr(self.config.app.state, "parts", None)  # type: ignore[union-attr]
-        if isinstance(parts, Parts):
-            parts.tracking.registry.close()
-            if not await parts.drain.finish(parts.settings.drain_s):
-                _log.warning("some streams had not finished after %g s", parts.settings.drain_s)
+        components = getattr(self.config.app.state, "components", None)  # type: ignore[union-attr]
+        if isinstance(components, Components):
+            components.tracking.registry.close()
+            if not await components.drain.finish(components.settings.drain_s):
+                _log.warning("some streams had not finished after %g s", components.settings.drain_s)
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

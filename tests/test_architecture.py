@@ -47,7 +47,7 @@ TESTED_IN = {
     "service/api/dependencies.py": "integration/test_http_access.py",
     "service/engine/jobs.py": "service/engine/test_batcher.py",
     "service/serve.py": "integration/test_drain.py",
-    "service/sessions/exemplars.py": "service/sessions/test_leases.py",
+    "service/sessions/exemplars.py": "service/sessions/test_lease_manager.py",
     "service/sessions/stores/memory.py": "service/sessions/stores/test_store.py",
     "service/sessions/stores/redis_scripts.py": "service/sessions/stores/test_store.py",
     "service/sessions/steps.py": "service/sessions/test_tracking.py",

@@ -12,18 +12,18 @@ from service.api.rate_limit import RateLimiter
 from service.api.schemas import ModelOut
 from service.engine.batcher import Batcher
 from service.operations.metrics import Metrics
-from service.sessions.leases import Driving
+from service.sessions.lease_manager import LeaseManager
 from service.sessions.tracking import Tracking
 from service.settings import Settings
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The running server's parts."""
+class Components:
+    """The running server's components."""
 
     settings: Settings
     tracking: Tracking
-    driving: Driving
+    leases: LeaseManager
     batcher: Batcher
     metrics: Metrics
     keyring: Keyring

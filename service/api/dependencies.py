@@ -8,39 +8,39 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from service.api.components import Parts
+from service.api.components import Components
 from service.errors import RateLimited, ShuttingDown
 
 
-def parts_of(connection: HTTPConnection) -> Parts:
-    """The server's parts; raises ShuttingDown before they are there."""
-    parts = getattr(connection.app.state, "parts", None)
-    if not isinstance(parts, Parts):
+def components_of(connection: HTTPConnection) -> Components:
+    """The server's components; raises ShuttingDown before they are there."""
+    components = getattr(connection.app.state, "components", None)
+    if not isinstance(components, Components):
         raise ShuttingDown("the server is not started")
-    return parts
+    return components
 
 
-PartsDep = Annotated[Parts, Depends(parts_of)]
+ComponentsDep = Annotated[Components, Depends(components_of)]
 
 
-def owner_of(connection: HTTPConnection, parts: PartsDep) -> str:
+def owner_of(connection: HTTPConnection, components: ComponentsDep) -> str:
     """Who calls; raises Unauthorized."""
-    return parts.keyring.owner(connection.headers)
+    return components.keyring.owner(connection.headers)
 
 
 OwnerDep = Annotated[str, Depends(owner_of)]
 
 
-def payer_of(connection: HTTPConnection, parts: Parts, owner: str) -> str:
+def rate_limit_key(connection: HTTPConnection, components: Components, owner: str) -> str:
     """Whose frames are counted: the key's owner, or the caller's address where no key is asked for."""
-    if parts.keyring.asked or connection.client is None:
+    if components.keyring.asked or connection.client is None:
         return owner
     return connection.client.host
 
 
-def charge_frame(connection: HTTPConnection, parts: PartsDep, owner: OwnerDep) -> None:
+def charge_frame(connection: HTTPConnection, components: ComponentsDep, owner: OwnerDep) -> None:
     """Count one frame; raises RateLimited."""
-    wait_s = parts.rate.take(payer_of(connection, parts, owner))
+    wait_s = components.rate.take(rate_limit_key(connection, components, owner))
     if wait_s:
         raise RateLimited("more frames a second than this server allows", retry_after_s=wait_s)
 
@@ -48,9 +48,9 @@ def charge_frame(connection: HTTPConnection, parts: PartsDep, owner: OwnerDep) -
 FrameCharge = Depends(charge_frame)
 
 
-async def waited_for(parts: PartsDep) -> AsyncIterator[None]:
+async def waited_for(components: ComponentsDep) -> AsyncIterator[None]:
     """A request that a draining server lets finish."""
-    with parts.drain.busy():
+    with components.drain.busy():
         yield
 
 

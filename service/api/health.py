@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from service.api.dependencies import OwnerDep, PartsDep
+from service.api.dependencies import ComponentsDep, OwnerDep
 from service.api.schemas import HealthOut, ModelOut
 from service.operations.metrics import CONTENT_TYPE
 
@@ -18,9 +18,9 @@ async def alive() -> HealthOut:
 
 
 @router.get("/readyz", responses={503: {"model": HealthOut}})
-async def ready(parts: PartsDep, response: Response) -> HealthOut:
+async def ready(components: ComponentsDep, response: Response) -> HealthOut:
     """Work is taken: warmed up, not draining, the model's worker alive, the store within reach."""
-    failure = "draining" if parts.drain.begun else parts.batcher.failure or parts.driving.store.failure
+    failure = "draining" if components.drain.begun else components.batcher.failure or components.leases.store.failure
     if failure is not None:
         response.status_code = 503
         return HealthOut(status=failure)
@@ -28,12 +28,12 @@ async def ready(parts: PartsDep, response: Response) -> HealthOut:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(parts: PartsDep) -> Response:
+async def metrics(components: ComponentsDep) -> Response:
     """Prometheus text."""
-    return Response(parts.metrics.render(), media_type=CONTENT_TYPE)
+    return Response(components.metrics.render(), media_type=CONTENT_TYPE)
 
 
 @router.get("/v1/model", tags=["model"])
-async def model(parts: PartsDep, _: OwnerDep) -> ModelOut:
+async def model(components: ComponentsDep, _: OwnerDep) -> ModelOut:
     """Network, sizes, scales, the weights' SHA-256, device, precision and runtime."""
-    return parts.model
+    return components.model

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from service.sessions.stores.store import Answered
 
 
-class Untold:
+class PendingAnswers:
     """Answers that changed nothing (a frame failed, or was dropped): the next step takes them along to the store.
 
     Only then do they matter: of a frame that was not counted, and after which none was, nothing is lost if it is sent

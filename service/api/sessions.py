@@ -7,7 +7,7 @@ import time
 from fastapi import APIRouter, Request, Response
 
 from service.api import bodies
-from service.api.dependencies import FrameCharge, OwnerDep, PartsDep, WaitedFor
+from service.api.dependencies import ComponentsDep, FrameCharge, OwnerDep, WaitedFor
 from service.api.openapi import image_body, problems, two_forms
 from service.api.schemas import (
     CreateIn,
@@ -35,25 +35,27 @@ _TEXT = {"type": "string"}
     dependencies=[FrameCharge, WaitedFor],
     openapi_extra=two_forms(CreateIn, {"targets": _TEXT, "box": _TEXT, "ttl_s": {"type": "number"}}, ["frame"]),
 )
-async def create_session(request: Request, response: Response, parts: PartsDep, owner: OwnerDep) -> SessionOut:
+async def create_session(
+    request: Request, response: Response, components: ComponentsDep, owner: OwnerDep
+) -> SessionOut:
     """Start a session from a first frame and one or more boxes."""
-    asked = await bodies.read_create(request, parts.settings.max_frame_bytes)
-    session = await parts.tracking.start(asked.frame, asked.placements, owner, asked.ttl_s)
+    asked = await bodies.read_create(request, components.settings.max_frame_bytes)
+    session = await components.tracking.start(asked.frame, asked.placements, owner, asked.ttl_s)
     response.headers["Location"] = f"/v1/sessions/{session.id}"
     return session_body(session.facts, session.state)
 
 
 @router.get("/{session_id}", responses=_PROBLEMS)
-async def read_session(session_id: str, parts: PartsDep, owner: OwnerDep) -> SessionOut:
+async def read_session(session_id: str, components: ComponentsDep, owner: OwnerDep) -> SessionOut:
     """The session's state after its last answered frame."""
-    snapshot = await parts.driving.read(session_id, owner)
+    snapshot = await components.leases.read(session_id, owner)
     return session_body(snapshot.facts, snapshot.state)
 
 
 @router.delete("/{session_id}", status_code=204, responses=_PROBLEMS)
-async def delete_session(session_id: str, parts: PartsDep, owner: OwnerDep) -> None:
+async def delete_session(session_id: str, components: ComponentsDep, owner: OwnerDep) -> None:
     """End the session, free its memory, close its socket with 4410."""
-    await parts.driving.delete(session_id, owner)
+    await components.leases.delete(session_id, owner)
 
 
 @router.post(
@@ -62,19 +64,21 @@ async def delete_session(session_id: str, parts: PartsDep, owner: OwnerDep) -> N
     dependencies=[FrameCharge, WaitedFor],
     openapi_extra=image_body(),
 )
-async def track_frame(session_id: str, request: Request, parts: PartsDep, owner: OwnerDep) -> ResultOut:
+async def track_frame(session_id: str, request: Request, components: ComponentsDep, owner: OwnerDep) -> ResultOut:
     """One more frame: its bytes are the body."""
     began = time.perf_counter()
-    tracking = parts.tracking
+    tracking = components.tracking
     # Before the body: a session that is not there is the first thing to say.
-    await parts.driving.read(session_id, owner)
-    data = await bodies.read_frame(request, parts.settings.max_frame_bytes)
-    async with parts.driving.driven(session_id, owner) as drive:
+    await components.leases.read(session_id, owner)
+    data = await bodies.read_frame(request, components.settings.max_frame_bytes)
+    async with components.leases.hold(session_id, owner) as lease:
         frame = await tracking.decode(data)
-        advance = await tracking.advance(drive, frame)
+        advance = await tracking.advance(lease, frame)
     total = time.perf_counter() - began
-    parts.metrics.frame("result")
-    parts.metrics.stages({"decode": frame.decode_s, "queue": advance.queue_s, "infer": advance.infer_s, "total": total})
+    components.metrics.frame("result")
+    components.metrics.stages(
+        {"decode": frame.decode_s, "queue": advance.queue_s, "infer": advance.infer_s, "total": total}
+    )
     return ResultOut(
         frame_index=advance.progress.frame_index,
         targets=[TargetOut(**target_fields(target_state(target))) for target in advance.progress.targets],
@@ -93,18 +97,20 @@ async def track_frame(session_id: str, request: Request, parts: PartsDep, owner:
     dependencies=[FrameCharge, WaitedFor],
     openapi_extra=two_forms(PlaceIn, {"box": _TEXT}, ["frame", "box"]),
 )
-async def put_target(session_id: str, target_id: str, request: Request, parts: PartsDep, owner: OwnerDep) -> SessionOut:
+async def put_target(
+    session_id: str, target_id: str, request: Request, components: ComponentsDep, owner: OwnerDep
+) -> SessionOut:
     """Add a target, or correct its box, on a frame sent with it; the frame's count stays as it is."""
-    tracking = parts.tracking
-    await parts.driving.read(session_id, owner)
-    data, placement = await bodies.read_placement(request, target_id, parts.settings.max_frame_bytes)
-    async with parts.driving.driven(session_id, owner) as drive:
-        await tracking.correct(drive, await tracking.decode(data), placement)
-        return session_body(drive.session.facts, drive.session.state)
+    tracking = components.tracking
+    await components.leases.read(session_id, owner)
+    data, placement = await bodies.read_placement(request, target_id, components.settings.max_frame_bytes)
+    async with components.leases.hold(session_id, owner) as lease:
+        await tracking.correct(lease, await tracking.decode(data), placement)
+        return session_body(lease.session.facts, lease.session.state)
 
 
 @router.delete("/{session_id}/targets/{target_id}", status_code=204, responses=_PROBLEMS)
-async def delete_target(session_id: str, target_id: str, parts: PartsDep, owner: OwnerDep) -> None:
+async def delete_target(session_id: str, target_id: str, components: ComponentsDep, owner: OwnerDep) -> None:
     """Stop following one target."""
-    async with parts.driving.driven(session_id, owner) as drive:
-        await parts.tracking.remove(drive, target_id)
+    async with components.leases.hold(session_id, owner) as lease:
+        await components.tracking.remove(lease, target_id)

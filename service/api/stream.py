@@ -15,16 +15,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 
-from service.api.components import Parts
-from service.api.dependencies import PartsDep, payer_of
+from service.api.components import Components
+from service.api.dependencies import ComponentsDep, rate_limit_key
 from service.api.keys import SUBPROTOCOL
 from service.api.maps import with_map
-from service.api.pending_answers import Untold
+from service.api.pending_answers import PendingAnswers
 from service.api.problems import kind_of, problem
 from service.api.schemas import target_state
 from service.errors import InvalidRequest, ServiceError, ShuttingDown, StoreUnavailable
 from service.operations.metrics import Stage
-from service.sessions.session import Drive
+from service.sessions.lease import Lease
 from service.sessions.steps import Advance, Decoded, Placement
 from service.sessions.stores.store import Answered, Resume
 from service.wire import codec
@@ -45,7 +45,7 @@ _GONE = (WebSocketDisconnect, RuntimeError, OSError)
 async def stream(
     websocket: WebSocket,
     session_id: str,
-    parts: PartsDep,
+    components: ComponentsDep,
     mode: Annotated[str, Query()] = "every",
     map_: Annotated[str, Query(alias="map")] = "0",
     resume: Annotated[str | None, Query()] = None,
@@ -58,16 +58,16 @@ async def stream(
             await websocket.close(_BAD_SUBPROTOCOL, f"the subprotocol spoken here is {SUBPROTOCOL}")
             return
         try:
-            owner = parts.keyring.owner(websocket.headers, offered)
-            if parts.drain.begun:
+            owner = components.keyring.owner(websocket.headers, offered)
+            if components.drain.begun:
                 raise ShuttingDown("the server is shutting down")
             wanted_mode, wants_map = _options(mode, map_)
             resumed = Resume.parse(resume) if resume is not None else None
-            async with parts.driving.driven(session_id, owner, resumed) as drive:
-                await _Stream(websocket, parts, drive, owner, wanted_mode, wants_map).run()
+            async with components.leases.hold(session_id, owner, resumed) as lease:
+                await _Stream(websocket, components, lease, owner, wanted_mode, wants_map).run()
         except ServiceError as error:
             kind = kind_of(error)
-            parts.metrics.refused(kind.slug)
+            components.metrics.refused(kind.slug)
             await websocket.close(1008 if isinstance(error, InvalidRequest) else kind.close_code, _reason(error.detail))
     except _GONE as error:
         _log.debug("the connection to session %s is gone: %r", session_id, error)
@@ -92,30 +92,30 @@ class _Stream:
     """One connection that drives one session."""
 
     def __init__(
-        self, websocket: WebSocket, parts: Parts, drive: Drive, owner: str, mode: Mode, wants_map: bool
+        self, websocket: WebSocket, components: Components, lease: Lease, owner: str, mode: Mode, wants_map: bool
     ) -> None:
-        self._websocket, self._parts, self._drive = websocket, parts, drive
+        self._websocket, self._components, self._lease = websocket, components, lease
         self._wants_map = wants_map
-        self._payer = payer_of(websocket, parts, owner)
-        self._window = parts.settings.window
-        self._protocol = StreamProtocol(self._window, mode, parts.settings.max_targets)
+        self._rate_key = rate_limit_key(websocket, components, owner)
+        self._window = components.settings.window
+        self._protocol = StreamProtocol(self._window, mode, components.settings.max_targets)
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self._sending = asyncio.Lock()
-        self._untold = Untold(self._protocol.most_unanswered)
+        self._pending = PendingAnswers(self._protocol.most_unanswered)
         self._stalled_until = 0
         """Frames before this one were sent when their sender could not know that one before them had failed."""
         self._early: tuple[int, asyncio.Task[Decoded]] | None = None
 
     async def run(self) -> None:
         """Until either side is done; closes the socket with the right code."""
-        drain, metrics = self._parts.drain, self._parts.metrics
+        drain, metrics = self._components.drain, self._components.metrics
         drain.enter(self._wake)
         metrics.stream(1)
         reader: asyncio.Task[None] | None = None
         try:
-            with self._drive.watched(self._wake):
+            with self._lease.watched(self._wake):
                 await self._say(self._ready())
                 async with asyncio.TaskGroup() as group:
                     reader = group.create_task(self._read())
@@ -130,10 +130,10 @@ class _Stream:
             drain.leave(self._wake)
 
     def _ready(self) -> str:
-        drive, mode = self._drive, self._protocol.mode
-        missed = None if drive.missed is None else [text for each in drive.missed for text in each.messages]
-        index = drive.session.progress.frame_index
-        return codec.ready(drive.session.id, index, self._window, mode, drive.lease.token, missed)
+        lease, mode = self._lease, self._protocol.mode
+        missed = None if lease.missed is None else [text for each in lease.missed for text in each.messages]
+        index = lease.session.progress.frame_index
+        return codec.ready(lease.session.id, index, self._window, mode, lease.token.value, missed)
 
     async def _read(self) -> None:
         protocol, websocket = self._protocol, self._websocket
@@ -151,17 +151,17 @@ class _Stream:
                 await self._read_text(message["text"])
 
     async def _accept(self, data: bytes) -> None:
-        protocol, rate = self._protocol, self._parts.rate
-        wait_s = rate.take(self._payer)
+        protocol, rate = self._protocol, self._components.rate
+        wait_s = rate.take(self._rate_key)
         while wait_s and not protocol.may_refuse:
             await asyncio.sleep(wait_s)
-            wait_s = rate.take(self._payer)
+            wait_s = rate.take(self._rate_key)
         if protocol.idle:
             self._stalled_until = 0
         protocol.receive_frame(data, time.perf_counter(), refused=wait_s > 0)
         for seq in protocol.take_dropped():
-            self._untold.add(seq, codec.dropped(seq))
-            self._parts.metrics.frame("dropped")
+            self._pending.add(seq, codec.dropped(seq))
+            self._components.metrics.frame("dropped")
         await self._send(protocol.displaced())
         self._wake.set()
 
@@ -171,18 +171,18 @@ class _Stream:
             if complaint is not None:
                 raise InvalidRequest(complaint)
         except InvalidRequest as error:
-            self._parts.metrics.refused(kind_of(error).slug)
+            self._components.metrics.refused(kind_of(error).slug)
             await self._say(codec.error(problem(error)))
         self._wake.set()
 
     async def _work(self) -> None:
         protocol = self._protocol
         while True:
-            lost = self._drive.lost
+            lost = self._lease.lost
             if lost is not None:
                 await self._send(protocol.fail_all(problem(lost)))
                 return await self._close(kind_of(lost).close_code, lost.detail)
-            if self._parts.drain.begun:
+            if self._components.drain.begun:
                 protocol.end()
             item = protocol.take()
             self._room.set()
@@ -191,9 +191,9 @@ class _Stream:
             elif isinstance(item, RemoveTarget):
                 await self._remove(item)
             elif not protocol.wants_input and protocol.idle:
-                if self._parts.drain.begun:
+                if self._components.drain.begun:
                     return await self._close(1012, "the server is restarting")
-                await self._parts.driving.release(self._drive)
+                await self._components.leases.release(self._lease)
                 await self._say(codec.bye())
                 return await self._close(_DONE, "")
             else:
@@ -201,7 +201,7 @@ class _Stream:
                 await self._wake.wait()
 
     async def _answer(self, frame: Frame) -> None:
-        metrics = self._parts.metrics
+        metrics = self._components.metrics
         try:
             text = await self._track(frame)
             metrics.frame("result")
@@ -209,22 +209,22 @@ class _Stream:
             raise
         except Exception as error:
             if not isinstance(error, ServiceError):
-                _log.exception("a frame of session %s failed", self._drive.session.id)
+                _log.exception("a frame of session %s failed", self._lease.session.id)
             if isinstance(error, StoreUnavailable) and frame.seq >= self._stalled_until:
                 self._stalled_until = frame.seq + self._window
             text = codec.error(problem(error), frame.seq)
-            self._untold.add(frame.seq, text)
+            self._pending.add(frame.seq, text)
             metrics.frame("error")
         with metrics.timed("send"):
             await self._send(self._protocol.answer(frame.seq, text))
 
     async def _track(self, frame: Frame) -> str:
-        tracking = self._parts.tracking
+        tracking = self._components.tracking
         waited = time.perf_counter() - frame.received_at
         if frame.seq < self._stalled_until and self._protocol.mode == "every":
             raise StoreUnavailable("a frame before this one could not be kept; send both again, in their order")
-        self._drive.check()
-        self._parts.driving.check()
+        self._lease.check()
+        self._components.leases.check()
         decoded = await self._decoded(frame)
         self._decode_early()
         placements = [Placement(each.id, each.box, "/box") for each in frame.placements]
@@ -240,14 +240,14 @@ class _Stream:
             faults = (codec.error(problem(fault)) for fault in advance.faults)
             return [*carried, Answered(frame.seq, (*faults, told[0][1]))]
 
-        with self._untold.carried() as carried:
+        with self._pending.carried() as carried:
             ring = self._protocol.most_unanswered
-            advance = await tracking.advance(self._drive, decoded, placements, tell, ring, maps=self._wants_map)
+            advance = await tracking.advance(self._lease, decoded, placements, tell, ring, maps=self._wants_map)
         for fault in advance.faults:
             await self._say(codec.error(problem(fault)))
         ((result, text),) = told
         names: tuple[Stage, ...] = ("decode", "queue", "infer", "total")
-        self._parts.metrics.stages({name: getattr(result.timing, name) for name in names})
+        self._components.metrics.stages({name: getattr(result.timing, name) for name in names})
         if not self._wants_map:
             return text
         mapped = (with_map(each, advance.evidence.get(each.id), tracking.model) for each in result.targets)
@@ -257,20 +257,20 @@ class _Stream:
         early, self._early = self._early, None
         if early is not None and early[0] == frame.seq:
             return await early[1]
-        return await self._parts.tracking.decode(frame.data)
+        return await self._components.tracking.decode(frame.data)
 
     def _decode_early(self) -> None:
         """Decode the next frame while this one is on the device."""
         following = self._protocol.peek_frame()
         if following is not None:
-            task = asyncio.create_task(self._parts.tracking.decode(following.data))
+            task = asyncio.create_task(self._components.tracking.decode(following.data))
             # Its failure is that frame's answer; the frame may also never be reached.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._early = following.seq, task
 
     async def _remove(self, item: RemoveTarget) -> None:
         try:
-            await self._parts.tracking.remove(self._drive, item.id)
+            await self._components.tracking.remove(self._lease, item.id)
         except ServiceError as error:
             await self._say(codec.error(problem(error)))
 
@@ -289,7 +289,7 @@ class _Stream:
 
     async def _close(self, code: int, reason: str) -> None:
         # First: who is told to come back must not find the session taken.
-        await self._parts.driving.release(self._drive)
+        await self._components.leases.release(self._lease)
         try:
             await self._websocket.close(code, _reason(reason))
         except _GONE as error:

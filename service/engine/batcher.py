@@ -1,6 +1,6 @@
 """Continuous batching: one thread runs the network on what waits, whenever the device is free.
 
-`submit` is called on the event loop and awaits its own answer. What a pass takes is `FairLine`'s to say. Where the
+`submit` is called on the event loop and awaits its own answer. What a pass takes is `FairQueue`'s to say. Where the
 predictor lets its answers be awaited, the next pass is prepared while the device is at the last one. Nobody waits for
 ever: a failed pass answers each of its jobs with the failure, a dead worker answers all that wait. Torch-free; what
 runs is a `Predictor`.
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.fair_queue import FairLine, Part, Waiting
+from service.engine.fair_queue import FairQueue, Part, Waiting
 from service.engine.jobs import Found, Job, Predictor, Respond
 from service.engine.pace import Pace
 from service.engine.passes import Pass, joined
@@ -74,7 +74,7 @@ class Batcher:
         self._predictor, self._slots, self._metrics = predictor, slots, metrics
         self._batch_max, self._wait_s, self._clock = batch_max, wait_s, clock
         self._pace = Pace(batch_max, pass_s)
-        self._waiting = FairLine()
+        self._waiting = FairQueue()
         self._changed = threading.Condition()
         self._stopping = False
         self._failure: str | None = "the model is not warmed up yet"

@@ -57,7 +57,7 @@ class Part:
         return self.stop == len(self.waiting.job.slots)
 
 
-class FairLine:
+class FairQueue:
     """The jobs that wait, fair between sessions.
 
     A session's jobs run in the order they came in. When a job gets to the head of its session's line it is due its

@@ -89,7 +89,7 @@ class SessionRegistry:
         now = self._clock()
         due = [session for session in self._sessions.values() if session.due(now)]
         for session in due:
-            if self._cache and session.drive is None:
+            if self._cache and session.lease is None:
                 # It may have lived on elsewhere.
                 self._forget(session)
             else:
@@ -102,7 +102,7 @@ class SessionRegistry:
 
     def _evict(self) -> bool:
         """Forget the session that has not been driven here for longest; False where all are, or none may be."""
-        idle = next((each for each in self._sessions.values() if each.drive is None), None) if self._cache else None
+        idle = next((each for each in self._sessions.values() if each.lease is None), None) if self._cache else None
         if idle is None:
             return False
         self._forget(idle)

@@ -1,17 +1,18 @@
-"""One client's session as this process knows it, and the right to drive it. Plain values; no clock, no device."""
+"""One client's session as this process knows it. Plain values: no clock, no device."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from service.engine.slots import Slot
-from service.errors import ServiceError, SessionEnded, TargetNotFound
+from service.errors import SessionEnded, TargetNotFound
 from service.operations.metrics import EndReason
-from service.sessions.stores.store import Answered, Claim, Facts, Followed, Lease, State
+from service.sessions.stores.store import Facts, Followed, State
+
+if TYPE_CHECKING:
+    from service.sessions.lease import Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Session:
     def __init__(self, facts: Facts, progress: Progress, expires_at: datetime, deadline: float) -> None:
         """It is due at `deadline` (monotonic seconds), which people read as `expires_at`."""
         self.facts = facts
-        self.drive: Drive | None = None
+        self.lease: Lease | None = None
         """Who drives it through this process; None while nobody does."""
         self._progress = progress
         self._expires_at, self._deadline = expires_at, deadline
@@ -97,51 +98,6 @@ class Session:
             return ()
         self._end_reason = reason
         targets, self._progress = self._progress.targets, Progress(self._progress.frame_index, ())
-        if self.drive is not None:
-            self.drive.revoke(SessionEnded(f"the session was {reason}"))
+        if self.lease is not None:
+            self.lease.revoke(SessionEnded(f"the session was {reason}"))
         return targets
-
-
-class Drive:
-    """One connection's, or one request's, right to advance a session, until it lets go or loses it."""
-
-    def __init__(self, session: Session, claim: Claim) -> None:
-        self.session = session
-        self.lease: Lease = claim.lease
-        self.missed: tuple[Answered, ...] | None = claim.missed
-        """Answers that the client may not have had; None where it did not resume."""
-        self.version = claim.version
-        self.doubtful = False
-        """Whether the store may have been given a step that its client was not."""
-        self.committing = False
-        self.committed_at = 0.0
-        self._lost: ServiceError | None = None
-        self._waker: asyncio.Event | None = None
-
-    @property
-    def lost(self) -> ServiceError | None:
-        """Why this is no right any more: the session ended, or another drives it."""
-        return self._lost
-
-    def check(self) -> None:
-        """Raises SessionEnded or SessionBusy where the right is lost."""
-        if self._lost is not None:
-            raise self._lost
-
-    def revoke(self, error: ServiceError) -> None:
-        """Take the right away, once, and wake whoever waits for it."""
-        if self._lost is None:
-            self._lost = error
-            if self._waker is not None:
-                self._waker.set()
-
-    @contextmanager
-    def watched(self, event: asyncio.Event) -> Iterator[None]:
-        """Have `event` set when the right is lost."""
-        self._waker = event
-        if self._lost is not None:
-            event.set()
-        try:
-            yield
-        finally:
-            self._waker = None

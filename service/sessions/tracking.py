@@ -30,9 +30,10 @@ from service.errors import FrameSizeChanged, InvalidBox, ModelUnavailable, Servi
 from service.operations.metrics import Metrics
 from service.sessions.decoding import Image, decode_frame
 from service.sessions.exemplars import Exemplars
-from service.sessions.leases import Driving
+from service.sessions.lease import Lease
+from service.sessions.lease_manager import LeaseManager
 from service.sessions.registry import SessionRegistry
-from service.sessions.session import Drive, Progress, Session, Target
+from service.sessions.session import Progress, Session, Target
 from service.sessions.steps import Advance, Decoded, Evidence, Followed, Limits, Placement, TrackerModel
 from service.sessions.stores.store import RING, Answered, Facts, State
 
@@ -54,7 +55,7 @@ class Tracking:
         batcher: Batcher,
         registry: SessionRegistry,
         exemplars: Exemplars,
-        driving: Driving,
+        leases: LeaseManager,
         metrics: Metrics,
         limits: Limits,
         pool: Executor,
@@ -62,7 +63,7 @@ class Tracking:
         guard: OverloadGuard | None = None,
     ) -> None:
         """`guard`: who refuses new sessions; nobody where none is given."""
-        self.model, self.registry, self.driving, self.limits = model, registry, driving, limits
+        self.model, self.registry, self.leases, self.limits = model, registry, leases, limits
         self._batcher, self._exemplars, self._metrics = batcher, exemplars, metrics
         self._pool, self._clock, self._guard = pool, clock, guard or OverloadGuard(0.0, clock)
 
@@ -78,7 +79,7 @@ class Tracking:
         Raises what `decode` raises, InvalidBox, TooManyTargets, AtCapacity, ModelUnavailable, StoreUnavailable.
         """
         self._check_count(len(placements))
-        self.driving.check()
+        self.leases.check()
         self._guard.check()
         with self.registry.admission():
             frame = await self.decode(data)
@@ -89,7 +90,7 @@ class Tracking:
             facts = Facts(secrets.token_urlsafe(16), owner, frame.size, ttl_s, made)
             state = State(0, placed.targets, made + timedelta(seconds=ttl_s))
             try:
-                await self.driving.store.create(facts, state, placed.kept)
+                await self.leases.store.create(facts, state, placed.kept)
             except BaseException:
                 self._release(placed.targets)
                 raise
@@ -100,7 +101,7 @@ class Tracking:
 
     async def advance(
         self,
-        drive: Drive,
+        lease: Lease,
         frame: Decoded,
         placements: Sequence[Placement] = (),
         tell: Tell | None = None,
@@ -115,14 +116,14 @@ class Tracking:
         FrameSizeChanged, ModelUnavailable, SessionEnded, SessionBusy (another took over), StoreUnavailable; then
         nothing has changed.
         """
-        self._check_size(drive.session, frame)
-        self.driving.check()
-        before = drive.session.progress
+        self._check_size(lease.session, frame)
+        self.leases.check()
+        before = lease.session.progress
         boxes, faults = self._usable(before, frame, placements)
         followed = [target for target in before.targets if target.id not in boxes]
-        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()), drive.session.id)
+        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()), lease.session.id)
         try:
-            done = await self._follow(drive.session.id, frame, followed, maps)
+            done = await self._follow(lease.session.id, frame, followed, maps)
             targets = {target.id: target for target in before.targets}
             for target, track in zip(followed, done.tracks, strict=True):
                 targets[target.id] = Target(target.id, track, target.exemplar, target.slot)
@@ -132,40 +133,40 @@ class Tracking:
             advance = Advance(progress, evidence, faults, done.queue_s, done.infer_s)
             answers = tell(advance) if tell is not None else ()
             with self._metrics.timed("store"):
-                await self.driving.commit(drive, progress, answers=answers, ring=ring, added=placed.kept)
+                await self.leases.commit(lease, progress, answers=answers, ring=ring, added=placed.kept)
         except BaseException:
             self._release(placed.targets)
             raise
         self._release([target for target in before.targets if target.id in boxes])
         return advance
 
-    async def correct(self, drive: Drive, frame: Decoded, placement: Placement) -> None:
+    async def correct(self, lease: Lease, frame: Decoded, placement: Placement) -> None:
         """Add a target, or put it right, on a frame; the others and the frame's count stay as they are.
 
         Raises InvalidBox, TooManyTargets, and what `advance` raises; then nothing has changed.
         """
-        self._check_size(drive.session, frame)
-        before = drive.session.progress
+        self._check_size(lease.session, frame)
+        before = lease.session.progress
         boxes, faults = self._usable(before, frame, [placement])
         if faults:
             raise faults[0]
-        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()), drive.session.id)
+        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()), lease.session.id)
         try:
             targets = {target.id: target for target in before.targets}
             targets |= {target.id: target for target in placed.targets}
             progress = Progress(before.frame_index, tuple(targets.values()))
-            await self.driving.commit(drive, progress, added=placed.kept)
+            await self.leases.commit(lease, progress, added=placed.kept)
         except BaseException:
             self._release(placed.targets)
             raise
         self._release([target for target in before.targets if target.id in boxes])
 
-    async def remove(self, drive: Drive, target_id: str) -> None:
+    async def remove(self, lease: Lease, target_id: str) -> None:
         """Stop following one target. Raises TargetNotFound, SessionEnded, SessionBusy, StoreUnavailable."""
-        gone = drive.session.target(target_id)
-        before = drive.session.progress
+        gone = lease.session.target(target_id)
+        before = lease.session.progress
         left = tuple(target for target in before.targets if target.id != target_id)
-        await self.driving.commit(drive, Progress(before.frame_index, left))
+        await self.leases.commit(lease, Progress(before.frame_index, left))
         self._release([gone])
 
     async def _follow(self, session_id: str, frame: Decoded, targets: Sequence[Target], maps: bool) -> Followed:

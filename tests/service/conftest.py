@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from service.api.components import Parts
+from service.api.components import Components
 from service.app import create_app
 from service.settings import Settings
 from tests.support import blobs
@@ -74,7 +74,7 @@ class Running:
     """A started application: its parts, its predictor, and a client of it."""
 
     app: FastAPI
-    parts: Parts
+    components: Components
     predictor: FakePredictor
     client: httpx.AsyncClient
 
@@ -110,7 +110,7 @@ def run_service(random_weights: Path) -> RunService:
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                yield Running(app, app.state.parts, fake, client)
+                yield Running(app, app.state.components, fake, client)
 
     return start
 

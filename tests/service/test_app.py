@@ -108,14 +108,14 @@ async def test_routing_errors_are_problems(service: Running, method: str, path: 
     assert response.status_code == response.json()["status"] == status
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["type"] == f"about:blank#{slug}"
-    assert f'siamfc_refusals_total{{problem="{slug}"}} 1.0' in service.api.components.metrics.render().decode()
+    assert f'siamfc_refusals_total{{problem="{slug}"}} 1.0' in service.components.metrics.render().decode()
 
 
 async def test_a_bug_is_a_problem_that_tells_nothing(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ArithmeticError("/secret/path")
 
-    monkeypatch.setattr(service.api.components.driving, "read", broken)
+    monkeypatch.setattr(service.components.leases, "read", broken)
     response = await service.client.get("/v1/sessions/x")
     assert (response.status_code, response.headers["content-type"]) == (500, "application/problem+json")
     assert response.json()["type"] == "about:blank#internal-error"
@@ -155,20 +155,20 @@ async def test_pages_of_allowed_origins_may_call(run_service: RunService, servic
 async def test_idle_sessions_expire_by_themselves(run_service: RunService) -> None:
     async with run_service() as service:
         await service.create(ttl_s=0.01)
-        await eventually(lambda: "siamfc_slots_used 0.0" in service.api.components.metrics.render().decode())
-        assert 'siamfc_sessions_ended_total{reason="expired"} 1.0' in service.api.components.metrics.render().decode()
+        await eventually(lambda: "siamfc_slots_used 0.0" in service.components.metrics.render().decode())
+        assert 'siamfc_sessions_ended_total{reason="expired"} 1.0' in service.components.metrics.render().decode()
 
 
 async def test_the_stop_ends_the_worker(run_service: RunService) -> None:
     async with run_service() as service:
         await service.create()
-        assert service.api.components.batcher.failure is None
-    assert service.api.components.batcher.failure is not None
+        assert service.components.batcher.failure is None
+    assert service.components.batcher.failure is not None
     assert not any(thread.name == "engine" for thread in threading.enumerate())
 
 
 async def test_while_it_stops_no_session_is_taken(service: Running) -> None:
-    service.api.components.tracking.registry.close()
+    service.components.tracking.registry.close()
     files = {"frame": ("f.png", blobs.frame(60, 50), "image/png")}
     response = await service.client.post("/v1/sessions", files=files, data={"box": "60,50,16,16"})
     assert (response.status_code, response.json()["type"]) == (503, "about:blank#shutting-down")

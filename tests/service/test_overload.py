@@ -43,7 +43,7 @@ def overload(guard: OverloadGuard, clock: Clock) -> None:
 async def test_new_sessions_are_refused_and_the_others_go_on(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     guard = OverloadGuard(1.0, clock)
-    monkeypatch.setattr(service.api.components.tracking, "_guard", guard)
+    monkeypatch.setattr(service.components.tracking, "_guard", guard)
     session = await service.create(60, 50)
     overload(guard, clock)
     files = {"frame": ("0.png", blobs.frame(60, 50), "image/png")}
@@ -64,14 +64,14 @@ async def test_what_a_frame_waited_is_its_time_without_the_work(
     service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guard = Watched()
-    monkeypatch.setattr(service.api.components.tracking, "_guard", guard)
+    monkeypatch.setattr(service.components.tracking, "_guard", guard)
     first, second = [await service.create(60, 50) for _ in range(2)]
     begun = time.perf_counter()
     with service.predictor.held("respond") as on_the_device:
         ahead = asyncio.create_task(service.post_frame(first["session_id"], blobs.frame(62, 50)))
         await reached(on_the_device)
         behind = asyncio.create_task(service.post_frame(second["session_id"], blobs.frame(62, 50)))
-        await eventually(lambda: service.api.components.batcher.targets_waiting == 1)
+        await eventually(lambda: service.components.batcher.targets_waiting == 1)
         in_line = time.perf_counter()
         waited = float((await service.client.get("/metrics")).text.partition("\nsiamfc_targets_waiting ")[2].split()[0])
         held_s = time.perf_counter() - in_line

@@ -157,14 +157,14 @@ async def test_one_whose_model_has_failed_is_not(replica: Tracker, service: Runn
         await service.post_frame(session["session_id"], blobs.frame(61, 50))
         with pytest.raises(RuntimeError, match="RuntimeError"):
             await replica.check_health()
-    await eventually(lambda: service.api.components.batcher.failure is None)
+    await eventually(lambda: service.components.batcher.failure is None)
     await replica.check_health()
 
 
 @pytest.mark.anyio
 async def test_one_that_retires_drains_once(replica: Tracker, service: Running) -> None:
     stream = asyncio.Event()
-    service.api.components.drain.enter(stream)
+    service.components.drain.enter(stream)
     replica._retire()
     async with asyncio.timeout(20):
         await stream.wait()
@@ -175,7 +175,7 @@ async def test_one_that_retires_drains_once(replica: Tracker, service: Running) 
     assert not first.done(), "it did not wait for the stream"
     with pytest.raises(RuntimeError, match="draining"):
         await replica.check_health()
-    service.api.components.drain.leave(stream)
+    service.components.drain.leave(stream)
     async with asyncio.timeout(20):
         await first
 

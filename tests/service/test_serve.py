@@ -43,14 +43,14 @@ async def test_told_to_stop_it_closes_the_door_drains_and_returns(
         await eventually(lambda: server.started)
         port = server.servers[0].sockets[0].getsockname()[1]
         waker = asyncio.Event()
-        service.api.components.drain.enter(waker)
+        service.components.drain.enter(waker)
         os.kill(os.getpid(), told)
         await asyncio.wait_for(waker.wait(), 20)
         assert not serving.done(), "it did not wait for the stream"
         async with httpx.AsyncClient(trust_env=False) as client:
             with pytest.raises(httpx.ConnectError):
                 await client.get(f"http://127.0.0.1:{port}/healthz")
-        service.api.components.drain.leave(waker)
+        service.components.drain.leave(waker)
         async with asyncio.timeout(20):
             await serving
     assert [signal.getsignal(each) for each in SIGNALS] == before

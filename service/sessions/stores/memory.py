@@ -12,7 +12,7 @@ from service.sessions.stores.store import (
     Commit,
     Exemplar,
     Facts,
-    Lease,
+    LeaseToken,
     Resume,
     Snapshot,
     Standing,
@@ -75,27 +75,28 @@ class MemoryStore:
         if known and resume is not None:
             kept = [answer for writer, answer in record.journal.values() if writer == resume.token]
             missed = tuple(sorted((each for each in kept if each.seq >= resume.seq), key=lambda each: each.seq))
-        lease = Lease(session_id, token, record.generation)
-        return Claim(lease, self._snapshot(record), record.version, missed, living)
+        return Claim(
+            LeaseToken(session_id, token, record.generation), self._snapshot(record), record.version, missed, living
+        )
 
-    async def commit(self, lease: Lease, commit: Commit) -> Standing:
-        record = self._records.get(lease.session_id)
-        if record is None or record.driver != lease.token:
+    async def commit(self, token: LeaseToken, commit: Commit) -> Standing:
+        record = self._records.get(token.session_id)
+        if record is None or record.driver != token.value:
             return "gone" if record is None else "fenced"
         if commit.version < record.version:
             return "late"
         record.state, record.version, record.held, record.resumed = commit.state, commit.version, True, ""
         record.deadline = self._clock() + commit.ttl_s
         for answer in commit.answers:
-            record.journal[answer.seq % commit.ring] = lease.token, answer
+            record.journal[answer.seq % commit.ring] = token.value, answer
         return "held"
 
-    async def renew(self, leases: Sequence[Lease]) -> list[Standing]:
-        return [self._standing(lease) for lease in leases]
+    async def renew(self, tokens: Sequence[LeaseToken]) -> list[Standing]:
+        return [self._standing(token) for token in tokens]
 
-    async def release(self, lease: Lease) -> None:
-        if self._standing(lease) == "held":
-            self._records[lease.session_id].held = False
+    async def release(self, token: LeaseToken) -> None:
+        if self._standing(token) == "held":
+            self._records[token.session_id].held = False
 
     async def delete(self, session_id: str, owner: str) -> None:
         self._record(session_id, owner)
@@ -119,8 +120,8 @@ class MemoryStore:
     def _snapshot(self, record: _Record) -> Snapshot:
         return Snapshot(record.facts, record.state, record.deadline - self._clock())
 
-    def _standing(self, lease: Lease) -> Standing:
-        record = self._records.get(lease.session_id)
+    def _standing(self, token: LeaseToken) -> Standing:
+        record = self._records.get(token.session_id)
         if record is None:
             return "gone"
-        return "held" if record.driver == lease.token else "fenced"
+        return "held" if record.driver == token.value else "fenced"

@@ -36,7 +36,7 @@ from service.sessions.stores.store import (
     Commit,
     Exemplar,
     Facts,
-    Lease,
+    LeaseToken,
     Resume,
     Snapshot,
     Standing,
@@ -136,25 +136,25 @@ class RedisStore:
         _, generation, known, living, remaining_ms, (facts, state, version, *answers) = found
         missed = _missed(answers, resume) if resume is not None and known else None
         snapshot = Snapshot(unpack_facts(facts), unpack_state(state), remaining_ms / 1e3)
-        return Claim(Lease(session_id, token, generation), snapshot, int(version), missed, bool(living))
+        return Claim(LeaseToken(session_id, token, generation), snapshot, int(version), missed, bool(living))
 
-    async def commit(self, lease: Lease, commit: Commit) -> Standing:
-        arguments: list[Any] = [lease.token, commit.version, self._lease_ms]
+    async def commit(self, token: LeaseToken, commit: Commit) -> Standing:
+        arguments: list[Any] = [token.value, commit.version, self._lease_ms]
         arguments += [_ms(commit.ttl_s), len(commit.gone), *(f"x{name}" for name in commit.gone)]
         arguments += ["s", pack_state(commit.state)]
         for answer in commit.answers:
-            arguments += [f"a{answer.seq % commit.ring}", pack_answer(lease.token, answer)]
+            arguments += [f"a{answer.seq % commit.ring}", pack_answer(token.value, answer)]
         for name, exemplar in commit.added:
             arguments += [f"x{name}", pack_exemplar(exemplar)]
-        return _standing(await self._call("commit", lambda: self._eval(COMMIT, lease.session_id, *arguments)))
+        return _standing(await self._call("commit", lambda: self._eval(COMMIT, token.session_id, *arguments)))
 
-    async def renew(self, leases: Sequence[Lease]) -> list[Standing]:
+    async def renew(self, tokens: Sequence[LeaseToken]) -> list[Standing]:
         async def write() -> list[Any]:
             for _ in range(2):
                 async with self._redis.pipeline(transaction=False) as pipe:
-                    for lease in leases:
-                        key = self._key(lease.session_id)
-                        pipe.execute_command("EVALSHA", RENEW.digest, 1, key, lease.token, self._lease_ms)
+                    for token in tokens:
+                        key = self._key(token.session_id)
+                        pipe.execute_command("EVALSHA", RENEW.digest, 1, key, token.value, self._lease_ms)
                     answers: list[Any] = await pipe.execute(raise_on_error=False)
                 faults = [each for each in answers if isinstance(each, Exception)]
                 if not faults:
@@ -166,8 +166,8 @@ class RedisStore:
 
         return [_standing(each) for each in await self._call("renew", write)]
 
-    async def release(self, lease: Lease) -> None:
-        await self._call("release", lambda: self._eval(RENEW, lease.session_id, lease.token, 0))
+    async def release(self, token: LeaseToken) -> None:
+        await self._call("release", lambda: self._eval(RENEW, token.session_id, token.value, 0))
 
     async def delete(self, session_id: str, owner: str) -> None:
         if not await self._call("delete", lambda: self._eval(DELETE, session_id, owner)):

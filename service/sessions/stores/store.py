@@ -106,11 +106,11 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class LeaseToken:
     """The right to drive a session: the token that fences every write, and how many drivers there have been."""
 
     session_id: str
-    token: str
+    value: str
     generation: int
 
 
@@ -122,7 +122,7 @@ class Claim:
     where it was not that client which drove last. `living`: whether the lease was another's until now.
     """
 
-    lease: Lease
+    token: LeaseToken
     snapshot: Snapshot
     version: int
     missed: tuple[Answered, ...] | None
@@ -179,13 +179,13 @@ class SessionStore(Protocol):
         Busy is a session whose lease is another's, unless `resume` names the connection that holds it.
         """
 
-    async def commit(self, lease: Lease, commit: Commit) -> Standing:
+    async def commit(self, token: LeaseToken, commit: Commit) -> Standing:
         """Write a step, renew lease and life; one round trip. Nothing is written unless the answer is `held`."""
 
-    async def renew(self, leases: Sequence[Lease]) -> list[Standing]:
+    async def renew(self, tokens: Sequence[LeaseToken]) -> list[Standing]:
         """Renew leases, whose sessions live no longer by it; one round trip. One standing a lease."""
 
-    async def release(self, lease: Lease) -> None:
+    async def release(self, token: LeaseToken) -> None:
         """Let the lease go, if it is still held."""
 
     async def delete(self, session_id: str, owner: str) -> None:

@@ -24,7 +24,7 @@ async def ask(socket: AsgiSocket, data: bytes) -> dict[str, Any]:
 
 def count(service: Running, sample: str) -> float:
     """A metric's value by its name and labels as /metrics writes them; 0 where it is not there yet."""
-    lines = service.api.components.metrics.render().decode().splitlines()
+    lines = service.components.metrics.render().decode().splitlines()
     return next((float(line.split()[-1]) for line in lines if line.startswith(f"{sample} ")), 0.0)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 
-from service.api.dependencies import charge_frame, owner_of, parts_of, payer_of
+from service.api.dependencies import charge_frame, components_of, owner_of, rate_limit_key
 from service.api.keys import ANYONE, Keyring
 from service.api.rate_limit import RateLimiter
 from service.errors import RateLimited, ShuttingDown, Unauthorized
@@ -27,11 +27,11 @@ def connection(app: Any, host: str | None = "192.0.2.1", key: str | None = None)
 
 async def test_before_the_start_there_is_nothing_to_ask_for() -> None:
     with pytest.raises(ShuttingDown):
-        parts_of(connection(SimpleNamespace(state=SimpleNamespace())))
+        components_of(connection(SimpleNamespace(state=SimpleNamespace())))
 
 
-async def test_parts_are_the_applications(service: Running) -> None:
-    assert parts_of(connection(service.app)) is service.api.components
+async def test_components_are_the_applications(service: Running) -> None:
+    assert components_of(connection(service.app)) is service.api.components
 
 
 async def test_owners(service: Running) -> None:
@@ -42,18 +42,18 @@ async def test_owners(service: Running) -> None:
     with pytest.raises(Unauthorized):
         owner_of(connection(service.app, key="wrong"), keyed)
     # With keys it is the key that pays, from wherever it calls; without, the address.
-    assert payer_of(connection(service.app, key="sesame"), keyed, owner) == owner
-    assert payer_of(connection(service.app), service.api.components, ANYONE) == "192.0.2.1"
-    assert payer_of(connection(service.app, host=None), service.api.components, ANYONE) == ANYONE
+    assert rate_limit_key(connection(service.app, key="sesame"), keyed, owner) == owner
+    assert rate_limit_key(connection(service.app), service.api.components, ANYONE) == "192.0.2.1"
+    assert rate_limit_key(connection(service.app, host=None), service.api.components, ANYONE) == ANYONE
 
 
 async def test_frames_are_charged_to_who_sends_them(service: Running) -> None:
     clock = Clock()
-    parts = dataclasses.replace(service.api.components, rate=RateLimiter(1, clock))
-    charge_frame(connection(service.app), parts, ANYONE)
+    components = dataclasses.replace(service.api.components, rate=RateLimiter(1, clock))
+    charge_frame(connection(service.app), components, ANYONE)
     with pytest.raises(RateLimited) as caught:
-        charge_frame(connection(service.app), parts, ANYONE)
+        charge_frame(connection(service.app), components, ANYONE)
     assert caught.value.retry_after_s == pytest.approx(1)
-    charge_frame(connection(service.app, host="192.0.2.2"), parts, ANYONE)
+    charge_frame(connection(service.app, host="192.0.2.2"), components, ANYONE)
     clock.advance(1)
-    charge_frame(connection(service.app), parts, ANYONE)
+    charge_frame(connection(service.app), components, ANYONE)

@@ -21,7 +21,7 @@ async def test_alive_and_ready(service: Running) -> None:
 
 
 async def test_draining_is_alive_but_not_ready(service: Running) -> None:
-    await service.api.components.drain.finish(1)
+    await service.components.drain.finish(1)
     response = await service.client.get("/readyz")
     assert (response.status_code, response.json()) == (503, {"status": "draining"})
     assert (await service.client.get("/healthz")).status_code == 200
@@ -38,7 +38,7 @@ async def test_a_model_that_fails_is_not_ready_until_it_works_again(service: Run
         assert response.status_code == 503
         assert "RuntimeError" in response.json()["status"]
         assert "siamfc_ready 0.0" in (await service.client.get("/metrics")).text
-    await eventually(lambda: service.api.components.batcher.failure is None)
+    await eventually(lambda: service.components.batcher.failure is None)
     assert (await service.client.get("/readyz")).status_code == 200
     assert "siamfc_ready 1.0" in (await service.client.get("/metrics")).text
 

@@ -54,7 +54,7 @@ async def test_the_life_of_a_session(service: Running) -> None:
     assert [target["id"] for target in (await service.client.get(path)).json()["targets"]] == ["cat"]
 
     assert (await service.client.delete(path)).status_code == 204
-    assert service.api.components.tracking.registry.__len__() == 0
+    assert service.components.tracking.registry.__len__() == 0
     assert slug(await service.client.get(path)) == "session-not-found"
     assert slug(await service.client.delete(path)) == "session-not-found"
 
@@ -138,7 +138,7 @@ async def test_a_failing_model_is_503_and_the_session_goes_on(service: Running) 
     assert (response.status_code, slug(response)) == (503, "model-unavailable")
     assert "retry-after" in response.headers
     service.predictor.mend("respond")
-    await eventually(lambda: service.api.components.batcher.failure is None)
+    await eventually(lambda: service.components.batcher.failure is None)
     response = await service.post_frame(session["session_id"], blobs.frame(61, 50))
     assert response.json()["frame_index"] == 1
 

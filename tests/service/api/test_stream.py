@@ -253,7 +253,7 @@ async def test_the_drain_answers_what_was_accepted_and_asks_to_reconnect(service
                 busy.send_frame(blobs.frame(62 + k, 50))
             await reached(begun)
             await eventually(lambda: busy.received == 4)
-            finishing = asyncio.create_task(service.api.components.drain.finish(20))
+            finishing = asyncio.create_task(service.components.drain.finish(20))
             assert (await idle.closed())[0] == 1012
         assert [(await busy.receive())["seq"] for _ in range(3)] == [0, 1, 2]
         assert (await busy.closed())[0] == 1012
@@ -280,7 +280,7 @@ async def test_over_the_rate_a_frame_that_must_not_be_dropped_waits(run_service:
         stream(service, await service.create(), f"mode={mode}") as socket,
     ):
         await socket.receive()
-        while service.api.components.rate.take("192.0.2.1") == 0:
+        while service.components.rate.take("192.0.2.1") == 0:
             pass
         socket.say("set_target", id="cat", box=[5, 6, 20, 10])
         answer = await ask(socket, blobs.frame(62, 50))

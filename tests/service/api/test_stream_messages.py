@@ -77,7 +77,7 @@ async def test_a_failure_is_that_frames_answer(service: Running, failure: str, m
         monkeypatch.undo()
         service.predictor.mend("respond")
         service.predictor.logits = None
-        await eventually(lambda: service.api.components.batcher.failure is None)
+        await eventually(lambda: service.components.batcher.failure is None)
         assert (await ask(socket, blobs.frame(62, 50)))["frame_index"] == 1
 
 

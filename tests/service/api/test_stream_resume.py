@@ -165,7 +165,7 @@ async def test_a_stream_that_ended_has_let_go_before_it_says_so(pair: Pair) -> N
                 socket.say("end")
                 assert await socket.receive() == {"type": "bye"}
             else:
-                finishing = asyncio.create_task(service.api.components.drain.finish(20))
+                finishing = asyncio.create_task(service.components.drain.finish(20))
             code, _ = await socket.closed()
             assert code == (1000 if word == "end" else 1012)
             response = await pair.second.post_frame(session["session_id"], blobs.frame(61, 50))
@@ -212,7 +212,7 @@ async def test_while_redis_is_away(run_service: RunService, tmp_path: Path) -> N
                 assert "Retry-After" in refused.headers
                 assert count(service, "siamfc_store_up") == 0
                 redis.start()
-                await eventually(lambda: service.api.components.driving.store.failure is None)
+                await eventually(lambda: service.components.leases.store.failure is None)
                 answer = await ask(socket, blobs.frame(62, 50))
                 assert (answer["type"], answer["seq"], answer["frame_index"]) == ("result", 3, 2)
                 assert (await service.client.get("/readyz")).status_code == 200
@@ -224,7 +224,7 @@ async def test_frames_behind_one_that_could_not_be_kept_are_refused_until_their_
     service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a client that sends the failed one again would send it after frames that came later."""
-    store = service.api.components.driving.store
+    store = service.components.leases.store
     commit = store.commit
 
     async def away_once(*arguments: Any) -> Any:
@@ -249,8 +249,8 @@ async def test_frames_behind_one_that_could_not_be_kept_are_refused_until_their_
 async def test_a_client_that_never_waits_is_refused_no_longer_than_it_cannot_know(
     service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = service.api.components.driving.store
-    commit, window = store.commit, service.api.components.settings.window
+    store = service.components.leases.store
+    commit, window = store.commit, service.components.settings.window
 
     async def away_once(*arguments: Any) -> Any:
         monkeypatch.setattr(store, "commit", commit)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.fair_queue import FairLine, Part, Waiting
+from service.engine.fair_queue import FairQueue, Part, Waiting
 from service.engine.jobs import Embed, Job, Load, Respond
 from service.engine.slots import Slot
 
@@ -41,7 +41,7 @@ class Crowd:
     """Sessions that each send their next frame as soon as the last one is answered."""
 
     def __init__(self, targets: dict[str, int]) -> None:
-        self.line, self.targets = FairLine(), targets
+        self.line, self.targets = FairQueue(), targets
         self.served = dict.fromkeys(targets, 0)
         self.frames = dict.fromkeys(targets, 0)
         for session in targets:
@@ -91,7 +91,7 @@ def test_a_single_target_waits_for_no_more_than_one_frame_of_each_of_the_others(
 
 
 def test_like_sessions_are_answered_whole_and_in_turn() -> None:
-    line = FairLine()
+    line = FairQueue()
     for session in "abcd":
         line.add(search(session, 4))
     assert [taken(line.take(6)) for _ in range(3)] == [
@@ -102,7 +102,7 @@ def test_like_sessions_are_answered_whole_and_in_turn() -> None:
 
 
 def test_one_that_floods_has_a_turn_like_a_camera_that_is_slow() -> None:
-    line = FairLine()
+    line = FairQueue()
     for _ in range(64):
         line.add(search("flood"))
     line.take(10)
@@ -146,7 +146,7 @@ def test_new_sessions_begin_beside_streams_and_do_not_hold_them_up() -> None:
 
 @pytest.mark.parametrize("answer", ["cancelled", "failed"])
 def test_who_waits_no_more_costs_nothing(answer: str) -> None:
-    line = FairLine()
+    line = FairQueue()
     gone = [search("a", 16) for _ in range(8)]
     for each in gone:
         line.add(each)
@@ -164,7 +164,7 @@ def test_who_waits_no_more_costs_nothing(answer: str) -> None:
 
 
 def test_what_is_left_of_a_failed_job_is_dropped() -> None:
-    line, job = FairLine(), search("a", 10)
+    line, job = FairQueue(), search("a", 10)
     line.add(job)
     line.add(search("a"))
     assert taken(line.take(4)) == [("a", 4)]
@@ -174,7 +174,7 @@ def test_what_is_left_of_a_failed_job_is_dropped() -> None:
 
 
 def test_a_session_s_jobs_keep_their_order() -> None:
-    line = FairLine()
+    line = FairQueue()
     line.add(search("a", 8))
     line.add(embedding("a"))
     load = waiting(Load((Slot(0, 1),), np.zeros((1, 1, 1, 1), np.float16), "a"))
@@ -190,7 +190,7 @@ def test_a_session_s_jobs_keep_their_order() -> None:
 
 def test_parts_are_their_targets() -> None:
     crops = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1, 1).repeat(3, axis=-1)
-    line, job = FairLine(), waiting(Respond(tuple(Slot(index, 7) for index in range(5)), crops, "a"))
+    line, job = FairQueue(), waiting(Respond(tuple(Slot(index, 7) for index in range(5)), crops, "a"))
     line.add(job)
     parts = line.take(3) + line.take(3)
     assert [(part.whole, part.last) for part in parts] == [(False, False), (False, True)]
@@ -200,14 +200,14 @@ def test_parts_are_their_targets() -> None:
 
 
 def test_a_job_without_targets_takes_no_room() -> None:
-    line = FairLine()
+    line = FairQueue()
     line.add(search("a"))
     line.add(search("b", 0))
     assert taken(line.take(1)) == [("b", 0), ("a", 1)]
 
 
 def test_clearing_it_returns_who_waits() -> None:
-    line = FairLine()
+    line = FairQueue()
     jobs = [search("a", 4), search("a"), search("b")]
     for each in jobs:
         line.add(each)
@@ -218,7 +218,7 @@ def test_clearing_it_returns_who_waits() -> None:
 
 @given(sizes=st.lists(st.lists(st.integers(1, 16), min_size=1), min_size=2, max_size=5), most=st.integers(1, 40))
 def test_sessions_that_always_have_something_get_the_same(sizes: list[list[int]], most: int) -> None:
-    line, served = FairLine(), [0] * len(sizes)
+    line, served = FairQueue(), [0] * len(sizes)
     queued = [0] * len(sizes)
 
     def refill(index: int) -> None:
@@ -245,7 +245,7 @@ def test_sessions_that_always_have_something_get_the_same(sizes: list[list[int]]
     most=st.integers(1, 8),
 )
 def test_everything_is_taken_once_in_its_session_s_order(arrivals: list[list[tuple[str, int]]], most: int) -> None:
-    line = FairLine()
+    line = FairQueue()
     wanted: dict[str, list[Waiting]] = {session: [] for session in "abcde"}
     had: dict[str, list[Waiting]] = {session: [] for session in "abcde"}
     rounds = list(arrivals)

@@ -16,7 +16,7 @@ from service.engine.batcher import Batcher
 from service.engine.slots import SlotTable
 from service.operations.metrics import Metrics
 from service.sessions.exemplars import Exemplars
-from service.sessions.leases import Driving
+from service.sessions.lease_manager import LeaseManager
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Session
 from service.sessions.steps import Advance, Decoded, Limits, Placement, TrackerModel
@@ -39,7 +39,7 @@ class Core:
     predictor: FakePredictor
     slots: SlotTable
     registry: SessionRegistry
-    driving: Driving
+    leases: LeaseManager
     clock: Clock
     sessions: list[Session] = field(default_factory=list)
 
@@ -52,19 +52,19 @@ class Core:
         return session
 
     async def advance(self, session: Session, frame: Decoded, placements: Sequence[Placement] = ()) -> Advance:
-        """Drive the session into the next frame."""
-        async with self.driving.driven(session.id, session.facts.owner) as drive:
-            return await self.tracking.advance(drive, frame, placements)
+        """Lease the session into the next frame."""
+        async with self.leases.hold(session.id, session.facts.owner) as lease:
+            return await self.tracking.advance(lease, frame, placements)
 
     async def correct(self, session: Session, frame: Decoded, placement: Placement) -> None:
-        """Drive the session to put a target right."""
-        async with self.driving.driven(session.id, session.facts.owner) as drive:
-            await self.tracking.correct(drive, frame, placement)
+        """Lease the session to put a target right."""
+        async with self.leases.hold(session.id, session.facts.owner) as lease:
+            await self.tracking.correct(lease, frame, placement)
 
     async def remove(self, session: Session, target_id: str) -> None:
-        """Drive the session to end one target."""
-        async with self.driving.driven(session.id, session.facts.owner) as drive:
-            await self.tracking.remove(drive, target_id)
+        """Lease the session to end one target."""
+        async with self.leases.hold(session.id, session.facts.owner) as lease:
+            await self.tracking.remove(lease, target_id)
 
     async def decoded(self, x: float, y: float) -> Decoded:
         """A frame with its square there."""
@@ -82,9 +82,9 @@ async def tracking_with(predictor: Any, model: TrackerModel, max_pixels: int = _
     with ThreadPoolExecutor(2) as pool:
         store = MemoryStore(clock)
         exemplars = Exemplars(model, batcher, registry, store, metrics, pool)
-        driving = Driving(store, registry, exemplars, metrics, clock)
-        tracking = Tracking(model, batcher, registry, exemplars, driving, metrics, limits, pool, clock)
-        yield Core(tracking, batcher, predictor, slots, registry, driving, clock)
+        leases = LeaseManager(store, registry, exemplars, metrics, clock)
+        tracking = Tracking(model, batcher, registry, exemplars, leases, metrics, limits, pool, clock)
+        yield Core(tracking, batcher, predictor, slots, registry, leases, clock)
         await batcher.stop()
 
 

@@ -12,9 +12,10 @@ from model.tracker import Track
 from service.engine.slots import SlotTable
 from service.errors import AtCapacity, ShuttingDown
 from service.operations.metrics import Metrics
+from service.sessions.lease import Lease
 from service.sessions.registry import SessionRegistry
-from service.sessions.session import Drive, Progress, Session, Target
-from service.sessions.stores.store import Claim, Facts, Lease, Snapshot
+from service.sessions.session import Progress, Session, Target
+from service.sessions.stores.store import Claim, Facts, LeaseToken, Snapshot
 from tests.support.clock import Clock
 
 
@@ -36,10 +37,10 @@ class Hotel:
             self.registry.add(session)
             return session
 
-    def drive(self, session: Session) -> Drive:
+    def hold(self, session: Session) -> Lease:
         snapshot = Snapshot(session.facts, session.state, 60)
-        session.drive = Drive(session, Claim(Lease(session.id, "token", 1), snapshot, 0, None, False))
-        return session.drive
+        session.lease = Lease(session, Claim(LeaseToken(session.id, "token", 1), snapshot, 0, None, False))
+        return session.lease
 
     def ended(self, reason: str) -> bool:
         return f'siamfc_sessions_ended_total{{reason="{reason}"}} 1.0' in self.metrics.render().decode()
@@ -154,7 +155,7 @@ def test_a_cache_makes_room_for_slots_too() -> None:
 def test_who_is_driven_is_never_forgotten() -> None:
     hotel = Hotel(cache=True)
     for name in ("s1", "s2"):
-        hotel.drive(hotel.check_in(name))
+        hotel.hold(hotel.check_in(name))
     with pytest.raises(AtCapacity):
         hotel.check_in("s3")
     with pytest.raises(AtCapacity):
@@ -162,12 +163,12 @@ def test_who_is_driven_is_never_forgotten() -> None:
     assert len(hotel.registry) == 2
 
 
-def test_the_sweep_of_a_cache_ends_only_whom_it_drives() -> None:
+def test_the_sweep_of_a_cache_ends_only_whom_it_leases() -> None:
     hotel = Hotel(cache=True)
     idle, driven = hotel.check_in("s1", ttl_s=10), hotel.check_in("s2", ttl_s=10)
-    drive = hotel.drive(driven)
+    lease = hotel.hold(driven)
     hotel.clock.advance(10)
     hotel.registry.sweep()
     assert (idle.ended, driven.ended) == (None, "expired"), "the idle one may have lived on elsewhere"
-    assert drive.lost is not None
+    assert lease.lost is not None
     assert (len(hotel.registry), hotel.slots.used) == (0, 0)

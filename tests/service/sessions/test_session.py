@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,9 +9,9 @@ import pytest
 from model.boxes import Box
 from model.tracker import Track
 from service.engine.slots import Slot
-from service.errors import SessionBusy, SessionEnded, TargetNotFound
-from service.sessions.session import Drive, Progress, Session, Target
-from service.sessions.stores.store import Claim, Facts, Lease, Snapshot, State
+from service.errors import SessionEnded, TargetNotFound
+from service.sessions.session import Progress, Session, Target
+from service.sessions.stores.store import Facts, State
 
 MADE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -25,12 +24,6 @@ def session(*targets: Target, ttl_s: float = 60.0) -> Session:
     facts = Facts("s1", "me", (160, 120), ttl_s, MADE)
     progress = Progress(0, targets or (target("0"),))
     return Session(facts, progress, MADE + timedelta(seconds=ttl_s), 1000.0 + ttl_s)
-
-
-def driven(made: Session) -> Drive:
-    snapshot = Snapshot(made.facts, made.state, 60.0)
-    made.drive = Drive(made, Claim(Lease(made.id, "token", 1), snapshot, 0, None, False))
-    return made.drive
 
 
 def test_a_new_session() -> None:
@@ -91,32 +84,3 @@ def test_what_has_ended_does_not_advance() -> None:
     with pytest.raises(SessionEnded, match="expired"):
         made.advance(Progress(1, (target("0"),)), 1001.0)
     assert made.progress == Progress(0, ())
-
-
-def test_the_driver_hears_of_the_end() -> None:
-    made, event = session(), asyncio.Event()
-    drive = driven(made)
-    drive.check()
-    with drive.watched(event):
-        made.end("deleted")
-        assert event.is_set()
-    assert isinstance(drive.lost, SessionEnded)
-    with pytest.raises(SessionEnded, match="deleted"):
-        drive.check()
-
-
-def test_a_right_is_lost_once_and_for_the_first_reason() -> None:
-    drive, event = driven(session()), asyncio.Event()
-    drive.revoke(SessionBusy("taken"))
-    drive.revoke(SessionEnded("ended"))
-    assert isinstance(drive.lost, SessionBusy)
-    with drive.watched(event):
-        assert event.is_set(), "who begins to watch after the loss would wait for ever"
-
-
-def test_nobody_is_woken_after_they_looked_away() -> None:
-    drive, event = driven(session()), asyncio.Event()
-    with drive.watched(event):
-        pass
-    drive.revoke(SessionBusy("taken"))
-    assert not event.is_set()

@@ -249,7 +249,7 @@ async def test_removal(core: Core) -> None:
     assert (list(boxes(session)), core.slots.used, session.progress.frame_index) == (["1"], 1, 0)
     with pytest.raises(TargetNotFound):
         await core.remove(session, "0")
-    await core.driving.delete(session.id, "me")
+    await core.leases.delete(session.id, "me")
     with pytest.raises(SessionNotFound):
         await core.remove(session, "1")
     assert core.slots.used == 0
@@ -282,6 +282,6 @@ async def test_progress_and_corrections_keep_a_session_alive(core: Core) -> None
     core.clock.advance(50)
     await core.correct(session, await core.decoded(60, 50), Placement("0", blobs.box(60, 50)))
     core.clock.advance(50)
-    assert (await core.driving.read(session.id, "me")).state.frame_index == 1
+    assert (await core.leases.read(session.id, "me")).state.frame_index == 1
     core.clock.advance(10)
     assert core.registry.sweep() == [session]

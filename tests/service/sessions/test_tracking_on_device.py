@@ -60,8 +60,8 @@ async def begun(core: Core, scene: Scene, extra: tuple[float, ...] | None = None
 
 async def advance(core: Core, session: Session, frame: Image, **options: bool) -> dict[str, list[float]]:
     decoded = await core.tracking.decode(encoded(frame))
-    async with core.driving.driven(session.id, "me") as drive:
-        await core.tracking.advance(drive, decoded, **options)
+    async with core.leases.hold(session.id, "me") as lease:
+        await core.tracking.advance(lease, decoded, **options)
     return boxes(session)
 
 
@@ -99,8 +99,8 @@ async def test_maps_are_evidence_where_asked_for(core: Core) -> None:
     session = await begun(core, scene)
     for frame, wanted in zip(scene.frames[1:], (True, False), strict=True):
         decoded = await core.tracking.decode(encoded(frame))
-        async with core.driving.driven(session.id, "me") as drive:
-            done = await core.tracking.advance(drive, decoded, maps=wanted)
+        async with core.leases.hold(session.id, "me") as lease:
+            done = await core.tracking.advance(lease, decoded, maps=wanted)
         maps = done.evidence["0"].maps
         assert (maps is not None and maps.shape == (3, 17, 17)) is wanted
 

@@ -47,39 +47,39 @@ def test_a_dead_owners_lease_lapses_within_three_seconds() -> None:
 
 
 async def test_a_lease_lapses_unless_it_is_renewed(store: RedisStore) -> None:
-    lease = (await take(store, "A")).lease
+    token = (await take(store, "A")).token
     for _ in range(4):
         await asyncio.sleep(0.1)
-        assert await store.renew([lease]) == ["held"]
+        assert await store.renew([token]) == ["held"]
         with pytest.raises(SessionBusy):
             await take(store, "B")
     assert 0.15 < await until_free(store, "B") < 3
     # The fence is the token, not the time.
-    assert await store.commit(lease, step(1)) == "fenced"
+    assert await store.commit(token, step(1)) == "fenced"
 
 
 async def test_a_step_renews_the_lease(store: RedisStore) -> None:
-    lease = (await take(store, "A")).lease
+    token = (await take(store, "A")).token
     for version in range(1, 5):
         await asyncio.sleep(0.1)
-        assert await store.commit(lease, step(version)) == "held"
+        assert await store.commit(token, step(version)) == "held"
     with pytest.raises(SessionBusy):
         await take(store, "B")
 
 
 async def test_a_lease_that_lapsed_and_that_nobody_took_is_still_the_drivers(store: RedisStore) -> None:
-    lease = (await take(store, "A")).lease
+    token = (await take(store, "A")).token
     await asyncio.sleep(0.4)
-    assert await store.commit(lease, step(1)) == "held"
+    assert await store.commit(token, step(1)) == "held"
     with pytest.raises(SessionBusy):
         await take(store, "B")
 
 
 async def test_a_session_expires_by_itself_and_a_step_puts_it_off(store: RedisStore) -> None:
     await store.create(facts("brief", ttl_s=0.4), state(), [])
-    lease = (await store.acquire("brief", "me", "A")).lease
+    token = (await store.acquire("brief", "me", "A")).token
     await asyncio.sleep(0.2)
-    assert await store.commit(lease, step(1)) == "held"
+    assert await store.commit(token, step(1)) == "held"
     assert (await store.read("brief", "me")).remaining_s > 50
     await store.create(facts("brief", ttl_s=0.05), state(), [])
     await asyncio.sleep(0.1)
@@ -88,10 +88,10 @@ async def test_a_session_expires_by_itself_and_a_step_puts_it_off(store: RedisSt
 
 
 async def test_scripts_that_redis_has_forgotten_are_loaded_again(store: RedisStore, redis: RedisServer) -> None:
-    lease = (await take(store, "A")).lease
+    token = (await take(store, "A")).token
     calls = [
-        lambda: store.commit(lease, step(1)),
-        lambda: store.renew([lease, lease]),
+        lambda: store.commit(token, step(1)),
+        lambda: store.renew([token, token]),
         lambda: store.read("s1", "me"),
         lambda: store.delete("s1", "me"),
     ]
@@ -101,8 +101,8 @@ async def test_scripts_that_redis_has_forgotten_are_loaded_again(store: RedisSto
 
 
 async def test_a_step_is_one_round_trip(store: RedisStore, redis: RedisServer) -> None:
-    lease = (await take(store, "A")).lease
-    await store.commit(lease, step(1))
+    token = (await take(store, "A")).token
+    await store.commit(token, step(1))
 
     def calls() -> int:
         text = redis.say("INFO", "commandstats").decode()
@@ -111,7 +111,7 @@ async def test_a_step_is_one_round_trip(store: RedisStore, redis: RedisServer) -
 
     before = calls()
     for version in range(2, 12):
-        await store.commit(lease, step(version, *answered(version)))
+        await store.commit(token, step(version, *answered(version)))
     assert calls() - before == 10
 
 
@@ -121,42 +121,42 @@ async def test_while_redis_is_away_calls_are_refused_at_once(tmp_path: Path) -> 
         await store.start()
         assert store.failure is None
         await store.create(facts(), state(), [])
-        lease = (await take(store, "A")).lease
+        token = (await take(store, "A")).token
         redis.kill()
         for _ in range(3):
             begun = time.monotonic()
             with pytest.raises(StoreUnavailable) as caught:
-                await store.commit(lease, step(1))
+                await store.commit(token, step(1))
             assert caught.value.retry_after_s
             assert time.monotonic() - begun < 5
         assert store.failure is not None
         redis.start()
         await eventually(lambda: store.failure is None)
-        assert await store.commit(lease, step(1)) == "held"
+        assert await store.commit(token, step(1)) == "held"
         await store.stop()
 
 
 async def test_a_redis_that_hangs_is_not_waited_for_long(store: RedisStore, redis: RedisServer) -> None:
-    lease = (await take(store, "A")).lease
+    token = (await take(store, "A")).token
     with redis.frozen():
         begun = time.monotonic()
         with pytest.raises(StoreUnavailable):
-            await store.commit(lease, step(1))
+            await store.commit(token, step(1))
         assert time.monotonic() - begun < 5
         begun = time.monotonic()
         with pytest.raises(StoreUnavailable):
-            await store.commit(lease, step(1))
+            await store.commit(token, step(1))
         assert time.monotonic() - begun < 0.5, "after the first call all are refused at once"
     await eventually(lambda: store.failure is None)
     # What was written late, if it was, does not stand in the way of the next step.
-    assert await store.commit(lease, step(2)) == "held"
+    assert await store.commit(token, step(2)) == "held"
     assert (await store.read("s1", "me")).state == state(2)
 
 
 async def test_a_caller_that_is_cancelled_leaves_a_whole_step(store: RedisStore, redis: RedisServer) -> None:
-    lease = (await take(store, "A")).lease
+    token = (await take(store, "A")).token
     with redis.frozen():
-        task = asyncio.ensure_future(store.commit(lease, step(1)))
+        task = asyncio.ensure_future(store.commit(token, step(1)))
         await asyncio.sleep(0.05)
         task.cancel()
         await asyncio.sleep(0.05)
@@ -166,18 +166,18 @@ async def test_a_caller_that_is_cancelled_leaves_a_whole_step(store: RedisStore,
 
 
 async def test_a_full_redis_refuses_and_is_not_taken_for_away(store: RedisStore, redis: RedisServer) -> None:
-    lease = (await take(store, "A")).lease
+    token = (await take(store, "A")).token
     redis.say("CONFIG", "SET", "maxmemory", "1")
     try:
         with pytest.raises(StoreUnavailable, match="full"):
             await store.create(facts("one-more"), state(), [("e0", exemplar())])
         with pytest.raises(StoreUnavailable, match="full"):
-            await store.commit(lease, step(1))
+            await store.commit(token, step(1))
         assert store.failure is None
         assert (await store.read("s1", "me")).state == state()
     finally:
         redis.say("CONFIG", "SET", "maxmemory", "0")
-    assert await store.commit(lease, step(1)) == "held"
+    assert await store.commit(token, step(1)) == "held"
 
 
 async def test_the_start_does_not_wait_for_redis(tmp_path: Path) -> None:

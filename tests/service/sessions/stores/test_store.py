@@ -88,7 +88,7 @@ async def test_a_session_comes_back_as_it_was_put_in(store: SessionStore) -> Non
     assert found.remaining_s == pytest.approx(TTL_S, abs=1)
     claim = await take(store, "A")
     assert (claim.snapshot.facts, claim.snapshot.state) == (facts(), state())
-    assert (claim.version, claim.missed, claim.living, claim.lease.generation) == (0, None, False, 1)
+    assert (claim.version, claim.missed, claim.living, claim.token.generation) == (0, None, False, 1)
 
 
 @pytest.mark.parametrize(("name", "owner"), [("s2", "me"), ("s1", "you"), ("", "me"), ("x" * 2000, "me"), ("}{", "me")])
@@ -105,29 +105,29 @@ async def test_another_owner_sees_what_is_not_there(store: SessionStore, name: s
 
 
 async def test_a_step_is_seen_by_all(store: SessionStore) -> None:
-    lease = (await take(store, "A")).lease
-    assert await store.commit(lease, step(1)) == "held"
+    token = (await take(store, "A")).token
+    assert await store.commit(token, step(1)) == "held"
     assert (await store.read("s1", "me")).state == state(1)
-    await store.release(lease)
+    await store.release(token)
     claim = await take(store, "B")
-    assert (claim.snapshot.state, claim.version, claim.lease.generation) == (state(1), 1, 2)
+    assert (claim.snapshot.state, claim.version, claim.token.generation) == (state(1), 1, 2)
 
 
 async def test_one_drives_at_a_time(store: SessionStore) -> None:
-    lease = (await take(store, "A")).lease
+    token = (await take(store, "A")).token
     with pytest.raises(SessionBusy):
         await take(store, "B")
     with pytest.raises(SessionBusy):
         await take(store, "B", Resume("nobody", 0))
-    assert await store.renew([lease]) == ["held"]
-    await store.release(lease)
+    assert await store.renew([token]) == ["held"]
+    await store.release(token)
     await take(store, "B")
 
 
 async def test_a_late_write_of_a_fenced_driver_is_refused(store: SessionStore) -> None:
-    old = (await take(store, "A")).lease
+    old = (await take(store, "A")).token
     await store.commit(old, step(1))
-    new = (await take(store, "B", Resume("A", 1))).lease
+    new = (await take(store, "B", Resume("A", 1))).token
     assert new.generation == old.generation + 1
     assert await store.commit(old, step(2, index=99)) == "fenced"
     assert (await store.read("s1", "me")).state == state(1)
@@ -139,27 +139,27 @@ async def test_a_late_write_of_a_fenced_driver_is_refused(store: SessionStore) -
 
 
 async def test_a_step_that_a_newer_one_has_overtaken_is_not_written(store: SessionStore) -> None:
-    lease = (await take(store, "A")).lease
-    await store.commit(lease, step(2))
-    assert await store.commit(lease, step(1)) == "late"
+    token = (await take(store, "A")).token
+    await store.commit(token, step(2))
+    assert await store.commit(token, step(1)) == "late"
     assert (await store.read("s1", "me")).state == state(2)
 
 
 async def test_the_same_step_twice_is_one(store: SessionStore) -> None:
-    lease = (await take(store, "A")).lease
+    token = (await take(store, "A")).token
     for _ in range(2):
-        assert await store.commit(lease, step(1, *answered(0))) == "held"
+        assert await store.commit(token, step(1, *answered(0))) == "held"
     assert (await store.read("s1", "me")).state == state(1)
     claim = await take(store, "B", Resume("A", 0))
     assert claim.missed == tuple(answered(0))
 
 
 async def test_a_deleted_session_is_gone_for_its_driver(store: SessionStore) -> None:
-    lease = (await take(store, "A")).lease
+    token = (await take(store, "A")).token
     await store.delete("s1", "me")
-    assert await store.renew([lease]) == ["gone"]
-    assert await store.commit(lease, step(1)) == "gone"
-    await store.release(lease)
+    assert await store.renew([token]) == ["gone"]
+    assert await store.commit(token, step(1)) == "gone"
+    await store.release(token)
     for call in (store.read("s1", "me"), store.delete("s1", "me"), take(store, "B")):
         with pytest.raises(SessionNotFound):
             await call
@@ -170,47 +170,47 @@ async def test_a_deleted_session_is_gone_for_its_driver(store: SessionStore) -> 
     [pytest.param(2, [2, 3], id="two"), pytest.param(0, [0, 1, 2, 3], id="all"), pytest.param(4, [], id="none")],
 )
 async def test_what_the_last_driver_did_not_hear(store: SessionStore, had: int, missed: list[int]) -> None:
-    lease = (await take(store, "A")).lease
-    await store.commit(lease, step(1, *answered(0)))
-    await store.commit(lease, step(2, *answered(1, 2)))
-    await store.commit(lease, step(3, *answered(3)))
+    token = (await take(store, "A")).token
+    await store.commit(token, step(1, *answered(0)))
+    await store.commit(token, step(2, *answered(1, 2)))
+    await store.commit(token, step(3, *answered(3)))
     claim = await take(store, "B", Resume("A", had))
     assert claim.missed == tuple(answered(*missed))
     assert claim.living
 
 
 async def test_a_ring_keeps_the_last_answers(store: SessionStore) -> None:
-    lease = (await take(store, "A")).lease
+    token = (await take(store, "A")).token
     for seq in range(10):
-        await store.commit(lease, step(seq + 1, *answered(seq), ring=4))
+        await store.commit(token, step(seq + 1, *answered(seq), ring=4))
     assert (await take(store, "B", Resume("A", 0))).missed == tuple(answered(6, 7, 8, 9))
 
 
 async def test_a_resume_whose_ready_was_lost_is_asked_for_again(store: SessionStore) -> None:
     """The client never heard of B: it says A again, and again."""
-    lease = (await take(store, "A")).lease
-    await store.commit(lease, step(1, *answered(0)))
+    token = (await take(store, "A")).token
+    await store.commit(token, step(1, *answered(0)))
     for token in ("B", "C", "D"):
         claim = await take(store, token, Resume("A", 0))
         assert claim.missed == tuple(answered(0))
     # It has heard of D, which then goes on.
-    await store.commit(claim.lease, step(2, *answered(0)))
+    await store.commit(claim.token, step(2, *answered(0)))
     with pytest.raises(SessionBusy):
         await take(store, "E", Resume("A", 0))
     assert (await take(store, "F", Resume("D", 0))).missed == tuple(answered(0))
 
 
 async def test_a_resume_of_a_connection_that_did_nothing_misses_nothing(store: SessionStore) -> None:
-    await store.commit((await take(store, "A")).lease, step(1, *answered(0)))
+    await store.commit((await take(store, "A")).token, step(1, *answered(0)))
     await take(store, "B", Resume("A", 1))
     assert (await take(store, "C", Resume("B", 0))).missed == ()
 
 
 async def test_who_drove_before_another_is_a_stranger(store: SessionStore) -> None:
-    first = (await take(store, "A")).lease
+    first = (await take(store, "A")).token
     await store.commit(first, step(1, *answered(0)))
     await store.release(first)
-    second = (await take(store, "B")).lease
+    second = (await take(store, "B")).token
     with pytest.raises(SessionBusy):
         await take(store, "C", Resume("A", 0))
     await store.release(second)
@@ -226,16 +226,16 @@ async def test_many_at_once_are_one_after_the_other(store: SessionStore) -> None
 async def test_exemplars_come_and_go_with_steps(store: SessionStore) -> None:
     if not store.shared:
         pytest.skip("a store that is not shared keeps none")
-    lease = (await take(store, "A")).lease
+    token = (await take(store, "A")).token
     added = replace(step(1), state=state(1, "e0", "e1"), added=[("e1", exemplar(1))])
-    await store.commit(lease, added)
+    await store.commit(token, added)
     found = await store.exemplars("s1", ["e0", "e1", "e2"])
     assert list(found) == ["e0", "e1"]
     for seed, each in enumerate(found.values()):
         np.testing.assert_array_equal(each.embedding, exemplar(seed).embedding)
         np.testing.assert_array_equal(each.crop, exemplar(seed).crop)
         assert (each.weights, each.geometry) == ("abc", Geometry(127, 0.5))
-    await store.commit(lease, replace(step(2), state=state(2, "e1"), gone=["e0"]))
+    await store.commit(token, replace(step(2), state=state(2, "e1"), gone=["e0"]))
     assert list(await store.exemplars("s1", ["e0", "e1"])) == ["e1"]
 
 
@@ -255,9 +255,9 @@ async def test_memory_forgets_what_expires(tmp_path: Path) -> None:
     clock = Clock()
     store = MemoryStore(clock)
     await store.create(facts(), state(), [])
-    lease = (await take(store, "A")).lease
+    token = (await take(store, "A")).token
     clock.advance(50)
-    await store.commit(lease, step(1))
+    await store.commit(token, step(1))
     clock.advance(59)
     store.sweep()
     assert len(store) == 1
@@ -267,4 +267,4 @@ async def test_memory_forgets_what_expires(tmp_path: Path) -> None:
         await store.read("s1", "me")
     store.sweep()
     assert len(store) == 0
-    assert await store.commit(lease, step(2)) == "gone"
+    assert await store.commit(token, step(2)) == "gone"

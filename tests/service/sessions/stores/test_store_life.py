@@ -20,7 +20,7 @@ from tests.service.sessions.test_store import answered, facts, state, step
 from service.errors import SessionBusy
 from service.operations.metrics import Metrics
 from service.sessions.stores.redis import RedisStore
-from service.sessions.stores.store import Claim, Lease, Resume
+from service.sessions.stores.store import Claim, LeaseToken, Resume
 from tests.support.redis_server import RedisServer
 
 Result = TypeVar("Result")
@@ -63,7 +63,7 @@ class Leases(RuleBasedStateMachine):
         assert not self.held or known
         assert claim.snapshot.state.frame_index == self.index
         assert claim.living == self.held
-        assert claim.lease.generation == sum(1 for _ in self.told) + 1
+        assert claim.token.generation == sum(1 for _ in self.told) + 1
         missed = None if claim.missed is None else [each.seq for each in claim.missed]
         if known and resume is not None:
             assert missed == [seq for seq in self.told[resume.token] if seq >= resume.seq]
@@ -81,16 +81,16 @@ class Leases(RuleBasedStateMachine):
 
     @rule(target=claims, old=claims, had=st.integers(0, 5))
     def come_back(self, old: Claim, had: int) -> Any:
-        claim = self.acquire(Resume(old.lease.token, had))
+        claim = self.acquire(Resume(old.token.value, had))
         return multiple() if claim is None else claim
 
     @rule(claim=claims)
     def commit(self, claim: Claim) -> None:
         self.index += 1
-        told = self.told[claim.lease.token]
+        told = self.told[claim.token.value]
         answers = answered(len(told))
-        standing = self.wait(self.store.commit(claim.lease, step(self.index, *answers)))
-        if claim.lease.token == self.driver:
+        standing = self.wait(self.store.commit(claim.token, step(self.index, *answers)))
+        if claim.token.value == self.driver:
             assert standing == "held"
             told.append(len(told))
             self.held, self.resumed = True, ""
@@ -100,22 +100,22 @@ class Leases(RuleBasedStateMachine):
 
     @rule(claim=claims)
     def renew(self, claim: Claim) -> None:
-        (standing,) = self.wait(self.store.renew([claim.lease]))
-        mine = claim.lease.token == self.driver
+        (standing,) = self.wait(self.store.renew([claim.token]))
+        mine = claim.token.value == self.driver
         assert standing == ("held" if mine else "fenced")
         self.held = self.held or mine
 
     @rule(claim=consumes(claims))
     def let_go(self, claim: Claim) -> None:
-        self.wait(self.store.release(claim.lease))
-        if claim.lease.token == self.driver:
+        self.wait(self.store.release(claim.token))
+        if claim.token.value == self.driver:
             self.held = False
 
     @rule()
     def lapse(self) -> None:
         """Time passes without a heartbeat: the same as if nobody had renewed."""
         if self.driver:
-            lapsed = Lease("life", self.driver, 0)
+            lapsed = LeaseToken("life", self.driver, 0)
             self.wait(self.store.release(lapsed))
             self.held = False
 

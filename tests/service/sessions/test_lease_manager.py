@@ -25,7 +25,7 @@ from service.errors import (
 )
 from service.operations.metrics import Metrics
 from service.sessions.exemplars import Exemplars
-from service.sessions.leases import Driving
+from service.sessions.lease_manager import LeaseManager
 from service.sessions.registry import SessionRegistry
 from service.sessions.steps import Advance, Limits, Placement, TrackerModel
 from service.sessions.stores.redis import RedisStore
@@ -70,18 +70,18 @@ async def running(
     store = RedisStore(url, metrics)
     with ThreadPoolExecutor(2) as pool:
         exemplars = Exemplars(model, batcher, registry, store, metrics, pool)
-        driving = Driving(store, registry, exemplars, metrics, clock)
+        leases = LeaseManager(store, registry, exemplars, metrics, clock)
         limits = Limits(3, blobs.WIDTH * blobs.HEIGHT, 60.0)
-        tracking = Tracking(model, batcher, registry, exemplars, driving, metrics, limits, pool, clock)
+        tracking = Tracking(model, batcher, registry, exemplars, leases, metrics, limits, pool, clock)
         await batcher.start()
         await store.start()
-        await driving.start()
-        replica = Replica(tracking, batcher, predictor, table, registry, driving, clock)  # type: ignore[arg-type]
+        await leases.start()
+        replica = Replica(tracking, batcher, predictor, table, registry, leases, clock)  # type: ignore[arg-type]
         replica.metrics = metrics
         try:
             yield replica
         finally:
-            await driving.stop()
+            await leases.stop()
             await store.stop()
             await batcher.stop()
 
@@ -123,22 +123,22 @@ async def test_targets_come_and_go_for_both(a: Replica, b: Replica) -> None:
     assert list(boxes(session)) == ["1", "new"]
     assert a.slots.used == b.slots.used == 2
     names = {target.exemplar for target in session.progress.targets}
-    assert set(await a.driving.store.exemplars(session.id, [*names, "0"])) == names
+    assert set(await a.leases.store.exemplars(session.id, [*names, "0"])) == names
 
 
 async def test_one_replica_drives_at_a_time(a: Replica, b: Replica) -> None:
     session = await a.start()
-    async with a.driving.driven(session.id, "me"):
+    async with a.leases.hold(session.id, "me"):
         with pytest.raises(SessionBusy):
             await b.advance(session, await b.decoded(62, 50))
     await b.advance(session, await b.decoded(62, 50))
     with pytest.raises(SessionNotFound):
-        await b.driving.read(session.id, "you")
+        await b.leases.read(session.id, "you")
 
 
 async def test_the_client_that_drove_takes_over_and_the_old_owner_is_fenced(a: Replica, b: Replica) -> None:
     session = await a.start()
-    async with a.driving.driven(session.id, "me") as old:
+    async with a.leases.hold(session.id, "me") as old:
 
         def tell(_: Advance) -> list[Answered]:
             return [Answered(0, ("first",))]
@@ -148,14 +148,14 @@ async def test_the_client_that_drove_takes_over_and_the_old_owner_is_fenced(a: R
         with a.predictor.held("respond") as begun:
             late = asyncio.ensure_future(a.tracking.advance(old, frame))
             await reached(begun)
-            async with b.driving.driven(session.id, "me", Resume(old.lease.token, 0)) as new:
+            async with b.leases.hold(session.id, "me", Resume(old.token.value, 0)) as new:
                 assert new.missed == (Answered(0, ("first",)),)
                 assert b.count("siamfc_lease_takeovers_total") == 1
                 await b.tracking.advance(new, await b.decoded(66, 50))
         with pytest.raises(SessionBusy):
             await late
         assert isinstance(old.lost, SessionBusy)
-    snapshot = await a.driving.read(session.id, "me")
+    snapshot = await a.leases.read(session.id, "me")
     assert snapshot.state.frame_index == 2
     assert snapshot.state.targets[0].track.box.as_list() == pytest.approx([66, 50, 16, 16], abs=1)
     # And the one that was fenced goes on from what is true.
@@ -165,29 +165,29 @@ async def test_the_client_that_drove_takes_over_and_the_old_owner_is_fenced(a: R
 
 async def test_a_takeover_within_one_replica_wakes_the_old_connection(a: Replica) -> None:
     session = await a.start()
-    async with a.driving.driven(session.id, "me") as old:
+    async with a.leases.hold(session.id, "me") as old:
         event = asyncio.Event()
         with old.watched(event):
-            async with a.driving.driven(session.id, "me", Resume(old.lease.token, 0)) as new:
+            async with a.leases.hold(session.id, "me", Resume(old.token.value, 0)) as new:
                 assert event.is_set()
                 await a.tracking.advance(new, await a.decoded(62, 50))
                 with pytest.raises(SessionBusy):
                     await a.tracking.advance(old, await a.decoded(62, 50))
-    assert session.drive is None
+    assert session.lease is None
     assert session.progress.frame_index == 1
 
 
 @pytest.mark.parametrize("what", ["deleted", "taken"])
 async def test_an_idle_driver_hears_of_it_by_the_heartbeat(a: Replica, b: Replica, what: str) -> None:
     session = await a.start()
-    async with a.driving.driven(session.id, "me") as drive:
+    async with a.leases.hold(session.id, "me") as lease:
         if what == "deleted":
-            await b.driving.delete(session.id, "me")
-            await eventually(lambda: isinstance(drive.lost, SessionEnded))
+            await b.leases.delete(session.id, "me")
+            await eventually(lambda: isinstance(lease.lost, SessionEnded))
             assert (a.slots.used, len(a.registry)) == (0, 0)
         else:
-            async with b.driving.driven(session.id, "me", Resume(drive.lease.token, 0)):
-                await eventually(lambda: isinstance(drive.lost, SessionBusy))
+            async with b.leases.hold(session.id, "me", Resume(lease.token.value, 0)):
+                await eventually(lambda: isinstance(lease.lost, SessionBusy))
 
 
 async def test_other_weights_embed_the_kept_crop_anew(a: Replica, redis: RedisServer) -> None:
@@ -225,8 +225,8 @@ async def test_room_is_made_by_forgetting_who_is_idle_and_they_come_back(redis: 
             advance = await replica.advance(session, await replica.decoded(62, 50))
             assert advance.progress.frame_index == 1
         async with (
-            replica.driving.driven(sessions[0].id, "me"),
-            replica.driving.driven(sessions[1].id, "me"),
+            replica.leases.hold(sessions[0].id, "me"),
+            replica.leases.hold(sessions[1].id, "me"),
         ):
             with pytest.raises(AtCapacity):
                 await replica.start((60, 50))
@@ -240,46 +240,46 @@ async def test_while_redis_is_away_nothing_advances_and_nothing_is_lost(tmp_path
     with running_redis(tmp_path, durable=True) as redis:
         async with running(redis.url) as replica:
             session = await replica.start()
-            async with replica.driving.driven(session.id, "me") as drive:
+            async with replica.leases.hold(session.id, "me") as lease:
                 frames = [await replica.decoded(x, 50) for x in (62, 64)]
-                await replica.tracking.advance(drive, frames[0])
+                await replica.tracking.advance(lease, frames[0])
                 redis.kill()
                 for _ in range(3):
                     with pytest.raises(StoreUnavailable):
-                        await replica.tracking.advance(drive, frames[1])
+                        await replica.tracking.advance(lease, frames[1])
                 with pytest.raises(StoreUnavailable):
                     await replica.start()
                 assert (session.progress.frame_index, replica.slots.used, len(replica.registry)) == (1, 1, 1)
                 redis.start()
-                await eventually(lambda: replica.driving.store.failure is None)
-                assert (await replica.tracking.advance(drive, frames[1])).progress.frame_index == 2
-            assert (await replica.driving.read(session.id, "me")).state.frame_index == 2
+                await eventually(lambda: replica.leases.store.failure is None)
+                assert (await replica.tracking.advance(lease, frames[1])).progress.frame_index == 2
+            assert (await replica.leases.read(session.id, "me")).state.frame_index == 2
 
 
 async def test_a_step_the_store_may_have_is_taken_back(a: Replica, redis: RedisServer) -> None:
     """Redis takes a step, and its word for it comes too late: the client was told that the frame failed."""
     session = await a.start()
-    async with a.driving.driven(session.id, "me") as drive:
+    async with a.leases.hold(session.id, "me") as lease:
         frame = await a.decoded(62, 50)
         with redis.frozen(), pytest.raises(StoreUnavailable):
-            await a.tracking.advance(drive, frame)
+            await a.tracking.advance(lease, frame)
         assert session.progress.frame_index == 0
-        await eventually(lambda: not drive.doubtful)
-        assert (await a.driving.read(session.id, "me")).state.frame_index == 0
-        assert (await a.tracking.advance(drive, frame)).progress.frame_index == 1
-    assert (await a.driving.read(session.id, "me")).state.frame_index == 1
+        await eventually(lambda: not lease.commit_unknown)
+        assert (await a.leases.read(session.id, "me")).state.frame_index == 0
+        assert (await a.tracking.advance(lease, frame)).progress.frame_index == 1
+    assert (await a.leases.read(session.id, "me")).state.frame_index == 1
 
 
 async def test_a_cancelled_frame_leaves_cache_and_store_agreed_after_the_next_claim(a: Replica) -> None:
     session = await a.start()
     for _ in range(5):
-        async with a.driving.driven(session.id, "me") as drive:
+        async with a.leases.hold(session.id, "me") as lease:
             frame = await a.decoded(62, 50)
-            task = asyncio.ensure_future(a.tracking.advance(drive, frame))
+            task = asyncio.ensure_future(a.tracking.advance(lease, frame))
             await asyncio.sleep(0.002)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        async with a.driving.driven(session.id, "me"):
-            snapshot = await a.driving.read(session.id, "me")
+        async with a.leases.hold(session.id, "me"):
+            snapshot = await a.leases.read(session.id, "me")
             assert session.progress.frame_index == snapshot.state.frame_index
             assert a.slots.used == 1

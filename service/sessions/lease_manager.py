@@ -17,8 +17,9 @@ from contextlib import asynccontextmanager
 from service.errors import ServiceError, SessionBusy, SessionEnded, StoreUnavailable
 from service.operations.metrics import Metrics
 from service.sessions.exemplars import Exemplars
+from service.sessions.lease import Lease
 from service.sessions.registry import SessionRegistry
-from service.sessions.session import Drive, Progress, Session, Target
+from service.sessions.session import Progress, Session, Target
 from service.sessions.stores.store import (
     RING,
     Answered,
@@ -38,7 +39,7 @@ HEARTBEAT_S = 0.5
 """Between renewals of the leases that no commit renews: a good part of a lease, and how late a DELETE is noticed."""
 
 
-class Driving:
+class LeaseManager:
     """Gives out the right to advance a session, and carries every step to the store."""
 
     def __init__(
@@ -52,7 +53,7 @@ class Driving:
         """`clock`: monotonic seconds."""
         self.store = store
         self._registry, self._exemplars, self._metrics, self._clock = registry, exemplars, metrics, clock
-        self._drives: set[Drive] = set()
+        self._leases: set[Lease] = set()
         self._claiming: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._beating: asyncio.Task[None] | None = None
 
@@ -85,8 +86,8 @@ class Driving:
             self._registry.end(session, "deleted")
 
     @asynccontextmanager
-    async def driven(self, session_id: str, owner: str, resume: Resume | None = None) -> AsyncIterator[Drive]:
-        """Drive the session within the block, alone.
+    async def hold(self, session_id: str, owner: str, resume: Resume | None = None) -> AsyncIterator[Lease]:
+        """Lease the session within the block, alone.
 
         Raises SessionNotFound, SessionBusy, AtCapacity, IncompatibleReplica, ModelUnavailable, StoreUnavailable.
         """
@@ -99,30 +100,30 @@ class Driving:
             if claim.living:
                 self._metrics.taken_over()
             try:
-                drive = await self._take(claim)
+                lease = await self._take(claim)
             except BaseException:
                 await self._let_go(claim)
                 raise
         try:
-            yield drive
+            yield lease
         finally:
-            await self.release(drive)
+            await self.release(lease)
 
-    async def release(self, drive: Drive) -> None:
+    async def release(self, lease: Lease) -> None:
         """Let go, before the block's end; again does nothing."""
-        if drive not in self._drives:
+        if lease not in self._leases:
             return
-        self._drives.discard(drive)
-        session = drive.session
-        if session.drive is drive:
-            session.drive = None
+        self._leases.discard(lease)
+        session = lease.session
+        if session.lease is lease:
+            session.lease = None
             self._registry.used(session)
-        if drive.lost is None:
-            await asyncio.shield(self._let_go(drive))
+        if lease.lost is None:
+            await asyncio.shield(self._let_go(lease))
 
     async def commit(
         self,
-        drive: Drive,
+        lease: Lease,
         progress: Progress,
         *,
         answers: Sequence[Answered] = (),
@@ -132,50 +133,50 @@ class Driving:
         """Make `progress` the session's, in the store first. Raises SessionEnded, SessionBusy (taken over) and
         StoreUnavailable; then it has not changed, as far as anyone is told.
         """
-        drive.check()
-        session, now = drive.session, self._clock()
+        lease.check()
+        session, now = lease.session, self._clock()
         state = State(progress.frame_index, progress.targets, session.expiry_from(now))
         gone = _names(session.progress.targets) - _names(progress.targets)
-        drive.version += 1
-        step = Commit(drive.version, state, session.facts.ttl_s, answers, ring, added, tuple(gone))
-        drive.committing = True
+        lease.version += 1
+        step = Commit(lease.version, state, session.facts.ttl_s, answers, ring, added, tuple(gone))
+        lease.committing = True
         try:
-            standing = await self.store.commit(drive.lease, step)
+            standing = await self.store.commit(lease.token, step)
         except StoreUnavailable:
             # It may have been written all the same: the heartbeat overwrites it.
-            drive.doubtful = True
+            lease.commit_unknown = True
             raise
         finally:
-            drive.committing = False
-        self._judge(drive, standing)
-        drive.check()
-        drive.doubtful, drive.committed_at = False, now
+            lease.committing = False
+        self._judge(lease, standing)
+        lease.check()
+        lease.commit_unknown, lease.committed_at = False, now
         session.advance(progress, now)
 
-    async def _take(self, claim: Claim) -> Drive:
+    async def _take(self, claim: Claim) -> Lease:
         """The claim's session here as the store has it, driven by this claim alone."""
-        snapshot, session_id = claim.snapshot, claim.lease.session_id
+        snapshot, session_id = claim.snapshot, claim.token.session_id
         session = self._registry.find(session_id)
         if session is None:
             with self._registry.admission():
                 progress = await self._progress(claim, ())
                 session = Session(snapshot.facts, progress, snapshot.state.expires_at, self._deadline(snapshot))
                 self._registry.add(session)
-                drive = session.drive = Drive(session, claim)
+                lease = session.lease = Lease(session, claim)
         else:
-            if session.drive is not None:
-                session.drive.revoke(SessionBusy("another connection has taken the session over"))
-            drive = session.drive = Drive(session, claim)
+            if session.lease is not None:
+                session.lease.revoke(SessionBusy("another connection has taken the session over"))
+            lease = session.lease = Lease(session, claim)
             # Before anything else: it may have lived on elsewhere, and the sweep goes by what is known here.
             session.restore(session.progress, snapshot.state.expires_at, self._deadline(snapshot))
             try:
                 await self._restore(session, claim)
             except BaseException:
-                session.drive = None
+                session.lease = None
                 raise
-        self._drives.add(drive)
-        drive.committed_at = self._clock()
-        return drive
+        self._leases.add(lease)
+        lease.committed_at = self._clock()
+        return lease
 
     async def _restore(self, session: Session, claim: Claim) -> None:
         before = session.progress.targets
@@ -192,24 +193,24 @@ class Driving:
         state = claim.snapshot.state
         slots = {target.exemplar: target.slot for target in here}
         missing = [target.exemplar for target in state.targets if target.exemplar not in slots]
-        slots |= await self._exemplars.bring(claim.lease.session_id, missing)
+        slots |= await self._exemplars.bring(claim.token.session_id, missing)
         targets = (Target(each.id, each.track, each.exemplar, slots[each.exemplar]) for each in state.targets)
         return Progress(state.frame_index, tuple(targets))
 
     def _deadline(self, snapshot: Snapshot) -> float:
         return self._clock() + snapshot.remaining_s
 
-    async def _let_go(self, held: Drive | Claim) -> None:
+    async def _let_go(self, held: Lease | Claim) -> None:
         with contextlib.suppress(StoreUnavailable):
-            await self.store.release(held.lease)
+            await self.store.release(held.token)
 
-    def _judge(self, drive: Drive, standing: Standing) -> None:
+    def _judge(self, lease: Lease, standing: Standing) -> None:
         if standing == "gone":
-            due = drive.session.due(self._clock() + 1)
-            self._registry.end(drive.session, "expired" if due else "deleted")
-            drive.revoke(SessionEnded("the session has ended"))
+            due = lease.session.due(self._clock() + 1)
+            self._registry.end(lease.session, "expired" if due else "deleted")
+            lease.revoke(SessionEnded("the session has ended"))
         elif standing == "fenced":
-            drive.revoke(SessionBusy("another connection has taken the session over"))
+            lease.revoke(SessionBusy("another connection has taken the session over"))
 
     async def _beat_on(self) -> None:
         while True:
@@ -224,17 +225,17 @@ class Driving:
     async def _beat(self) -> None:
         """Renew what no commit has renewed; say again what the store may have wrong."""
         now = self._clock()
-        quiet = [drive for drive in self._drives if now - drive.committed_at >= HEARTBEAT_S / 2]
-        for drive in [each for each in quiet if each.doubtful and not each.committing]:
-            drive.version = version = drive.version + 1
-            session = drive.session
+        quiet = [lease for lease in self._leases if now - lease.committed_at >= HEARTBEAT_S / 2]
+        for lease in [each for each in quiet if each.commit_unknown and not each.committing]:
+            lease.version = version = lease.version + 1
+            session = lease.session
             again = Commit(version, session.state, max(session.remaining_s(now), 0.0))
-            self._judge(drive, await self.store.commit(drive.lease, again))
-            drive.doubtful = drive.doubtful and drive.version != version
+            self._judge(lease, await self.store.commit(lease.token, again))
+            lease.commit_unknown = lease.commit_unknown and lease.version != version
         if quiet:
-            for drive, standing in zip(quiet, await self.store.renew([each.lease for each in quiet]), strict=True):
-                if drive in self._drives:
-                    self._judge(drive, standing)
+            for lease, standing in zip(quiet, await self.store.renew([each.token for each in quiet]), strict=True):
+                if lease in self._leases:
+                    self._judge(lease, standing)
 
 
 def _names(targets: Sequence[Target]) -> set[str]:
