@@ -37,9 +37,10 @@ from service.operations.tracing import Tracing, TracingMiddleware
 from service.sessions.exemplars import Exemplars
 from service.sessions.lease_manager import LeaseManager
 from service.sessions.registry import SessionRegistry
-from service.sessions.steps import Limits, TrackerModel
+from service.sessions.requests import Limits
 from service.sessions.stores.memory import MemoryStore
 from service.sessions.stores.store import SessionStore
+from service.sessions.tracker_model import TrackerModel
 from service.sessions.tracking import Tracking
 from service.settings import Settings, load_settings
 

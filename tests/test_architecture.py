@@ -50,7 +50,9 @@ TESTED_IN = {
     "service/sessions/exemplars.py": "service/sessions/test_lease_manager.py",
     "service/sessions/stores/memory.py": "service/sessions/stores/test_store.py",
     "service/sessions/stores/redis_scripts.py": "service/sessions/stores/test_store.py",
-    "service/sessions/steps.py": "service/sessions/test_tracking.py",
+    "service/sessions/requests.py": "service/sessions/test_tracking.py",
+    "service/sessions/results.py": "service/sessions/test_tracking.py",
+    "service/sessions/tracker_model.py": "service/sessions/test_tracking.py",
     "service/wire/messages.py": "service/wire/test_codec.py",
 }
 """Modules without a test file of their own name, and the one that tests them: what runs only as a part of a whole."""

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from service.api.schemas import CreateIn, PlaceIn
 from service.errors import InvalidBox, InvalidImage, InvalidRequest, PayloadTooLarge, UnsupportedMedia, pointer_to
-from service.sessions.steps import Placement
+from service.sessions.requests import Placement
 from service.wire.codec import parse_box, parse_id
 
 Body = TypeVar("Body", bound=BaseModel)

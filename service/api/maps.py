@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from model.score_map import upscale
 from model.tracker import map_region
-from service.sessions.steps import Evidence, TrackerModel
+from service.sessions.results import Evidence
+from service.sessions.tracker_model import TrackerModel
 from service.wire.messages import TargetState
 
 

@@ -25,7 +25,8 @@ from service.api.schemas import target_state
 from service.errors import InvalidRequest, ServiceError, ShuttingDown, StoreUnavailable
 from service.operations.metrics import Stage
 from service.sessions.lease import Lease
-from service.sessions.steps import Advance, Decoded, Placement
+from service.sessions.requests import Decoded, Placement
+from service.sessions.results import Advance
 from service.sessions.stores.store import Answered, Resume
 from service.wire import codec
 from service.wire.messages import Frame, RemoveTarget, Result, Timing

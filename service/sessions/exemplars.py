@@ -21,8 +21,8 @@ from service.operations.metrics import Metrics
 from service.sessions.decoding import Image
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Target
-from service.sessions.steps import TrackerModel
 from service.sessions.stores.store import Exemplar, SessionStore
+from service.sessions.tracker_model import TrackerModel
 
 Result = TypeVar("Result")
 

@@ -33,9 +33,11 @@ from service.sessions.exemplars import Exemplars
 from service.sessions.lease import Lease
 from service.sessions.lease_manager import LeaseManager
 from service.sessions.registry import SessionRegistry
+from service.sessions.requests import Decoded, Limits, Placement
+from service.sessions.results import Advance, Evidence, Followed
 from service.sessions.session import Progress, Session, Target
-from service.sessions.steps import Advance, Decoded, Evidence, Followed, Limits, Placement, TrackerModel
 from service.sessions.stores.store import RING, Answered, Facts, State
+from service.sessions.tracker_model import TrackerModel
 
 Result = TypeVar("Result")
 

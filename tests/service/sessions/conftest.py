@@ -18,9 +18,11 @@ from service.operations.metrics import Metrics
 from service.sessions.exemplars import Exemplars
 from service.sessions.lease_manager import LeaseManager
 from service.sessions.registry import SessionRegistry
+from service.sessions.requests import Decoded, Limits, Placement
+from service.sessions.results import Advance
 from service.sessions.session import Session
-from service.sessions.steps import Advance, Decoded, Limits, Placement, TrackerModel
 from service.sessions.stores.memory import MemoryStore
+from service.sessions.tracker_model import TrackerModel
 from service.sessions.tracking import Tracking
 from tests.support import blobs
 from tests.support.clock import Clock

@@ -27,9 +27,11 @@ from service.operations.metrics import Metrics
 from service.sessions.exemplars import Exemplars
 from service.sessions.lease_manager import LeaseManager
 from service.sessions.registry import SessionRegistry
-from service.sessions.steps import Advance, Limits, Placement, TrackerModel
+from service.sessions.requests import Limits, Placement
+from service.sessions.results import Advance
 from service.sessions.stores.redis import RedisStore
 from service.sessions.stores.store import Answered, Resume
+from service.sessions.tracker_model import TrackerModel
 from service.sessions.tracking import Tracking
 from tests.service.sessions.conftest import Core, boxes
 from tests.support import blobs

@@ -25,8 +25,8 @@ from service.errors import (
     TooManyTargets,
 )
 from service.sessions import tracking
+from service.sessions.requests import Placement
 from service.sessions.session import Session
-from service.sessions.steps import Placement
 from tests.service.sessions.conftest import MAX_TARGETS, SLOTS, Core, boxes, slots_of
 from tests.support import blobs
 from tests.support.fake_predictor import Kind

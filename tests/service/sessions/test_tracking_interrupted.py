@@ -14,8 +14,8 @@ from service.errors import (
     SessionEnded,
 )
 from service.sessions import exemplars, tracking
+from service.sessions.requests import Placement
 from service.sessions.session import Session
-from service.sessions.steps import Placement
 from tests.service.sessions.conftest import MAX_TARGETS, Core, boxes, slots_of
 from tests.support import blobs
 from tests.support.fake_predictor import Kind

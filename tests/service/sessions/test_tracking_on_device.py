@@ -19,8 +19,9 @@ from model.runtimes.probe import drift
 from model.single import SingleTracker
 from service.engine.predictor import DevicePredictor
 from service.errors import ModelUnavailable
+from service.sessions.requests import Placement
 from service.sessions.session import Session
-from service.sessions.steps import Placement, TrackerModel
+from service.sessions.tracker_model import TrackerModel
 from tests.service.sessions.conftest import SLOTS, Core, boxes, tracking_with
 from tests.support.devices import DEVICES
 from tests.support.scenes import Image, Scene, leaving_and_returning, scale_change, translation

@@ -1,0 +1,49 @@
+"""What a step of tracking found, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.readings import Reading
+from model.score_map import Peak
+from model.tracker import Search, Track
+from service.errors import ServiceError
+from service.sessions.session import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why a target was put where it is: its search; its maps, logits [N, S, S], or what was read off them; the peak."""
+
+    search: Search
+    found: NDArray[np.float32] | Reading
+    peak: Peak
+
+    @property
+    def maps(self) -> NDArray[np.float32] | None:
+        """The maps; None where they stayed on the device, not having been asked for."""
+        return self.found.maps if isinstance(self.found, Reading) else self.found
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Targets in a new frame, in their order: evidence, tracks, and seconds of waiting for the device and on it."""
+
+    evidence: tuple[Evidence, ...] = ()
+    tracks: tuple[Track, ...] = ()
+    queue_s: float = 0.0
+    infer_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """One frame's outcome. `evidence`: by id, of the targets searched; `faults`: placements that were refused."""
+
+    progress: Progress
+    evidence: dict[str, Evidence]
+    faults: tuple[ServiceError, ...]
+    queue_s: float
+    infer_s: float
