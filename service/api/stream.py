@@ -1,8 +1,7 @@
-"""The WebSocket shell: receives, feeds the protocol, runs the frames, sends the answers.
+"""The WebSocket shell: receives messages, feeds the protocol, tracks the frames, sends the answers.
 
-Two coroutines a connection and no task a frame: one reads into the protocol, the other works it off and is the only
-one that advances the session. The connection's end cancels the frame under way, which leaves the session as after
-its last answered frame.
+A connection has two coroutines and no task for each frame. One reads into the protocol; the other does the work and
+alone advances the session. When the connection ends, the frame under way is cancelled and the session stays as it was.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _BAD_SUBPROTOCOL = 1002
 _DONE = 1000
 
 _GONE = (WebSocketDisconnect, RuntimeError, OSError)
-"""What a send to a connection that is gone raises: starlette's, uvicorn's and the transport's."""
+"""What sending on a lost connection raises: starlette's, uvicorn's and the transport's."""
 
 
 @router.websocket("/v1/sessions/{session_id}/stream")
@@ -62,10 +61,10 @@ async def stream(
             owner = components.keyring.owner(websocket.headers, offered)
             if components.drain.begun:
                 raise ShuttingDown("the server is shutting down")
-            wanted_mode, wants_map = _options(mode, map_)
+            options = _options(mode, map_)
             resumed = Resume.parse(resume) if resume is not None else None
             async with components.leases.hold(session_id, owner, resumed) as lease:
-                await _Stream(websocket, components, lease, owner, wanted_mode, wants_map).run()
+                await _Stream(websocket, components, lease, owner, *options).run()
         except ServiceError as error:
             kind = kind_of(error)
             components.metrics.refused(kind.slug)

@@ -31,25 +31,25 @@ async def test_before_the_start_there_is_nothing_to_ask_for() -> None:
 
 
 async def test_components_are_the_applications(service: Running) -> None:
-    assert components_of(connection(service.app)) is service.api.components
+    assert components_of(connection(service.app)) is service.components
 
 
 async def test_owners(service: Running) -> None:
-    assert owner_of(connection(service.app), service.api.components) == ANYONE
-    keyed = dataclasses.replace(service.api.components, keyring=Keyring(["sesame"]))
+    assert owner_of(connection(service.app), service.components) == ANYONE
+    keyed = dataclasses.replace(service.components, keyring=Keyring(["sesame"]))
     owner = owner_of(connection(service.app, key="sesame"), keyed)
     assert owner != ANYONE
     with pytest.raises(Unauthorized):
         owner_of(connection(service.app, key="wrong"), keyed)
     # With keys it is the key that pays, from wherever it calls; without, the address.
     assert rate_limit_key(connection(service.app, key="sesame"), keyed, owner) == owner
-    assert rate_limit_key(connection(service.app), service.api.components, ANYONE) == "192.0.2.1"
-    assert rate_limit_key(connection(service.app, host=None), service.api.components, ANYONE) == ANYONE
+    assert rate_limit_key(connection(service.app), service.components, ANYONE) == "192.0.2.1"
+    assert rate_limit_key(connection(service.app, host=None), service.components, ANYONE) == ANYONE
 
 
 async def test_frames_are_charged_to_who_sends_them(service: Running) -> None:
     clock = Clock()
-    components = dataclasses.replace(service.api.components, rate=RateLimiter(1, clock))
+    components = dataclasses.replace(service.components, rate=RateLimiter(1, clock))
     charge_frame(connection(service.app), components, ANYONE)
     with pytest.raises(RateLimited) as caught:
         charge_frame(connection(service.app), components, ANYONE)

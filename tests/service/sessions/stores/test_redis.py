@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.service.sessions.test_store import answered, exemplar, facts, state, step, take
+from tests.service.sessions.stores.test_store import answered, exemplar, facts, state, step, take
 
 from service.errors import SessionBusy, SessionNotFound, StoreUnavailable
 from service.operations.metrics import Metrics

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
-from tests.service.sessions.test_store import answered, facts, state, step
+from tests.service.sessions.stores.test_store import answered, facts, state, step
 
 from service.errors import SessionBusy
 from service.operations.metrics import Metrics
@@ -126,6 +126,8 @@ class Leases(RuleBasedStateMachine):
         assert self.wait(self.store.read("life", "me")).state.frame_index == self.index
 
     def teardown(self) -> None:
+        # The next example's session has the same name, and must not find this one's answers.
+        self.wait(self.store.delete("life", "me"))
         self.wait(self.store.stop())
         self.loop.close()
 
