@@ -24,7 +24,7 @@ from service.api.body_limit import BodyLimit
 from service.api.components import Components
 from service.api.keys import Keyring
 from service.api.openapi import complete
-from service.api.problems import MEDIA_TYPE, headers, kind_of, problem
+from service.api.problems import headers, problem
 from service.api.rate_limit import RateLimiter
 from service.api.schemas import ModelOut
 from service.engine.batcher import Batcher
@@ -43,6 +43,7 @@ from service.sessions.stores.store import SessionStore
 from service.sessions.tracker_model import TrackerModel
 from service.sessions.tracking import Tracking
 from service.settings import Settings, load_settings
+from siamfc.contract import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, UNKNOWN_METHOD, UNKNOWN_PATH
 
 _log = logging.getLogger(__name__)
 
@@ -224,11 +225,11 @@ def _add_handlers(app: FastAPI) -> None:
         components = getattr(request.app.state, "components", None)
         if isinstance(components, Components):
             components.metrics.refused(str(body["type"]).partition("#")[2])
-        return JSONResponse(body, status, headers=extra, media_type=MEDIA_TYPE)
+        return JSONResponse(body, status, headers=extra, media_type=PROBLEM_MEDIA_TYPE)
 
     @app.exception_handler(ServiceError)
     async def refused(request: Request, error: ServiceError) -> Response:
-        return answer(request, error, kind_of(error).status, problem(error), headers(error))
+        return answer(request, error, error.kind.status, problem(error), headers(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -238,9 +239,9 @@ def _add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
-        slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http-error")
+        known = {kind.status: kind.slug for kind in (UNKNOWN_PATH, UNKNOWN_METHOD)}
         body = {
-            "type": f"about:blank#{slug}",
+            "type": PROBLEM_TYPE_PREFIX + known.get(error.status_code, "http-error"),
             "title": error.detail,
             "status": error.status_code,
             "detail": f"{request.method} {request.url.path}: {error.detail}",

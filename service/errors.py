@@ -1,4 +1,4 @@
-"""The errors a caller of the service can meet.
+"""The errors a caller of the service can meet. Each class names its row of `siamfc.contract`.
 
 ServiceError                    anything the service refuses or fails at
 ├── InvalidRequest              the request is malformed, or a field of it is
@@ -24,6 +24,11 @@ ServiceError                    anything the service refuses or fails at
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from siamfc import contract
+from siamfc.contract import ProblemKind
+
 
 def pointer_to(*path: str | int) -> str:
     """The JSON pointer (RFC 6901) to a field, by the names and indexes that lead there."""
@@ -33,8 +38,11 @@ def pointer_to(*path: str | int) -> str:
 class ServiceError(Exception):
     """Anything the service refuses or fails at.
 
-    `pointer` is a JSON pointer to the field at fault, if one is; `retry_after_s` says when to try again.
+    `kind` is the error's row of the contract. `pointer` is a JSON pointer to the field at fault, if there is one;
+    `retry_after_s` is the time after which to try again, in seconds.
     """
+
+    kind: ClassVar[ProblemKind] = contract.INTERNAL_ERROR
 
     def __init__(self, detail: str, *, pointer: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(detail)
@@ -46,6 +54,8 @@ class ServiceError(Exception):
 class InvalidRequest(ServiceError):
     """The request is malformed, or a field of it is. `faults` are further (pointer, detail) pairs."""
 
+    kind = contract.INVALID_REQUEST
+
     def __init__(self, detail: str, *, pointer: str | None = None, faults: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(detail, pointer=pointer)
         self.faults = faults
@@ -54,70 +64,106 @@ class InvalidRequest(ServiceError):
 class InvalidBox(InvalidRequest):
     """A box is not finite, under a pixel wide or high, or does not overlap the frame."""
 
+    kind = contract.INVALID_BOX
+
 
 class InvalidImage(InvalidRequest):
     """The frame is no JPEG, PNG or WebP image, or a damaged one."""
+
+    kind = contract.INVALID_IMAGE
 
 
 class ImageTooLarge(InvalidRequest):
     """The frame's header says more pixels than allowed."""
 
+    kind = contract.IMAGE_TOO_LARGE
+
 
 class TooManyTargets(InvalidRequest):
     """The session would follow more targets than allowed."""
+
+    kind = contract.TOO_MANY_TARGETS
 
 
 class PayloadTooLarge(ServiceError):
     """The body or the frame has more bytes than allowed."""
 
+    kind = contract.PAYLOAD_TOO_LARGE
+
 
 class UnsupportedMedia(ServiceError):
     """The body's media type is none of those taken."""
+
+    kind = contract.UNSUPPORTED_MEDIA
 
 
 class Unauthorized(ServiceError):
     """An API key is needed, and missing or wrong."""
 
+    kind = contract.UNAUTHORIZED
+
 
 class SessionNotFound(ServiceError):
     """There is no such session, or it belongs to another key."""
+
+    kind = contract.SESSION_NOT_FOUND
 
 
 class SessionEnded(ServiceError):
     """The session expired or was deleted while it was driven."""
 
+    kind = contract.SESSION_ENDED
+
 
 class TargetNotFound(ServiceError):
     """The session follows no such target."""
+
+    kind = contract.TARGET_NOT_FOUND
 
 
 class SessionBusy(ServiceError):
     """Another connection drives the session."""
 
+    kind = contract.SESSION_BUSY
+
 
 class FrameSizeChanged(ServiceError):
     """A later frame has another size than the first."""
+
+    kind = contract.FRAME_SIZE_CHANGED
 
 
 class RateLimited(ServiceError):
     """The key sends more frames a second than allowed."""
 
+    kind = contract.RATE_LIMITED
+
 
 class AtCapacity(ServiceError):
     """No room for another session."""
+
+    kind = contract.AT_CAPACITY
 
 
 class ModelUnavailable(ServiceError):
     """The model failed on this frame, or its worker is dead."""
 
+    kind = contract.MODEL_UNAVAILABLE
+
 
 class StoreUnavailable(ServiceError):
     """The store of sessions cannot be reached; nothing has changed, as far as the caller is concerned."""
+
+    kind = contract.STORE_UNAVAILABLE
 
 
 class IncompatibleReplica(ServiceError):
     """The session was made by a model whose exemplars this replica's model cannot use."""
 
+    kind = contract.INCOMPATIBLE_REPLICA
+
 
 class ShuttingDown(ServiceError):
     """The server is draining and takes nothing new."""
+
+    kind = contract.SHUTTING_DOWN

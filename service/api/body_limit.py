@@ -6,8 +6,9 @@ import json
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.problems import MEDIA_TYPE, kind_of, problem
+from service.api.problems import problem
 from service.errors import PayloadTooLarge
+from siamfc.contract import PROBLEM_MEDIA_TYPE
 
 _MAX_DIGITS = 18
 """Digits of a believable Content-Length."""
@@ -47,9 +48,9 @@ class BodyLimit:
         error = PayloadTooLarge(self._detail)
         body = json.dumps(problem(error)).encode()
         headers = [
-            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"connection", b"close"),
         ]
-        await send({"type": "http.response.start", "status": kind_of(error).status, "headers": headers})
+        await send({"type": "http.response.start", "status": error.kind.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

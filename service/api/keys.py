@@ -9,12 +9,10 @@ import hmac
 from collections.abc import Iterable, Mapping
 
 from service.errors import Unauthorized
+from siamfc.contract import BEARER_SUBPROTOCOL
 
 ANYONE = "anyone"
 """The owner of every session where no key is asked for."""
-
-SUBPROTOCOL = "siamfc.v1"
-_BEARER_PROTOCOL = "base64url.bearer.authorization."
 
 
 class Keyring:
@@ -53,8 +51,8 @@ def _header_key(value: str | None) -> str | None:
 
 def _subprotocol_key(subprotocols: Iterable[str]) -> str | None:
     for name in subprotocols:
-        if name.startswith(_BEARER_PROTOCOL):
-            encoded = name.removeprefix(_BEARER_PROTOCOL)
+        if name.startswith(BEARER_SUBPROTOCOL):
+            encoded = name.removeprefix(BEARER_SUBPROTOCOL)
             try:
                 return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
             except (binascii.Error, ValueError):

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api.problems import MEDIA_TYPE
 from service.api.schemas import CreateIn, PlaceIn, ProblemOut
+from siamfc.contract import PROBLEM_MEDIA_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
 _KEY = "apiKey"
@@ -37,7 +37,7 @@ def image_body() -> dict[str, Any]:
 
 def problems() -> dict[int | str, dict[str, Any]]:
     """The refusals of the session calls, by status."""
-    content = {MEDIA_TYPE: {"schema": _schema(ProblemOut)}}
+    content = {PROBLEM_MEDIA_TYPE: {"schema": _schema(ProblemOut)}}
     return {
         status: {"description": text, "content": content}
         for status, text in {

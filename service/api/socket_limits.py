@@ -6,7 +6,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_TOO_BIG, _OVERLOADED = 1009, 1013
+from siamfc.contract import CloseCode
 
 
 class SocketLimits:
@@ -53,9 +53,9 @@ class _Inbox:
             size = _size(message)
             self._unread += size
             if size > self._message_bytes:
-                message = await self._refuse(_TOO_BIG, f"a frame may have at most {self._message_bytes} bytes")
+                message = await self._refuse(CloseCode.TOO_BIG, f"a frame may have at most {self._message_bytes} bytes")
             elif self._unread > self._unread_bytes:
-                message = await self._refuse(_OVERLOADED, "too many frames are not answered yet")
+                message = await self._refuse(CloseCode.TRY_LATER, "too many frames are not answered yet")
             self._messages.put_nowait(message)
             if message["type"] == "websocket.disconnect":
                 return

@@ -16,10 +16,9 @@ from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 
 from service.api.components import Components
 from service.api.dependencies import ComponentsDep, rate_limit_key
-from service.api.keys import SUBPROTOCOL
 from service.api.maps import with_map
 from service.api.pending_answers import PendingAnswers
-from service.api.problems import kind_of, problem
+from service.api.problems import problem
 from service.api.schemas import target_state
 from service.errors import InvalidRequest, ServiceError, ShuttingDown, StoreUnavailable
 from service.operations.metrics import Stage
@@ -30,12 +29,10 @@ from service.sessions.stores.store import Answered, Resume
 from service.wire import codec
 from service.wire.messages import Frame, RemoveTarget, Result, Timing
 from service.wire.protocol import Mode, StreamProtocol
+from siamfc.contract import SUBPROTOCOL, CloseCode
 
 router = APIRouter()
 _log = logging.getLogger(__name__)
-
-_BAD_SUBPROTOCOL = 1002
-_DONE = 1000
 
 _GONE = (WebSocketDisconnect, RuntimeError, OSError)
 """What sending on a lost connection raises: starlette's, uvicorn's and the transport's."""
@@ -55,7 +52,7 @@ async def stream(
     await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
     try:
         if offered and SUBPROTOCOL not in offered:
-            await websocket.close(_BAD_SUBPROTOCOL, f"the subprotocol spoken here is {SUBPROTOCOL}")
+            await websocket.close(CloseCode.UNKNOWN_SUBPROTOCOL, f"the subprotocol spoken here is {SUBPROTOCOL}")
             return
         try:
             owner = components.keyring.owner(websocket.headers, offered)
@@ -66,9 +63,9 @@ async def stream(
             async with components.leases.hold(session_id, owner, resumed) as lease:
                 await _Stream(websocket, components, lease, owner, *options).run()
         except ServiceError as error:
-            kind = kind_of(error)
-            components.metrics.refused(kind.slug)
-            await websocket.close(1008 if isinstance(error, InvalidRequest) else kind.close_code, _reason(error.detail))
+            components.metrics.refused(error.kind.slug)
+            code = CloseCode.REFUSED if isinstance(error, InvalidRequest) else error.kind.close_code
+            await websocket.close(code, _reason(error.detail))
     except _GONE as error:
         _log.debug("the connection to session %s is gone: %r", session_id, error)
 
@@ -171,7 +168,7 @@ class _Stream:
             if complaint is not None:
                 raise InvalidRequest(complaint)
         except InvalidRequest as error:
-            self._components.metrics.refused(kind_of(error).slug)
+            self._components.metrics.refused(error.kind.slug)
             await self._say(codec.error(problem(error)))
         self._wake.set()
 
@@ -181,7 +178,7 @@ class _Stream:
             lost = self._lease.lost
             if lost is not None:
                 await self._send(protocol.fail_all(problem(lost)))
-                return await self._close(kind_of(lost).close_code, lost.detail)
+                return await self._close(lost.kind.close_code, lost.detail)
             if self._components.drain.begun:
                 protocol.end()
             item = protocol.take()
@@ -192,10 +189,10 @@ class _Stream:
                 await self._remove(item)
             elif not protocol.wants_input and protocol.idle:
                 if self._components.drain.begun:
-                    return await self._close(1012, "the server is restarting")
+                    return await self._close(CloseCode.RESTARTING, "the server is restarting")
                 await self._components.leases.release(self._lease)
                 await self._say(codec.bye())
-                return await self._close(_DONE, "")
+                return await self._close(CloseCode.DONE, "")
             else:
                 self._wake.clear()
                 await self._wake.wait()

@@ -6,7 +6,6 @@ import inspect
 
 import pytest
 
-from service.api import problems
 from siamfc.client import errors
 from siamfc.client.errors import (
     REFUSALS,
@@ -18,13 +17,14 @@ from siamfc.client.errors import (
     from_problem,
     from_status,
 )
+from siamfc.contract import PROBLEM_KINDS
 
 CLASSES = [member for _, member in inspect.getmembers(errors, inspect.isclass) if issubclass(member, ClientError)]
 
 
 def test_every_refusal_of_the_server_has_its_class() -> None:
-    """The server's own table of slugs, statuses and close codes, row by row."""
-    kinds = [*problems.TABLE.values(), problems.INTERNAL]
+    """The contract's table of slugs, statuses and close codes, row by row."""
+    kinds = PROBLEM_KINDS
     rows = {row.slug: row for row in REFUSALS}
     assert {kind.slug: kind.status for kind in kinds} == {row.slug: row.status for row in REFUSALS}
     # 1011 is what any failure closes with, and 1013 (try later) is met by trying later.

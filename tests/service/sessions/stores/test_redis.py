@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.service.sessions.stores.test_store import answered, exemplar, facts, state, step, take
 
 from service.errors import SessionBusy, SessionNotFound, StoreUnavailable
 from service.operations.metrics import Metrics
 from service.sessions.stores.redis import LEASE_S, RedisStore, redacted
+from tests.service.sessions.stores.test_store import answered, exemplar, facts, state, step, take
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.waiting import eventually
 

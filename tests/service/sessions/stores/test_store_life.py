@@ -15,12 +15,12 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
-from tests.service.sessions.stores.test_store import answered, facts, state, step
 
 from service.errors import SessionBusy
 from service.operations.metrics import Metrics
 from service.sessions.stores.redis import RedisStore
 from service.sessions.stores.store import Claim, LeaseToken, Resume
+from tests.service.sessions.stores.test_store import answered, facts, state, step
 from tests.support.redis_server import RedisServer
 
 Result = TypeVar("Result")
