@@ -17,12 +17,13 @@ import cv2
 import httpx
 import numpy as np
 import uvloop
+from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 
+from benchmarks._scenes import translation
+from benchmarks._server import Server, running_server
 from model.checkpoints import find_weights, load_weights
 from model.inference import Predictor
-from tests.support.scenes import translation
-from tests.support.server import Server, running_server
 
 Json = dict[str, Any]
 Result = TypeVar("Result")
@@ -222,7 +223,7 @@ async def _receive(socket: ClientConnection, streamed: Streamed) -> None:
     streamed.answers.append(json.loads(text))
 
 
-def percentiles(values: Sequence[float], digits: int = 1) -> dict[str, float] | None:
+def percentiles(values: Sequence[float] | NDArray[np.float64], digits: int = 1) -> dict[str, float] | None:
     """p50, p95, p99; None of nothing."""
     if not len(values):
         return None

@@ -14,8 +14,8 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from benchmarks._server import Server
 from benchmarks._streams import Footage, Json, create, delete, socket_of
-from tests.support.server import Server
 
 _DAMAGED = b"\xff\xd8\xff\xe0 this is where a frame ends"
 _BUSY = 4409

@@ -13,16 +13,17 @@ from typing import Any
 
 from benchmarks._machine import facts
 from benchmarks._runtimes import predictor, ways, weights_at_hand
+from benchmarks._scenes import occlusion, scale_change, translation
 from model.boxes import Box
 from model.checkpoints import Weights
 from model.evaluation.in_process import InProcessFollower
 from model.evaluation.one_pass import evaluate
+from model.evaluation.rendered import Scene
 from model.evaluation.sequences import read_sequences
 from model.inference import Predictor
 from model.runtimes.choice import REFERENCE, Candidate
 from model.runtimes.probe import drift
 from model.single import SingleTracker
-from tests.support.scenes import Scene, occlusion, scale_change, translation
 
 FRAMES = 40
 

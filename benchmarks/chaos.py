@@ -26,13 +26,13 @@ import cv2
 import httpx
 import numpy as np
 
+from benchmarks._balancer import Balancer
 from benchmarks._machine import facts
+from benchmarks._redis import RedisServer, running_redis
+from benchmarks._scenes import translation
+from benchmarks._server import Server, free_port, launch, running_server
 from benchmarks._streams import Footage
 from siamfc import Answer, AsyncClient, ClientError, Reconnect, Result
-from tests.support.balancer import Balancer
-from tests.support.redis_server import RedisServer, running_redis
-from tests.support.scenes import translation
-from tests.support.server import Server, free_port, launch, running_server
 
 CLIENTS, REPLICAS = 16, 2
 KILL_EVERY_S = 5.0

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import httpx
 
 from benchmarks._machine import facts
+from benchmarks._server import Server
 from benchmarks._streams import Chosen, Footage, client_of, create, delete, model_of, resident_bytes, run_loop, serving
 from model.checkpoints import find_weights, load_weights
-from tests.support.server import Server
 
 AIM_PER_S = 50.0
 """Sessions begun and ended in a second, on a CPU."""

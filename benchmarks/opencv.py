@@ -16,13 +16,13 @@ import numpy as np
 
 from benchmarks._machine import facts
 from benchmarks._report import plain_numbers
+from benchmarks._scenes import translation
 from model.boxes import Box, iou
 from model.checkpoints import find_weights, load_weights
 from model.evaluation.opencv import available
 from model.evaluation.rendered import Image, Scene
 from model.inference import Predictor
 from model.single import SingleTracker
-from tests.support.scenes import translation
 
 WANTED = ("csrt", "kcf", "mil")
 

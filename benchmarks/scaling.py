@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks._machine import facts
 from benchmarks._report import plain_numbers
+from benchmarks._server import Server
 from benchmarks._streams import (
     Chosen,
     Footage,
@@ -34,7 +35,6 @@ from benchmarks._streams import (
 from model.crops import Region
 from model.inference import Predictor
 from model.tracker import Search, together
-from tests.support.server import Server
 
 AIM_SESSIONS, AIM = 16, 0.95
 """So many sessions should reach this share of the runtime's best."""

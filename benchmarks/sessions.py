@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks._machine import facts
 from benchmarks._report import plain_numbers
+from benchmarks._server import Server
 from benchmarks._streams import (
     Chosen,
     Footage,
@@ -39,7 +40,6 @@ from benchmarks._streams import (
     stage_sums,
     stages_ms,
 )
-from tests.support.server import Server
 
 DROPPED_MOST = 0.01
 _WARM_S, _LEAD_S = 1.0, 0.2

@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 
 from benchmarks._machine import facts
+from benchmarks._server import Server
 from benchmarks._streams import (
     Chosen,
     Footage,
@@ -31,7 +32,6 @@ from benchmarks._streams import (
     serving,
 )
 from benchmarks._visits import Record, Visitor
-from tests.support.server import Server
 
 _SAMPLES = 120
 _POLL_S = 0.25

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -17,13 +18,13 @@ from numpy.typing import NDArray
 
 from benchmarks._machine import facts
 from benchmarks._runtimes import predictor, ways, weights_at_hand
+from benchmarks._scenes import translation
 from model.boxes import Box
 from model.checkpoints import Weights
 from model.correlation import match_corr
 from model.crops import context_side, mean_colour
 from model.runtimes.choice import Candidate
 from model.single import SingleTracker
-from tests.support.scenes import translation
 
 Image = NDArray[np.uint8]
 _ROUNDS = 3
@@ -38,12 +39,11 @@ def run() -> dict[str, Any]:
     scene = translation(30)
     box = Box(*scene.truth[0])
     steps: dict[tuple[str, ...], Callable[[], Callable[[Image], object]]] = {
-        PLAIN: lambda: _plain(at_hand["paper"], scene, box)
+        PLAIN: partial(_plain, at_hand["paper"], scene, box)
     }
     for name, weights in at_hand.items():
         for way in ways(weights.network.config):
-            key = name, way.runtime, way.precision
-            steps[key] = lambda weights=weights, way=way: _ours(weights, way, scene, box)
+            steps[name, way.runtime, way.precision] = partial(_ours, weights, way, scene, box)
     times = dict.fromkeys(steps, float("inf"))
     for _ in range(_ROUNDS):
         # In turn, so that a busy moment of the machine falls on all of them.

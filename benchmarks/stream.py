@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._machine import facts
+from benchmarks._server import Server
 from benchmarks._streams import (
     Chosen,
     Footage,
@@ -31,7 +32,6 @@ from model.boxes import Box
 from model.images import decode
 from model.inference import Predictor
 from model.single import SingleTracker
-from tests.support.server import Server
 
 TOTAL_MOST, P99_MOST = 1.15, 1.6
 """What is aimed at: the server's total over the step, and its p99 over its p50."""

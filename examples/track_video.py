@@ -4,7 +4,7 @@ import sys
 
 import cv2
 
-from siamfc import Client
+from siamfc import Client, Result
 
 video = cv2.VideoCapture(sys.argv[1])
 box = [float(number) for number in sys.argv[2].split(",")]
@@ -12,5 +12,5 @@ first = video.read()[1]
 later = (frame for there, frame in iter(video.read, (False, None)) if there)
 
 with Client("http://localhost:8000") as client, client.start(first, box) as session:
-    for result in session.stream(later):
-        print(result.frame_index, result.target.status, result.box)
+    for answer in session.stream(later):
+        print(answer.frame_index, answer.target.status, answer.box) if isinstance(answer, Result) else print(answer)

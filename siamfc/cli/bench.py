@@ -1,7 +1,7 @@
-"""`siamfc bench`: the benchmarks of a checkout.
+"""`siamfc bench`: the benchmarks of a checkout, which an installed package does not contain.
 
-Every `benchmarks/NAME.py` is one: it has `run(...) -> dict`, whose values are plain JSON, and a docstring. The keyword
-arguments of `run` are the benchmark's options; their annotations say what values they take.
+A benchmark is a file `benchmarks/NAME.py` with a docstring and `run(...) -> dict`, whose values are plain JSON. The
+keyword arguments of `run` are the benchmark's options; their annotations say which values they take.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import sys
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,23 +19,28 @@ import click
 
 from siamfc.cli.failures import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+"""The checkout, where the package is run from one."""
 
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @click.command()
 @click.argument("what", required=False)
-@click.option("--json", "json_path", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path), help="JSON file.")
-@click.option("--list", "only_list", is_flag=True, help="Say which there are, and their options.")
+@click.option(
+    "--json", "json_path", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path), help="A JSON file to write."
+)
+@click.option("--list", "only_list", is_flag=True, help="List the benchmarks, or the options of WHAT.")
 @click.option("-o", "given", metavar="KEY=VALUE", multiple=True, help="An option of the benchmark; may be repeated.")
 @click.option("--save", is_flag=True, help="Write JSON, a table and a plot, dated, to benchmarks/results.")
 def bench(what: str | None, json_path: Path | None, only_list: bool, given: tuple[str, ...], save: bool) -> None:
-    """Run the benchmarks.
+    """Run the benchmarks of a checkout.
 
-    The one called WHAT, or all of them; what they measure is printed as JSON.
+    Runs the benchmark WHAT, or all of them, and prints the results as JSON. Benchmarks are part of the repository, not
+    of the installed package: run this command in the root of a checkout.
     """
-    names = available(ROOT / "benchmarks")
+    root = checkout()
+    names = available(root / "benchmarks")
     if what is not None and what not in names:
         raise InputError(f"no benchmark {what!r}; there are {', '.join(names)}")
     if given and what is None:
@@ -50,45 +56,55 @@ def bench(what: str | None, json_path: Path | None, only_list: bool, given: tupl
         measured[name] = module.run(**chosen)
         click.echo(json.dumps({name: measured[name]}, indent=2))
         if save:
-            _save(name, module, measured[name])
+            _save(name, module, measured[name], root / "benchmarks" / "results")
     if json_path is not None:
         json_path.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
 
 
+def checkout() -> Path:
+    """The root of the checkout: the package's own, else the working directory. Its modules can then be imported.
+
+    Raises InputError where neither holds benchmarks.
+    """
+    for root in (PACKAGE_ROOT, Path.cwd()):
+        if (root / "benchmarks" / "_report.py").is_file():
+            if str(root) not in sys.path:
+                sys.path.insert(0, str(root))
+            return root
+    raise InputError("benchmarks are part of a checkout, not of the package: run siamfc bench in a checkout's root")
+
+
 def available(folder: Path) -> list[str]:
-    """The benchmarks' names. Raises InputError where there is no such folder, or none in it."""
-    names = sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
-    if not names:
-        raise InputError("no benchmarks here: they belong to a checkout of the repository, not to the package")
-    return names
+    """The names of the benchmarks in a folder."""
+    return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
 
 
 def options(run: Callable[..., Any]) -> list[str]:
-    """A benchmark's options as `-o` takes them, each with its default."""
+    """A benchmark's options with their defaults, as `-o` takes them."""
     parameters = inspect.signature(run).parameters.values()
     return [f"{each.name}={_shown(each.default)}" for each in parameters]
 
 
 def parsed(run: Callable[..., Any], given: Sequence[str]) -> dict[str, Any]:
-    """The arguments of `run` that `key=value` pairs give. Raises InputError: no such option, or no such value."""
+    """The arguments of `run` from `key=value` pairs. Raises InputError for an unknown option or a wrong value."""
     hints = get_type_hints(run)
     known = inspect.signature(run).parameters
     values: dict[str, Any] = {}
     for pair in given:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise InputError(f"-o {pair!r}: say key=value")
+            raise InputError(f"-o {pair!r} is not key=value")
         if name not in known:
             raise InputError(f"no option {name!r}; there are {', '.join(known) or 'none'}")
         try:
             values[name] = _value(hints.get(name, type(known[name].default)), text)
         except (ValueError, KeyError):
-            raise InputError(f"-o {pair!r}: {text!r} is no {_called(hints.get(name))}") from None
+            raise InputError(f"-o {pair!r}: {text!r} is no {_type_name(hints.get(name))}") from None
     return values
 
 
 def _value(kind: Any, text: str) -> Any:
-    """The text as what an annotation asks for: a number, flag, text, path, one of these or None, or several by comma.
+    """The text as the annotated type: int, float, str, Path or bool; `T | None`; or a tuple, separated by commas.
 
     Raises ValueError or KeyError.
     """
@@ -103,7 +119,7 @@ def _value(kind: Any, text: str) -> Any:
     raise ValueError(text)
 
 
-def _called(kind: Any) -> str:
+def _type_name(kind: Any) -> str:
     return getattr(kind, "__name__", str(kind)) if get_origin(kind) is None else str(kind)
 
 
@@ -117,7 +133,7 @@ def _benchmark(name: str) -> Any:
     return importlib.import_module(f"benchmarks.{name}")
 
 
-def _save(name: str, module: Any, result: dict[str, Any]) -> None:
+def _save(name: str, module: Any, result: dict[str, Any], folder: Path) -> None:
     report = importlib.import_module("benchmarks._report")
-    for path in report.save(name, module, result, ROOT / "benchmarks" / "results"):
+    for path in report.save(name, module, result, folder):
         click.echo(f"wrote {path}", err=True)

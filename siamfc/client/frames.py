@@ -1,11 +1,11 @@
-"""What a caller may give as a frame, as the bytes that are sent."""
+"""Frames as a caller gives them, and as bytes to send."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from siamfc.client.errors import InvalidFrame
 
-Frame: TypeAlias = bytes | str | os.PathLike[str] | NDArray[np.uint8]
-"""Encoded bytes or a path to an image file (both sent as they are), or a uint8 array, BGR [H, W, 3] as OpenCV gives,
-or grey [H, W]."""
+Frame: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | NDArray[Any]
+"""A frame: the bytes of an image file, a path to one (both are sent as they are), or a uint8 array, BGR [H, W, 3] as
+OpenCV reads it or grey [H, W]. The type says any array, because OpenCV's own types do; another dtype raises
+InvalidFrame."""
 
 ImageFormat: TypeAlias = Literal[".jpg", ".png", ".webp"]
 
@@ -50,7 +51,7 @@ class Encoding:
             raise InvalidFrame("a frame cannot be empty")
         return data
 
-    def _encode_array(self, frame: NDArray[np.uint8]) -> bytes:
+    def _encode_array(self, frame: NDArray[Any]) -> bytes:
         colour = frame.ndim == 3 and frame.shape[2] == 3
         if frame.dtype != np.uint8 or not (colour or frame.ndim == 2) or frame.size == 0:
             raise InvalidFrame(f"a frame is a uint8 array [H, W, 3] or [H, W], not {frame.dtype} {list(frame.shape)}")

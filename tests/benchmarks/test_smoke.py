@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,14 @@ def test_memory(tmp_path: Path, light_weights: Path) -> None:
     result = measured("memory", tmp_path, light_weights, sessions=20, churn=4, at_once=2)
     assert set(result["create_and_delete_per_s"]) == {"1 at once", "2 at once"}
     assert result["resident_mb"]["full"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_store(tmp_path: Path, light_weights: Path) -> None:
+    result = measured("store", tmp_path, light_weights, frames=8)
+    assert set(result["frame_ms"]) == {"memory", "redis"}
+    assert result["commit_mean_ms"]["redis"] > result["commit_mean_ms"]["memory"] > 0
 
 
 @pytest.mark.slow

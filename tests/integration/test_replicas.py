@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks._balancer import Balancer
 from siamfc import Answer, AsyncClient, Client, Reconnect, Result, SessionBusy
 from tests.integration import scene
 from tests.integration.calls import create, eventually, post_frame, receive, receive_ready, stream
-from tests.support.balancer import Balancer
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.server import Server, running_server, start_server
 

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import cv2
 import numpy as np
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -194,8 +195,9 @@ class FakeServer:
         protocol = ServerProtocol(subprotocols=[Subprotocol("siamfc.v1")])
         protocol.receive_data(head)
         request = protocol.events_received()[0]
-        protocol.send_response(protocol.accept(request))  # type: ignore[arg-type]
-        url = urlsplit(request.path)  # type: ignore[union-attr]
+        assert isinstance(request, Request)
+        protocol.send_response(protocol.accept(request))
+        url = urlsplit(request.path)
         self.queries.append(url.query)
         session = self.sessions.get(unquote(url.path.split("/")[3]))
         code = self.script.refuse_streams.pop(0) if self.script.refuse_streams else None
@@ -212,8 +214,8 @@ class FakeServer:
             if session is None or protocol.state is not State.OPEN:
                 continue
             if frame.opcode is Opcode.TEXT:
-                self._control(protocol, session, json.loads(frame.data))
-            elif self._frame(protocol, session, frame.data, seq, "map=1" in url.query, journal):
+                self._control(protocol, session, json.loads(bytes(frame.data)))
+            elif self._frame(protocol, session, bytes(frame.data), seq, "map=1" in url.query, journal):
                 seq += 1
             else:
                 # No close frame, but no reset either, which could take earlier answers with it.

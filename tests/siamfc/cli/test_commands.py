@@ -165,7 +165,8 @@ def benchmarks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     report = types.ModuleType("benchmarks._report")
     report.save = lambda name, module, result, folder: [folder / name]  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "benchmarks._report", report)
-    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    monkeypatch.setattr(bench, "PACKAGE_ROOT", tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 @pytest.mark.usefixtures("benchmarks")
@@ -218,7 +219,18 @@ def test_bench_saves_where_it_is_asked_to(run: Run, tmp_path: Path) -> None:
 
 
 def test_bench_outside_a_checkout(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    monkeypatch.setattr(bench, "PACKAGE_ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
     result = run("bench")
     assert result.exit_code == 2
     assert "checkout" in result.stderr
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_bench_of_an_installed_package_in_the_root_of_a_checkout(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bench, "PACKAGE_ROOT", tmp_path / "site-packages")
+    monkeypatch.chdir(tmp_path)
+    assert run("bench", "--list").stdout == "one\ntwo\n"
+    assert sys.path[0] == str(tmp_path)

@@ -442,7 +442,8 @@ def test_with_resume_every_frame_is_counted_once_too(
         assert not protocol.needs_state
         seq, on_the_wire = 0, protocol.data_to_send()
         while seq < len(on_the_wire) and seq < delivered + lost:
-            counted.append(on_the_wire[seq] if isinstance(on_the_wire[seq], bytes) else b"")
+            frame = on_the_wire[seq]
+            counted.append(frame if isinstance(frame, bytes) else b"")
             journal.append(result(seq, len(counted)))
             if seq < delivered:
                 answered += numbers(protocol.receive(journal[-1]))
