@@ -40,6 +40,7 @@ TESTED_IN = {
     "siamfc/cli/train.py": "siamfc/cli/test_commands.py",
     "siamfc/client/aio.py": "siamfc/client/test_sessions.py",
     "siamfc/client/aio_link.py": "siamfc/client/test_connections.py",
+    "siamfc/client/errors.py": "siamfc/client/test_refusals.py",
     "siamfc/client/sockets.py": "siamfc/client/test_connections.py",
     "siamfc/client/sync.py": "siamfc/client/test_sessions.py",
     "siamfc/client/sync_link.py": "siamfc/client/test_connections.py",

@@ -12,9 +12,11 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import httpx
 
-from siamfc.client.errors import ProblemError, UnexpectedAnswer, from_problem, from_status
+from siamfc.client.errors import ProblemError, UnexpectedAnswer
 from siamfc.client.frames import content_type
 from siamfc.client.protocol import Mode
+from siamfc.client.refusals import from_kind, from_problem, from_status
+from siamfc.contract import INVALID_BOX, PROBLEM_MEDIA_TYPE
 
 BoxLike: TypeAlias = Sequence[float]
 """Four numbers x, y, w, h: pixels of the frame as sent, 0-indexed."""
@@ -103,7 +105,7 @@ def checked_box(box: BoxLike) -> list[float]:
         values = []
     if len(values) != 4 or not all(map(math.isfinite, values)):
         detail = f"a box is four finite numbers x, y, w, h; got {box!r}"
-        raise from_problem({"type": "about:blank#invalid-box", "status": 422, "detail": detail})
+        raise from_kind(INVALID_BOX, detail)
     return values
 
 
@@ -126,7 +128,7 @@ def _problem_of(response: httpx.Response) -> ProblemError:
         retry_after = float(response.headers.get("Retry-After", ""))
     except ValueError:
         retry_after = None
-    if response.headers.get("Content-Type", "").partition(";")[0] == "application/problem+json":
+    if response.headers.get("Content-Type", "").partition(";")[0] == PROBLEM_MEDIA_TYPE:
         try:
             body = response.json()
         except ValueError:

@@ -1,4 +1,4 @@
-"""The errors of the client, and the two tables that make them.
+"""The errors of the client. A refusal of the server has a class here, which names its row of `siamfc.contract`.
 
 ClientError                     anything a client raises
 ├── InvalidFrame                what was given as a frame is none (never sent)
@@ -31,9 +31,11 @@ ClientError                     anything a client raises
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
+
+from siamfc import contract
+from siamfc.contract import ProblemKind
 
 
 class ClientError(Exception):
@@ -68,8 +70,10 @@ class ProblemError(ClientError):
     """The server refused, and said why (RFC 9457).
 
     `type`, `title`, `status` and `detail` are the problem's; `errors` its field faults; `retry_after_s` when to try
-    again, where the server said so.
+    again, where the server said so. `kind` is the class's row of the contract; only this base class has none.
     """
+
+    kind: ClassVar[ProblemKind]
 
     def __init__(
         self,
@@ -92,87 +96,127 @@ class ProblemError(ClientError):
     @property
     def slug(self) -> str:
         """The stable name at the end of `type`: `invalid-box` of `about:blank#invalid-box`."""
-        return _slug(self.type)
+        return slug_of(self.type)
 
 
 class InvalidRequest(ProblemError):
     """The request is malformed, or a field of it is."""
 
+    kind = contract.INVALID_REQUEST
+
 
 class InvalidBox(InvalidRequest):
     """A box is not finite, under a pixel wide or high, or does not overlap the frame."""
+
+    kind = contract.INVALID_BOX
 
 
 class InvalidImage(InvalidRequest):
     """The frame is no JPEG, PNG or WebP image, or a damaged one."""
 
+    kind = contract.INVALID_IMAGE
+
 
 class ImageTooLarge(InvalidRequest):
     """The frame has more pixels than the server allows."""
+
+    kind = contract.IMAGE_TOO_LARGE
 
 
 class TooManyTargets(InvalidRequest):
     """The session would follow more targets than the server allows."""
 
+    kind = contract.TOO_MANY_TARGETS
+
 
 class PayloadTooLarge(ProblemError):
     """The frame has more bytes than the server allows."""
+
+    kind = contract.PAYLOAD_TOO_LARGE
 
 
 class UnsupportedMedia(ProblemError):
     """The media type is none of those the server takes."""
 
+    kind = contract.UNSUPPORTED_MEDIA
+
 
 class Unauthorized(ProblemError):
     """An API key is needed, and missing or wrong."""
+
+    kind = contract.UNAUTHORIZED
 
 
 class SessionNotFound(ProblemError):
     """There is no such session, or it belongs to another key."""
 
+    kind = contract.SESSION_NOT_FOUND
+
 
 class SessionEnded(SessionNotFound):
     """The session expired or was deleted."""
+
+    kind = contract.SESSION_ENDED
 
 
 class TargetNotFound(ProblemError):
     """The session follows no such target."""
 
+    kind = contract.TARGET_NOT_FOUND
+
 
 class SessionBusy(ProblemError):
     """Another connection drives the session."""
+
+    kind = contract.SESSION_BUSY
 
 
 class FrameSizeChanged(ProblemError):
     """A later frame has another size than the first."""
 
+    kind = contract.FRAME_SIZE_CHANGED
+
 
 class RateLimited(ProblemError):
     """More frames a second than the key is allowed."""
+
+    kind = contract.RATE_LIMITED
 
 
 class AtCapacity(ProblemError):
     """The server has no room for another session, or is overloaded."""
 
+    kind = contract.AT_CAPACITY
+
 
 class ServerFault(ProblemError):
     """The server failed."""
+
+    kind = contract.INTERNAL_ERROR
 
 
 class ModelUnavailable(ServerFault):
     """The server's model failed or is not ready."""
 
+    kind = contract.MODEL_UNAVAILABLE
+
 
 class StoreUnavailable(ServerFault):
     """The server's store of sessions cannot be reached: the session is as it was."""
+
+    kind = contract.STORE_UNAVAILABLE
 
 
 class IncompatibleReplica(ServerFault):
     """The replica's model cannot use the session's exemplars; another replica may."""
 
+    kind = contract.INCOMPATIBLE_REPLICA
+
 
 class ShuttingDown(ServerFault):
     """The server is about to go."""
+
+    kind = contract.SHUTTING_DOWN
 
 
 class FrameError(ClientError):
@@ -184,83 +228,6 @@ class FrameError(ClientError):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """One row: a problem's slug, its class, and the HTTP status and close codes that mean it by themselves."""
-
-    slug: str
-    error: type[ProblemError]
-    title: str
-    status: int
-    close_codes: tuple[int, ...] = ()
-    speaks_for_status: bool = False
-
-
-REFUSALS: tuple[Refusal, ...] = (
-    Refusal("invalid-request", InvalidRequest, "The request cannot be understood", 422, speaks_for_status=True),
-    Refusal("invalid-box", InvalidBox, "The box cannot be used", 422),
-    Refusal("invalid-image", InvalidImage, "The frame is not a readable image", 422),
-    Refusal("image-too-large", ImageTooLarge, "The frame has too many pixels", 422),
-    Refusal("too-many-targets", TooManyTargets, "Too many targets", 422),
-    Refusal("payload-too-large", PayloadTooLarge, "Too many bytes", 413, (1009,), speaks_for_status=True),
-    Refusal("unsupported-media", UnsupportedMedia, "Unsupported media type", 415, (1003,), speaks_for_status=True),
-    Refusal("unauthorized", Unauthorized, "An API key is needed", 401, (1008,), speaks_for_status=True),
-    Refusal("session-not-found", SessionNotFound, "No such session", 404, (4404,), speaks_for_status=True),
-    Refusal("session-ended", SessionEnded, "The session has ended", 410, (4410,), speaks_for_status=True),
-    Refusal("target-not-found", TargetNotFound, "No such target", 404),
-    Refusal("session-busy", SessionBusy, "Another connection drives the session", 409, (4409,), speaks_for_status=True),
-    Refusal("frame-size-changed", FrameSizeChanged, "The frame's size has changed", 409),
-    Refusal("rate-limited", RateLimited, "Too many frames a second", 429, speaks_for_status=True),
-    Refusal("at-capacity", AtCapacity, "The server is full", 503, (1013,), speaks_for_status=True),
-    Refusal("model-unavailable", ModelUnavailable, "The model is not available", 503),
-    Refusal("store-unavailable", StoreUnavailable, "The session store is not available", 503),
-    Refusal("incompatible-replica", IncompatibleReplica, "This replica cannot go on with the session", 503),
-    Refusal("shutting-down", ShuttingDown, "The server is shutting down", 503, (1001, 1012)),
-    Refusal("internal-error", ServerFault, "The server failed", 500, (1011,), speaks_for_status=True),
-)
-
-_BY_SLUG = {row.slug: row for row in REFUSALS}
-_BY_STATUS = {row.status: row for row in REFUSALS if row.speaks_for_status}
-_BY_CLOSE_CODE = {code: row for row in REFUSALS for code in row.close_codes}
-
-
-def from_problem(body: Mapping[str, Any], retry_after_s: float | None = None) -> ProblemError:
-    """The error of a problem+json object; by its type, else by its status, else a plain ProblemError."""
-    kind, status = str(body.get("type", "about:blank")), body.get("status")
-    status = status if isinstance(status, int) else 0
-    row = _BY_SLUG.get(_slug(kind)) or _BY_STATUS.get(status)
-    faults = body.get("errors")
-    return (row.error if row else ProblemError)(
-        type=kind,
-        title=str(body.get("title") or (row.title if row else "The server refused")),
-        status=status,
-        detail=str(body.get("detail") or ""),
-        errors=tuple(
-            Fault(str(fault.get("pointer", "")), str(fault.get("detail", "")))
-            for fault in (faults if isinstance(faults, list) else ())
-            if isinstance(fault, dict)
-        ),
-        retry_after_s=retry_after_s,
-    )
-
-
-def from_status(status: int, detail: str = "", retry_after_s: float | None = None) -> ProblemError:
-    """The error of an HTTP status that came without a problem+json body, as from a proxy in between."""
-    row = _BY_STATUS.get(status) or (_BY_STATUS[500] if status >= 500 else None)
-    body = {"type": f"about:blank#{row.slug}" if row else "about:blank", "status": status, "detail": detail}
-    return from_problem(body | {"title": row.title if row else f"HTTP status {status}"}, retry_after_s)
-
-
-def from_close_code(code: int, reason: str = "") -> ClientError:
-    """The error of a socket that closed with `code`: the refusal it stands for, or ConnectionLost."""
-    row = _BY_CLOSE_CODE.get(code)
-    if row is None:
-        return ConnectionLost(f"the connection closed with code {code}" + (f": {reason}" if reason else ""))
-    return from_problem(
-        {"type": f"about:blank#{row.slug}", "title": row.title, "status": row.status, "detail": reason or row.title}
-    )
-
-
-def _slug(kind: str) -> str:
-    """What comes after the last # of a problem type, or its last path segment."""
-    return kind.rpartition("#")[2].rstrip("/").rpartition("/")[2]
+def slug_of(type_: str) -> str:
+    """The part of a problem type after its last #, or its last path segment."""
+    return type_.rpartition("#")[2].rstrip("/").rpartition("/")[2]

@@ -26,25 +26,19 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
-from siamfc.client.errors import (
-    ProblemError,
-    StoreUnavailable,
-    TargetNotFound,
-    UnexpectedAnswer,
-    from_close_code,
-    from_problem,
-)
+from siamfc.client.errors import ProblemError, StoreUnavailable, TargetNotFound, UnexpectedAnswer
+from siamfc.client.refusals import from_close_code, from_problem
 from siamfc.client.results import Answer, Failed, Result, SessionState, parse_answer
+from siamfc.contract import CloseCode
 
 Mode: TypeAlias = Literal["every", "latest"]
 Message: TypeAlias = str | bytes
 
-SUBPROTOCOL = "siamfc.v1"
-ABNORMAL = 1006
-BUSY_CODE = 4409
-OVERLOADED_CODE = 1013
-RECONNECT_CODES = frozenset({1001, 1005, ABNORMAL, 1012, OVERLOADED_CODE, 1014})
-"""Going away, no code, no close frame at all, restarting, overloaded, a proxy's bad gateway."""
+NO_CODE, ABNORMAL, BAD_GATEWAY = 1005, 1006, 1014
+"""A close frame without a code, no close frame at all, and what a proxy says of a server that is away."""
+RECONNECT_CODES = frozenset(
+    {NO_CODE, ABNORMAL, BAD_GATEWAY, CloseCode.GOING_AWAY, CloseCode.RESTARTING, CloseCode.TRY_LATER}
+)
 LATEST_DEPTH = 32
 """Unanswered frames under way in mode "latest", where the server drops instead of pushing back."""
 
@@ -214,9 +208,8 @@ class StreamProtocol:
         self._lost_in_flight = self._lost_in_flight or self._in_flight > 0
         self._in_flight = 0
         code = ABNORMAL if code is None else code
-        if code in RECONNECT_CODES or (
-            code == BUSY_CODE and opening and (self._driven_before or self._lost_opening or self._connections > 0)
-        ):
+        had_it = self._driven_before or self._lost_opening or self._connections > 0
+        if code in RECONNECT_CODES or (code == CloseCode.SESSION_BUSY and opening and had_it):
             self._lost_opening = self._lost_opening or opening
             return
         raise from_close_code(code, reason)

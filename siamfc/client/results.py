@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siamfc.client.errors import ProblemError, UnexpectedAnswer, from_problem
+from siamfc.client.errors import ProblemError, UnexpectedAnswer
+from siamfc.client.refusals import from_problem
 
 Box: TypeAlias = tuple[float, float, float, float]
 

@@ -17,13 +17,12 @@ from siamfc.client.errors import (
     FrameError,
     ServerFault,
     UnexpectedAnswer,
-    from_close_code,
-    from_problem,
-    from_status,
 )
-from siamfc.client.protocol import BUSY_CODE, OVERLOADED_CODE, SUBPROTOCOL, Mode, StreamProtocol
+from siamfc.client.protocol import Mode, StreamProtocol
 from siamfc.client.reconnect import Reconnect
+from siamfc.client.refusals import from_close_code, from_kind, from_status
 from siamfc.client.results import Answer, Dropped, Failed, Result
+from siamfc.contract import RATE_LIMITED, SUBPROTOCOL, CloseCode
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
@@ -64,7 +63,7 @@ class Route:
     def exhausted(self, last: Exception) -> ClientError:
         """The error after the last attempt, which `last` ended."""
         code = closure(last)[0] if isinstance(last, ConnectionClosed) else None
-        if code in (BUSY_CODE, OVERLOADED_CODE):
+        if code in (CloseCode.SESSION_BUSY, CloseCode.TRY_LATER):
             return from_close_code(code)
         return ConnectionLost(f"no connection to session {self.session_id}: {last}")
 
@@ -92,11 +91,8 @@ def delivered(answer: Answer) -> Result:
     if isinstance(answer, Failed):
         raise FrameError(answer.seq, answer.problem) from answer.problem
     if isinstance(answer, Dropped):
-        # Nothing overtakes a frame here: the server would not take so many.
-        detail = "the server dropped the frame"
-        raise FrameError(
-            answer.seq, from_problem({"type": "about:blank#rate-limited", "status": 429, "detail": detail})
-        )
+        # Our server drops none in mode "every"; another may, for its rate limit.
+        raise FrameError(answer.seq, from_kind(RATE_LIMITED, "the server dropped the frame"))
     if answer.refused:
         raise answer.refused[0]
     return answer

@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from service.api.openapi import problems
-from siamfc import contract
-from siamfc.client.errors import REFUSALS, from_close_code, from_status
-from siamfc.client.protocol import SUBPROTOCOL
+from siamfc import Reconnect, contract
+from siamfc.client.calls import Server
+from siamfc.client.refusals import REFUSALS, from_close_code, from_status
+from siamfc.client.sockets import Route
 from siamfc.contract import KIND_OF_CLOSE_CODE, KIND_OF_STATUS, PROBLEM_KINDS, CloseCode
 
 ROOT = Path(__file__).parents[2]
@@ -63,9 +64,10 @@ def test_close_codes() -> None:
 
 
 def test_the_client_reads_the_same_table() -> None:
-    theirs = {(row.slug, row.title, row.status) for row in REFUSALS}
+    theirs = {(error.kind.slug, error.kind.title, error.kind.status) for error in REFUSALS}
     assert theirs == {(kind.slug, kind.title, kind.status) for kind in PROBLEM_KINDS}
-    assert SUBPROTOCOL == contract.SUBPROTOCOL
+    route = Route(Server("http://host"), "s", ("every", False), 1.0, Reconnect())
+    assert route.arguments["subprotocols"] == [contract.SUBPROTOCOL]
 
 
 @pytest.mark.parametrize("status", KIND_OF_STATUS)

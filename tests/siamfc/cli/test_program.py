@@ -13,7 +13,7 @@ import pytest
 from model.errors import CheckpointError
 from siamfc import ConnectionLost, FrameError
 from siamfc.cli.program import program
-from siamfc.client.errors import from_problem
+from siamfc.client.refusals import from_problem
 from tests.siamfc.cli.conftest import Run
 from tests.support.fake_server import FakeServer
 

@@ -7,16 +7,8 @@ import inspect
 import pytest
 
 from siamfc.client import errors
-from siamfc.client.errors import (
-    REFUSALS,
-    ClientError,
-    ConnectionLost,
-    Fault,
-    ProblemError,
-    from_close_code,
-    from_problem,
-    from_status,
-)
+from siamfc.client.errors import ClientError, ConnectionLost, Fault, ProblemError
+from siamfc.client.refusals import REFUSALS, from_close_code, from_kind, from_problem, from_status
 from siamfc.contract import PROBLEM_KINDS
 
 CLASSES = [member for _, member in inspect.getmembers(errors, inspect.isclass) if issubclass(member, ClientError)]
@@ -24,12 +16,20 @@ CLASSES = [member for _, member in inspect.getmembers(errors, inspect.isclass) i
 
 def test_every_refusal_of_the_server_has_its_class() -> None:
     """The contract's table of slugs, statuses and close codes, row by row."""
-    kinds = PROBLEM_KINDS
-    rows = {row.slug: row for row in REFUSALS}
-    assert {kind.slug: kind.status for kind in kinds} == {row.slug: row.status for row in REFUSALS}
+    assert {error.kind for error in REFUSALS} == set(PROBLEM_KINDS)
+    assert len(REFUSALS) == len(PROBLEM_KINDS)
     # 1011 is what any failure closes with, and 1013 (try later) is met by trying later.
-    specific = [kind for kind in kinds if kind.close_code not in (1011, 1013)]
-    assert all(kind.close_code in rows[kind.slug].close_codes for kind in specific)
+    specific = [error for error in REFUSALS if error.kind.close_code not in (1011, 1013)]
+    assert all(type(from_close_code(error.kind.close_code)) is error for error in specific)
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: error.kind.slug)
+def test_a_kind_makes_its_class(error: type[ProblemError]) -> None:
+    made = from_kind(error.kind, "because")
+    assert type(made) is error
+    assert (made.slug, made.title, made.status, made.detail) == (
+        error.kind.slug, error.kind.title, error.kind.status, "because",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -131,5 +131,4 @@ def test_the_tree_is_drawn(member: type[ClientError]) -> None:
 
 
 def test_every_problem_class_is_in_the_table() -> None:
-    made = {row.error for row in REFUSALS}
-    assert {member for member in CLASSES if issubclass(member, ProblemError)} - made == {ProblemError}
+    assert {member for member in CLASSES if issubclass(member, ProblemError)} - set(REFUSALS) == {ProblemError}
