@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.sessions.stores.store import Answered
+from service.sessions.stores.store import FrameAnswer
 
 
 class PendingAnswers:
@@ -18,14 +18,14 @@ class PendingAnswers:
 
     def __init__(self, most: int) -> None:
         """`most`: how many can matter."""
-        self._waiting: deque[Answered] = deque(maxlen=most)
+        self._waiting: deque[FrameAnswer] = deque(maxlen=most)
 
     def add(self, seq: int, text: str) -> None:
         """One more answer."""
-        self._waiting.append(Answered(seq, (text,)))
+        self._waiting.append(FrameAnswer(seq, (text,)))
 
     @contextmanager
-    def carried(self) -> Iterator[list[Answered]]:
+    def carried(self) -> Iterator[list[FrameAnswer]]:
         """The answers to take along; they go on waiting where the block raises."""
         carried, self._waiting = self._waiting, deque(maxlen=self._waiting.maxlen)
         try:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
-from service.sessions.stores.store import Facts, Followed, State
+from service.sessions.stores.store import Facts, State, StoredTarget
 from service.wire.codec import MAX_ID, target_fields
 from service.wire.messages import TargetState
 
@@ -131,7 +131,7 @@ class ProblemOut(BaseModel):
     errors: list[dict[str, str]] | None = None
 
 
-def target_state(target: Followed) -> TargetState:
+def target_state(target: StoredTarget) -> TargetState:
     """A target as clients see it."""
     track = target.track
     return TargetState(target.id, track.box.as_list(), track.score, track.status)

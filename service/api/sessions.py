@@ -73,19 +73,18 @@ async def track_frame(session_id: str, request: Request, components: ComponentsD
     data = await bodies.read_frame(request, components.settings.max_frame_bytes)
     async with components.leases.hold(session_id, owner) as lease:
         frame = await tracking.decode(data)
-        advance = await tracking.advance(lease, frame)
+        async with tracking.step(lease, frame) as step:
+            await step.commit()
     total = time.perf_counter() - began
     components.metrics.frame("result")
-    components.metrics.stages(
-        {"decode": frame.decode_s, "queue": advance.queue_s, "infer": advance.infer_s, "total": total}
-    )
+    components.metrics.stages({"decode": frame.decode_s, "queue": step.queue_s, "infer": step.infer_s, "total": total})
     return ResultOut(
-        frame_index=advance.progress.frame_index,
-        targets=[TargetOut(**target_fields(target_state(target))) for target in advance.progress.targets],
+        frame_index=step.progress.frame_index,
+        targets=[TargetOut(**target_fields(target_state(target))) for target in step.progress.targets],
         timing_ms=TimingOut(
             decode=round(frame.decode_s * 1e3, 3),
-            queue=round(advance.queue_s * 1e3, 3),
-            infer=round(advance.infer_s * 1e3, 3),
+            queue=round(step.queue_s * 1e3, 3),
+            infer=round(step.infer_s * 1e3, 3),
             total=round(total * 1e3, 3),
         ),
     )

@@ -24,10 +24,9 @@ from service.errors import InvalidRequest, ServiceError, ShuttingDown, StoreUnav
 from service.operations.metrics import Stage
 from service.sessions.lease import Lease
 from service.sessions.requests import Decoded, Placement
-from service.sessions.results import Advance
-from service.sessions.stores.store import Answered, Resume
+from service.sessions.stores.store import FrameAnswer, Resume
 from service.wire import codec
-from service.wire.messages import Frame, RemoveTarget, Result, Timing
+from service.wire.messages import Frame, FrameResult, RemoveTarget, Timing
 from service.wire.protocol import Mode, StreamProtocol
 from siamfc.contract import SUBPROTOCOL, CloseCode
 
@@ -216,6 +215,7 @@ class _Stream:
             await self._send(self._protocol.answer(frame.seq, text))
 
     async def _track(self, frame: Frame) -> str:
+        """Advance the session by the frame; returns its answer."""
         tracking = self._components.tracking
         waited = time.perf_counter() - frame.received_at
         if frame.seq < self._stalled_until and self._protocol.mode == "every":
@@ -225,29 +225,24 @@ class _Stream:
         decoded = await self._decoded(frame)
         self._decode_early()
         placements = [Placement(each.id, each.box, "/box") for each in frame.placements]
-        told: list[tuple[Result, str]] = []
-
-        def tell(advance: Advance) -> list[Answered]:
+        async with tracking.step(self._lease, decoded, placements, maps=self._wants_map) as step:
             total = time.perf_counter() - frame.received_at
-            timing = Timing(decoded.decode_s, waited + advance.queue_s, advance.infer_s, total)
-            # Without maps, which are many bytes for a chance that is small.
-            targets = tuple(map(target_state, advance.progress.targets))
-            result = Result(frame.seq, advance.progress.frame_index, targets, timing)
-            told.append((result, codec.result(result)))
-            faults = (codec.error(problem(fault)) for fault in advance.faults)
-            return [*carried, Answered(frame.seq, (*faults, told[0][1]))]
-
-        with self._pending.carried() as carried:
-            ring = self._protocol.most_unanswered
-            advance = await tracking.advance(self._lease, decoded, placements, tell, ring, maps=self._wants_map)
-        for fault in advance.faults:
-            await self._say(codec.error(problem(fault)))
-        ((result, text),) = told
+            timing = Timing(decoded.decode_s, waited + step.queue_s, step.infer_s, total)
+            targets = tuple(map(target_state, step.progress.targets))
+            result = FrameResult(frame.seq, step.progress.frame_index, targets, timing)
+            text = codec.result(result)
+            faults = [codec.error(problem(fault)) for fault in step.faults]
+            with self._pending.carried() as carried:
+                # Without maps: they are large, and few clients come back for this answer.
+                answers = [*carried, FrameAnswer(frame.seq, (*faults, text))]
+                await step.commit(answers, self._protocol.most_unanswered)
+        for fault in faults:
+            await self._say(fault)
         names: tuple[Stage, ...] = ("decode", "queue", "infer", "total")
-        self._components.metrics.stages({name: getattr(result.timing, name) for name in names})
+        self._components.metrics.stages({name: getattr(timing, name) for name in names})
         if not self._wants_map:
             return text
-        mapped = (with_map(each, advance.evidence.get(each.id), tracking.model) for each in result.targets)
+        mapped = (with_map(each, step.evidence.get(each.id), tracking.model) for each in targets)
         return codec.result(replace(result, targets=tuple(mapped)))
 
     async def _decoded(self, frame: Frame) -> Decoded:

@@ -28,7 +28,7 @@ Found = NDArray[np.float32] | tuple[Reading, ...]
 class Embed:
     """Embed exemplar crops, uint8 [K, 127, 127, 3] RGB, and keep each in its slot.
 
-    Answered by nothing, or with `read_back` by the embeddings, fp16 [K, C, e, e].
+    FrameAnswer by nothing, or with `read_back` by the embeddings, fp16 [K, C, e, e].
     """
 
     slots: tuple[Slot, ...]
@@ -48,7 +48,7 @@ class Embed:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Put embeddings, fp16 [K, C, e, e], that were read back before, into slots. Answered by nothing."""
+    """Put embeddings, fp16 [K, C, e, e], that were read back before, into slots. FrameAnswer by nothing."""
 
     slots: tuple[Slot, ...]
     embeddings: NDArray[np.float16]
@@ -66,7 +66,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Correlate the slots' exemplars with their search crops. Answered by what is `Found`."""
+    """Correlate the slots' exemplars with their search crops. FrameAnswer by what is `Found`."""
 
     slots: tuple[Slot, ...]
     crops: Crops

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from service.errors import ServiceError
 from service.sessions.session import Session
-from service.sessions.stores.store import Answered, Claim, LeaseToken
+from service.sessions.stores.store import Claim, FrameAnswer, LeaseToken
 
 
 class Lease:
@@ -17,7 +17,7 @@ class Lease:
     def __init__(self, session: Session, claim: Claim) -> None:
         self.session = session
         self.token: LeaseToken = claim.token
-        self.missed: tuple[Answered, ...] | None = claim.missed
+        self.missed: tuple[FrameAnswer, ...] | None = claim.missed
         """Answers that the client may not have had; None where it did not resume."""
         self.version = claim.version
         self.commit_unknown = False

@@ -22,10 +22,10 @@ from service.sessions.registry import SessionRegistry
 from service.sessions.session import Progress, Session, Target
 from service.sessions.stores.store import (
     RING,
-    Answered,
     Claim,
     Commit,
     Exemplar,
+    FrameAnswer,
     Resume,
     SessionStore,
     Snapshot,
@@ -126,7 +126,7 @@ class LeaseManager:
         lease: Lease,
         progress: Progress,
         *,
-        answers: Sequence[Answered] = (),
+        answers: Sequence[FrameAnswer] = (),
         ring: int = RING,
         added: Sequence[tuple[str, Exemplar]] = (),
     ) -> None:
@@ -151,7 +151,9 @@ class LeaseManager:
         self._judge(lease, standing)
         lease.check()
         lease.commit_unknown, lease.committed_at = False, now
+        before = session.progress.targets
         session.advance(progress, now)
+        self._release_others(before, progress.targets)
 
     async def _take(self, claim: Claim) -> Lease:
         """The claim's session here as the store has it, driven by this claim alone."""
@@ -185,7 +187,11 @@ class LeaseManager:
             self._registry.release(tuple(target.slot for target in progress.targets if target not in before))
             raise SessionEnded(f"the session was {session.ended}")
         session.restore(progress, claim.snapshot.state.expires_at, self._deadline(claim.snapshot))
-        kept = {target.slot for target in progress.targets}
+        self._release_others(before, progress.targets)
+
+    def _release_others(self, before: Sequence[Target], now: Sequence[Target]) -> None:
+        """Give back the slots that the session no longer uses."""
+        kept = {target.slot for target in now}
         self._registry.release(tuple(target.slot for target in before if target.slot not in kept))
 
     async def _progress(self, claim: Claim, here: Sequence[Target]) -> Progress:

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from model.readings import Reading
 from model.score_map import Peak
 from model.tracker import Search, Track
-from service.errors import ServiceError
-from service.sessions.session import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +27,10 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class Tracked:
     """Targets in a new frame, in their order: evidence, tracks, and seconds of waiting for the device and on it."""
 
     evidence: tuple[Evidence, ...] = ()
     tracks: tuple[Track, ...] = ()
     queue_s: float = 0.0
     infer_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Advance:
-    """One frame's outcome. `evidence`: by id, of the targets searched; `faults`: placements that were refused."""
-
-    progress: Progress
-    evidence: dict[str, Evidence]
-    faults: tuple[ServiceError, ...]
-    queue_s: float
-    infer_s: float

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from model.tracker import Track
 from service.engine.slots import Slot
 from service.errors import SessionEnded, TargetNotFound
 from service.operations.metrics import EndReason
-from service.sessions.stores.store import Facts, Followed, State
+from service.sessions.stores.store import Facts, State, StoredTarget
 
 if TYPE_CHECKING:
     from service.sessions.lease import Lease
 
 
 @dataclass(frozen=True, slots=True)
-class Target(Followed):
+class Target(StoredTarget):
     """A followed object with the slot of its exemplar on this device."""
 
     slot: Slot
+
+    def moved(self, track: Track) -> Target:
+        """The target with a new track."""
+        return replace(self, track=track)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,11 @@ class Progress:
 
     frame_index: int
     targets: tuple[Target, ...]
+
+    def updated(self, targets: Iterable[Target], *, frames: int = 0) -> Progress:
+        """Progress `frames` later: a target replaces the one of its id, in its place, or comes last."""
+        by_id = {target.id: target for target in self.targets} | {target.id: target for target in targets}
+        return Progress(self.frame_index + frames, tuple(by_id.values()))
 
 
 class Session:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -34,18 +35,16 @@ from service.sessions.lease import Lease
 from service.sessions.lease_manager import LeaseManager
 from service.sessions.registry import SessionRegistry
 from service.sessions.requests import Decoded, Limits, Placement
-from service.sessions.results import Advance, Evidence, Followed
+from service.sessions.results import Evidence, Tracked
 from service.sessions.session import Progress, Session, Target
-from service.sessions.stores.store import RING, Answered, Facts, State
+from service.sessions.step import Step
+from service.sessions.stores.store import Facts, State
 from service.sessions.tracker_model import TrackerModel
 
 Result = TypeVar("Result")
 
 _FEW = 4
 """Targets whose peaks are read on the event loop: a quarter of a millisecond each at most."""
-
-Tell = Callable[[Advance], Sequence[Answered]]
-"""What the client will be told of a frame, to be kept with the step."""
 
 
 class Tracking:
@@ -101,80 +100,66 @@ class Tracking:
             self._metrics.created()
             return session
 
-    async def advance(
-        self,
-        lease: Lease,
-        frame: Decoded,
-        placements: Sequence[Placement] = (),
-        tell: Tell | None = None,
-        ring: int = RING,
-        *,
-        maps: bool = False,
-    ) -> Advance:
-        """Follow every target into the next frame; `placements` are boxes drawn on this very frame.
+    @asynccontextmanager
+    async def step(
+        self, lease: Lease, frame: Decoded, placements: Sequence[Placement] = (), *, maps: bool = False
+    ) -> AsyncIterator[Step]:
+        """Track every target into the next frame; `await step.commit()` within the block makes it the session's state.
 
-        A placement that cannot be used is a fault, not a failure: the other targets go on. The store keeps what `tell`
-        says the client will hear, `ring` answers of it. `maps`: whether the evidence must have them. Raises
-        FrameSizeChanged, ModelUnavailable, SessionEnded, SessionBusy (another took over), StoreUnavailable; then
-        nothing has changed.
+        `placements` are boxes drawn on this very frame. One that cannot be used is among the step's faults, and the
+        other targets are tracked. `maps`: whether the evidence must have response maps. Raises FrameSizeChanged,
+        ModelUnavailable, AtCapacity, StoreUnavailable. Without a commit the session stays as it was.
         """
         self._check_size(lease.session, frame)
         self.leases.check()
         before = lease.session.progress
         boxes, faults = self._usable(before, frame, placements)
-        followed = [target for target in before.targets if target.id not in boxes]
-        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()), lease.session.id)
-        try:
-            done = await self._follow(lease.session.id, frame, followed, maps)
-            targets = {target.id: target for target in before.targets}
-            for target, track in zip(followed, done.tracks, strict=True):
-                targets[target.id] = Target(target.id, track, target.exemplar, target.slot)
-            targets |= {target.id: target for target in placed.targets}
-            progress = Progress(before.frame_index + 1, tuple(targets.values()))
-            evidence = {target.id: each for target, each in zip(followed, done.evidence, strict=True)}
-            advance = Advance(progress, evidence, faults, done.queue_s, done.infer_s)
-            answers = tell(advance) if tell is not None else ()
-            with self._metrics.timed("store"):
-                await self.leases.commit(lease, progress, answers=answers, ring=ring, added=placed.kept)
-        except BaseException:
-            self._release(placed.targets)
-            raise
-        self._release([target for target in before.targets if target.id in boxes])
-        return advance
+        async with self._placing(lease, before, frame, boxes, faults) as step:
+            searched = [target for target in before.targets if target.id not in boxes]
+            step.advance(searched, await self._follow(lease.session.id, frame, searched, maps))
+            yield step
 
     async def correct(self, lease: Lease, frame: Decoded, placement: Placement) -> None:
-        """Add a target, or put it right, on a frame; the others and the frame's count stay as they are.
+        """Add a target, or correct its box, on a frame that is not counted; the other targets stay as they are.
 
-        Raises InvalidBox, TooManyTargets, and what `advance` raises; then nothing has changed.
+        Raises InvalidBox, TooManyTargets, and what `step` and its commit raise; then nothing has changed.
         """
         self._check_size(lease.session, frame)
         before = lease.session.progress
         boxes, faults = self._usable(before, frame, [placement])
         if faults:
             raise faults[0]
-        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()), lease.session.id)
-        try:
-            targets = {target.id: target for target in before.targets}
-            targets |= {target.id: target for target in placed.targets}
-            progress = Progress(before.frame_index, tuple(targets.values()))
-            await self.leases.commit(lease, progress, added=placed.kept)
-        except BaseException:
-            self._release(placed.targets)
-            raise
-        self._release([target for target in before.targets if target.id in boxes])
+        async with self._placing(lease, before, frame, boxes) as step:
+            await step.commit()
 
     async def remove(self, lease: Lease, target_id: str) -> None:
         """Stop following one target. Raises TargetNotFound, SessionEnded, SessionBusy, StoreUnavailable."""
-        gone = lease.session.target(target_id)
-        before = lease.session.progress
-        left = tuple(target for target in before.targets if target.id != target_id)
+        gone, before = lease.session.target(target_id), lease.session.progress
+        left = tuple(target for target in before.targets if target is not gone)
         await self.leases.commit(lease, Progress(before.frame_index, left))
-        self._release([gone])
 
-    async def _follow(self, session_id: str, frame: Decoded, targets: Sequence[Target], maps: bool) -> Followed:
+    @asynccontextmanager
+    async def _placing(
+        self,
+        lease: Lease,
+        before: Progress,
+        frame: Decoded,
+        boxes: dict[str, Box],
+        faults: tuple[ServiceError, ...] = (),
+    ) -> AsyncIterator[Step]:
+        """A step from `before` with new targets at `boxes`; their slots are given back unless the step is committed."""
+        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()), lease.session.id)
+        step = Step(self.leases, self._metrics, lease, before, placed, faults)
+        try:
+            yield step
+        finally:
+            if not step.committed:
+                self._release(placed.targets)
+
+    async def _follow(self, session_id: str, frame: Decoded, targets: Sequence[Target], maps: bool) -> Tracked:
         """Cut, ask the network, conclude; the stages' times, and what of the time was waiting, are noted."""
         if not targets:
-            return Followed()
+            return Tracked()
         begun = time.perf_counter()
         with self._guard.passage(len(targets)) as passage:
             (searches, crops), crop_s = await self._run(_timed, self._search_all, frame.image, targets, maps)
@@ -191,7 +176,7 @@ class Tracking:
             passage.waited_s = time.perf_counter() - begun - crop_s - answer.infer_s - conclude_s
         self._metrics.stages({"crop": crop_s, "conclude": conclude_s})
         tracks, evidence = zip(*concluded, strict=True)
-        return Followed(evidence, tracks, answer.queue_s, answer.infer_s)
+        return Tracked(evidence, tracks, answer.queue_s, answer.infer_s)
 
     def _search_all(
         self, image: Image, targets: Sequence[Target], maps: bool

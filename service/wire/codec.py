@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.errors import InvalidBox, InvalidRequest, pointer_to
-from service.wire.messages import ClientMessage, End, RemoveTarget, Result, SetTarget, TargetState
+from service.wire.messages import ClientMessage, End, FrameResult, RemoveTarget, SetTarget, TargetState
 
 MAX_TEXT = 16 * 1024
 """Characters of a client's text message."""
@@ -89,7 +89,7 @@ def ready(
     )
 
 
-def result(message: Result) -> str:
+def result(message: FrameResult) -> str:
     """The answer to a tracked frame."""
     timing = message.timing
     return _text(

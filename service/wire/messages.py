@@ -61,7 +61,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class FrameResult:
     """A tracked frame."""
 
     seq: int

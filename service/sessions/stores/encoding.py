@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from model.boxes import Box
 from model.tracker import Track
 from service.errors import IncompatibleReplica
-from service.sessions.stores.store import Answered, Exemplar, Facts, Followed, Geometry, State
+from service.sessions.stores.store import Exemplar, Facts, FrameAnswer, Geometry, State, StoredTarget
 
 VERSION = 1
 _TRACK_FIELDS = tuple(field.name for field in dataclasses.fields(Track) if field.name != "box")
@@ -63,7 +63,7 @@ def unpack_state(data: bytes) -> State:
     """The state of `pack_state`, exactly; raises IncompatibleReplica."""
     body = _parsed(data)
     targets = tuple(
-        Followed(
+        StoredTarget(
             each["id"],
             Track(
                 box=Box(*each["box"]),
@@ -103,15 +103,15 @@ def unpack_exemplar(data: bytes) -> Exemplar:
     return Exemplar(header["weights"], geometry, embedding.astype(np.float16), crop.astype(np.uint8))
 
 
-def pack_answer(token: str, answer: Answered) -> bytes:
+def pack_answer(token: str, answer: FrameAnswer) -> bytes:
     """An answer of the connection `token`."""
     return json.dumps([token, answer.seq, answer.messages], separators=(",", ":")).encode()
 
 
-def unpack_answer(data: bytes) -> tuple[str, Answered]:
+def unpack_answer(data: bytes) -> tuple[str, FrameAnswer]:
     """The connection and its answer."""
     token, seq, messages = json.loads(data)
-    return token, Answered(seq, tuple(messages))
+    return token, FrameAnswer(seq, tuple(messages))
 
 
 def _json(**fields: Any) -> bytes:

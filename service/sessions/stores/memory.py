@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from service.errors import SessionBusy, SessionNotFound
 from service.sessions.stores.store import (
-    Answered,
     Claim,
     Commit,
     Exemplar,
     Facts,
+    FrameAnswer,
     LeaseToken,
     Resume,
     Snapshot,
@@ -31,7 +31,7 @@ class _Record:
     held: bool = False
     resumed: str = ""
     """What the present driver resumed from, as long as it has committed nothing."""
-    journal: dict[int, tuple[str, Answered]] = field(default_factory=dict)
+    journal: dict[int, tuple[str, FrameAnswer]] = field(default_factory=dict)
 
 
 class MemoryStore:

@@ -31,11 +31,11 @@ from service.sessions.stores.encoding import (
 )
 from service.sessions.stores.redis_scripts import ACQUIRE, COMMIT, DELETE, READ, RENEW, Script
 from service.sessions.stores.store import (
-    Answered,
     Claim,
     Commit,
     Exemplar,
     Facts,
+    FrameAnswer,
     LeaseToken,
     Resume,
     Snapshot,
@@ -253,7 +253,7 @@ def _standing(answer: bytes) -> Standing:
     raise AssertionError(f"no standing: {answer!r}")
 
 
-def _missed(kept: Sequence[bytes | None], resume: Resume) -> tuple[Answered, ...]:
+def _missed(kept: Sequence[bytes | None], resume: Resume) -> tuple[FrameAnswer, ...]:
     answers = (unpack_answer(data) for data in kept if data is not None)
     missed = [answer for token, answer in answers if token == resume.token and answer.seq >= resume.seq]
     return tuple(sorted(missed, key=lambda each: each.seq))

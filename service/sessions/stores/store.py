@@ -23,7 +23,7 @@ RING = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class StoredTarget:
     """One target: its name, where it is, and the name of its exemplar, which is never used for another one."""
 
     id: str
@@ -47,7 +47,7 @@ class State:
     """A session after its last answered frame."""
 
     frame_index: int
-    targets: tuple[Followed, ...]
+    targets: tuple[StoredTarget, ...]
     expires_at: datetime
 
 
@@ -82,7 +82,7 @@ class Exemplar:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class FrameAnswer:
     """What a connection was told of its frame `seq`: the socket's messages, the last of which has that `seq`."""
 
     seq: int
@@ -125,7 +125,7 @@ class Claim:
     token: LeaseToken
     snapshot: Snapshot
     version: int
-    missed: tuple[Answered, ...] | None
+    missed: tuple[FrameAnswer, ...] | None
     living: bool
 
 
@@ -141,7 +141,7 @@ class Commit:
     version: int
     state: State
     ttl_s: float
-    answers: Sequence[Answered] = ()
+    answers: Sequence[FrameAnswer] = ()
     ring: int = RING
     added: Sequence[tuple[str, Exemplar]] = ()
     gone: Sequence[str] = ()

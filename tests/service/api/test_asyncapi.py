@@ -15,7 +15,7 @@ import yaml
 from service.api import problems
 from service.errors import InvalidBox, ServiceError
 from service.wire import codec
-from service.wire.messages import Result, TargetState, Timing
+from service.wire.messages import FrameResult, TargetState, Timing
 from siamfc.contract import CloseCode
 from tests.service.conftest import Running
 
@@ -125,6 +125,7 @@ def test_the_schemas_let_nothing_else_through(name: str, payload: Json) -> None:
 TARGET = TargetState("0", [1.0, 2.0, 3.0, 4.0], 0.5, "lost")
 MAPPED = TargetState("0", [1.0, 2.0, 3.0, 4.0], 0.5, "lost", b"png", [0.0, 0.0, 9.0, 9.0])
 FAULT = problems.problem(InvalidBox("bad", pointer="/box"))
+MISSED = [codec.error(FAULT), codec.result(FrameResult(0, 1)), codec.dropped(1)]
 
 
 @pytest.mark.parametrize(
@@ -133,11 +134,13 @@ FAULT = problems.problem(InvalidBox("bad", pointer="/box"))
         pytest.param("ready", codec.ready("s", 3, 4, "latest", "c"), id="ready"),
         pytest.param(
             "ready",
-            codec.ready("s", 3, 4, "every", "c", [codec.error(FAULT), codec.result(Result(0, 1)), codec.dropped(1)]),
+            codec.ready(
+                "s", 3, 4, "every", "c", [codec.error(FAULT), codec.result(FrameResult(0, 1)), codec.dropped(1)]
+            ),
             id="ready-resumed",
         ),
-        pytest.param("result", codec.result(Result(0, 1)), id="result-without-targets"),
-        pytest.param("result", codec.result(Result(2, 3, (TARGET, MAPPED), Timing(0.1, 0, 0, 1))), id="result"),
+        pytest.param("result", codec.result(FrameResult(0, 1)), id="result-without-targets"),
+        pytest.param("result", codec.result(FrameResult(2, 3, (TARGET, MAPPED), Timing(0.1, 0, 0, 1))), id="result"),
         pytest.param("dropped", codec.dropped(0), id="dropped"),
         pytest.param("error", codec.error(FAULT, 0), id="frame-error"),
         pytest.param("error", codec.error(problems.problem(ServiceError("x"))), id="text-error"),

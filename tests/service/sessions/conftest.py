@@ -16,12 +16,14 @@ from service.engine.batcher import Batcher
 from service.engine.slots import SlotTable
 from service.operations.metrics import Metrics
 from service.sessions.exemplars import Exemplars
+from service.sessions.lease import Lease
 from service.sessions.lease_manager import LeaseManager
 from service.sessions.registry import SessionRegistry
 from service.sessions.requests import Decoded, Limits, Placement
-from service.sessions.results import Advance
 from service.sessions.session import Session
+from service.sessions.step import Step
 from service.sessions.stores.memory import MemoryStore
+from service.sessions.stores.store import FrameAnswer
 from service.sessions.tracker_model import TrackerModel
 from service.sessions.tracking import Tracking
 from tests.support import blobs
@@ -30,6 +32,21 @@ from tests.support.fake_predictor import FakePredictor
 
 MAX_SESSIONS, MAX_TARGETS, SLOTS, TTL_S = 3, 3, 6, 60.0
 _MAX_PIXELS = blobs.WIDTH * blobs.HEIGHT
+
+
+async def advance(
+    tracking: Tracking,
+    lease: Lease,
+    frame: Decoded,
+    placements: Sequence[Placement] = (),
+    answers: Sequence[FrameAnswer] = (),
+    *,
+    maps: bool = False,
+) -> Step:
+    """Take the leased session into the next frame; returns the committed step."""
+    async with tracking.step(lease, frame, placements, maps=maps) as step:
+        await step.commit(answers)
+    return step
 
 
 @dataclass
@@ -53,18 +70,18 @@ class Core:
         self.sessions.append(session)
         return session
 
-    async def advance(self, session: Session, frame: Decoded, placements: Sequence[Placement] = ()) -> Advance:
-        """Lease the session into the next frame."""
+    async def advance(self, session: Session, frame: Decoded, placements: Sequence[Placement] = ()) -> Step:
+        """Take the session into the next frame; returns the committed step."""
         async with self.leases.hold(session.id, session.facts.owner) as lease:
-            return await self.tracking.advance(lease, frame, placements)
+            return await advance(self.tracking, lease, frame, placements)
 
     async def correct(self, session: Session, frame: Decoded, placement: Placement) -> None:
-        """Lease the session to put a target right."""
+        """Hold the session to correct a target."""
         async with self.leases.hold(session.id, session.facts.owner) as lease:
             await self.tracking.correct(lease, frame, placement)
 
     async def remove(self, session: Session, target_id: str) -> None:
-        """Lease the session to end one target."""
+        """Hold the session to end one target."""
         async with self.leases.hold(session.id, session.facts.owner) as lease:
             await self.tracking.remove(lease, target_id)
 

@@ -28,12 +28,11 @@ from service.sessions.exemplars import Exemplars
 from service.sessions.lease_manager import LeaseManager
 from service.sessions.registry import SessionRegistry
 from service.sessions.requests import Limits, Placement
-from service.sessions.results import Advance
 from service.sessions.stores.redis import RedisStore
-from service.sessions.stores.store import Answered, Resume
+from service.sessions.stores.store import FrameAnswer, Resume
 from service.sessions.tracker_model import TrackerModel
 from service.sessions.tracking import Tracking
-from tests.service.sessions.conftest import Core, boxes
+from tests.service.sessions.conftest import Core, advance, boxes
 from tests.support import blobs
 from tests.support.fake_predictor import FakePredictor
 from tests.support.redis_server import RedisServer, running_redis
@@ -103,9 +102,9 @@ async def b(redis: RedisServer) -> AsyncIterator[Replica]:
 async def test_made_here_driven_there_and_back(a: Replica, b: Replica) -> None:
     session = await a.start((60, 50), (10, 10))
     for index, (replica, x) in enumerate([(b, 62), (b, 64), (a, 66), (b, 68)], 1):
-        advance = await replica.advance(session, await replica.decoded(x, 50))
-        assert advance.progress.frame_index == index
-        assert advance.progress.targets[0].track.box.as_list() == pytest.approx([x, 50, 16, 16], abs=1)
+        step = await replica.advance(session, await replica.decoded(x, 50))
+        assert step.progress.frame_index == index
+        assert step.progress.targets[0].track.box.as_list() == pytest.approx([x, 50, 16, 16], abs=1)
     # The exemplars travelled as they were, and once: what is on a device stays there.
     assert len(b.predictor.of("write")) == 1
     assert (b.predictor.of("embed"), b.count("siamfc_reembeds_total")) == ([], 0)
@@ -141,19 +140,15 @@ async def test_one_replica_drives_at_a_time(a: Replica, b: Replica) -> None:
 async def test_the_client_that_drove_takes_over_and_the_old_owner_is_fenced(a: Replica, b: Replica) -> None:
     session = await a.start()
     async with a.leases.hold(session.id, "me") as old:
-
-        def tell(_: Advance) -> list[Answered]:
-            return [Answered(0, ("first",))]
-
-        await a.tracking.advance(old, await a.decoded(62, 50), tell=tell)
+        await advance(a.tracking, old, await a.decoded(62, 50), answers=[FrameAnswer(0, ("first",))])
         frame = await a.decoded(64, 50)
         with a.predictor.held("respond") as begun:
-            late = asyncio.ensure_future(a.tracking.advance(old, frame))
+            late = asyncio.ensure_future(advance(a.tracking, old, frame))
             await reached(begun)
             async with b.leases.hold(session.id, "me", Resume(old.token.value, 0)) as new:
-                assert new.missed == (Answered(0, ("first",)),)
+                assert new.missed == (FrameAnswer(0, ("first",)),)
                 assert b.count("siamfc_lease_takeovers_total") == 1
-                await b.tracking.advance(new, await b.decoded(66, 50))
+                await advance(b.tracking, new, await b.decoded(66, 50))
         with pytest.raises(SessionBusy):
             await late
         assert isinstance(old.lost, SessionBusy)
@@ -161,8 +156,8 @@ async def test_the_client_that_drove_takes_over_and_the_old_owner_is_fenced(a: R
     assert snapshot.state.frame_index == 2
     assert snapshot.state.targets[0].track.box.as_list() == pytest.approx([66, 50, 16, 16], abs=1)
     # And the one that was fenced goes on from what is true.
-    advance = await a.advance(session, await a.decoded(68, 50))
-    assert advance.progress.frame_index == 3
+    step = await a.advance(session, await a.decoded(68, 50))
+    assert step.progress.frame_index == 3
 
 
 async def test_a_takeover_within_one_replica_wakes_the_old_connection(a: Replica) -> None:
@@ -172,9 +167,9 @@ async def test_a_takeover_within_one_replica_wakes_the_old_connection(a: Replica
         with old.watched(event):
             async with a.leases.hold(session.id, "me", Resume(old.token.value, 0)) as new:
                 assert event.is_set()
-                await a.tracking.advance(new, await a.decoded(62, 50))
+                await advance(a.tracking, new, await a.decoded(62, 50))
                 with pytest.raises(SessionBusy):
-                    await a.tracking.advance(old, await a.decoded(62, 50))
+                    await advance(a.tracking, old, await a.decoded(62, 50))
     assert session.lease is None
     assert session.progress.frame_index == 1
 
@@ -195,8 +190,8 @@ async def test_an_idle_driver_hears_of_it_by_the_heartbeat(a: Replica, b: Replic
 async def test_other_weights_embed_the_kept_crop_anew(a: Replica, redis: RedisServer) -> None:
     session = await a.start((60, 50), (10, 10))
     async with running(redis.url, OTHER_WEIGHTS) as other:
-        advance = await other.advance(session, await other.decoded(62, 50), [Placement("new", blobs.box(30, 30))])
-        assert advance.progress.frame_index == 1
+        step = await other.advance(session, await other.decoded(62, 50), [Placement("new", blobs.box(30, 30))])
+        assert step.progress.frame_index == 1
         assert other.count("siamfc_reembeds_total") == 2
         assert other.predictor.of("write") == []
         theirs = other.registry.find(session.id)
@@ -224,8 +219,8 @@ async def test_room_is_made_by_forgetting_who_is_idle_and_they_come_back(redis: 
         sessions = [await replica.start((60, 50)) for _ in range(5)]
         assert (len(replica.registry), replica.slots.used) == (2, 2)
         for session in sessions:
-            advance = await replica.advance(session, await replica.decoded(62, 50))
-            assert advance.progress.frame_index == 1
+            step = await replica.advance(session, await replica.decoded(62, 50))
+            assert step.progress.frame_index == 1
         async with (
             replica.leases.hold(sessions[0].id, "me"),
             replica.leases.hold(sessions[1].id, "me"),
@@ -244,17 +239,17 @@ async def test_while_redis_is_away_nothing_advances_and_nothing_is_lost(tmp_path
             session = await replica.start()
             async with replica.leases.hold(session.id, "me") as lease:
                 frames = [await replica.decoded(x, 50) for x in (62, 64)]
-                await replica.tracking.advance(lease, frames[0])
+                await advance(replica.tracking, lease, frames[0])
                 redis.kill()
                 for _ in range(3):
                     with pytest.raises(StoreUnavailable):
-                        await replica.tracking.advance(lease, frames[1])
+                        await advance(replica.tracking, lease, frames[1])
                 with pytest.raises(StoreUnavailable):
                     await replica.start()
                 assert (session.progress.frame_index, replica.slots.used, len(replica.registry)) == (1, 1, 1)
                 redis.start()
                 await eventually(lambda: replica.leases.store.failure is None)
-                assert (await replica.tracking.advance(lease, frames[1])).progress.frame_index == 2
+                assert (await advance(replica.tracking, lease, frames[1])).progress.frame_index == 2
             assert (await replica.leases.read(session.id, "me")).state.frame_index == 2
 
 
@@ -264,11 +259,11 @@ async def test_a_step_the_store_may_have_is_taken_back(a: Replica, redis: RedisS
     async with a.leases.hold(session.id, "me") as lease:
         frame = await a.decoded(62, 50)
         with redis.frozen(), pytest.raises(StoreUnavailable):
-            await a.tracking.advance(lease, frame)
+            await advance(a.tracking, lease, frame)
         assert session.progress.frame_index == 0
         await eventually(lambda: not lease.commit_unknown)
         assert (await a.leases.read(session.id, "me")).state.frame_index == 0
-        assert (await a.tracking.advance(lease, frame)).progress.frame_index == 1
+        assert (await advance(a.tracking, lease, frame)).progress.frame_index == 1
     assert (await a.leases.read(session.id, "me")).state.frame_index == 1
 
 
@@ -277,7 +272,7 @@ async def test_a_cancelled_frame_leaves_cache_and_store_agreed_after_the_next_cl
     for _ in range(5):
         async with a.leases.hold(session.id, "me") as lease:
             frame = await a.decoded(62, 50)
-            task = asyncio.ensure_future(a.tracking.advance(lease, frame))
+            task = asyncio.ensure_future(advance(a.tracking, lease, frame))
             await asyncio.sleep(0.002)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

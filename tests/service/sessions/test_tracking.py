@@ -42,12 +42,12 @@ async def test_a_session_follows_its_target(core: Core) -> None:
     assert (session.progress.frame_index, session.facts.frame_size, core.slots.used) == (0, (160, 120), 1)
     assert boxes(session) == {"0": [60, 50, 16, 16]}
     for index, (x, y) in enumerate([(63, 52), (66, 49), (72, 50)], 1):
-        advance = await core.advance(session, await core.decoded(x, y))
-        assert session.progress is advance.progress
-        assert advance.progress.frame_index == index
+        step = await core.advance(session, await core.decoded(x, y))
+        assert session.progress is step.progress
+        assert step.progress.frame_index == index
         assert boxes(session)["0"] == pytest.approx([x, y, 16, 16], abs=1)
-        assert advance.evidence["0"].maps.shape == (1, 17, 17)
-        assert advance.faults == ()
+        assert step.evidence["0"].maps.shape == (1, 17, 17)
+        assert step.faults == ()
     assert session.progress.targets[0].track.status == "tracking"
 
 
@@ -175,8 +175,8 @@ async def test_a_frame_that_the_model_fails_changes_nothing(core: Core, kind: Ki
     await unchanged(core, session, ModelUnavailable, core.advance(session, frame, placements))
     core.predictor.mend(kind)
     await eventually(lambda: core.batcher.failure is None)
-    advance = await core.advance(session, frame, placements)
-    assert (advance.progress.frame_index, list(boxes(session))) == (1, ["0", "1", "new"])
+    step = await core.advance(session, frame, placements)
+    assert (step.progress.frame_index, list(boxes(session))) == (1, ["0", "1", "new"])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -205,14 +205,14 @@ async def test_boxes_drawn_on_a_frame_add_and_correct(core: Core) -> None:
     session = await core.start((60, 50), (10, 10))
     before = slots_of(session)
     drawn = [Placement("1", blobs.box(62, 50)), Placement("new", (0.5, 0.5, 10.0, 12.0))]
-    advance = await core.advance(session, await core.decoded(62, 50), drawn)
+    step = await core.advance(session, await core.decoded(62, 50), drawn)
     after = slots_of(session)
     assert list(after) == ["0", "1", "new"]
     assert after["0"] == before["0"]
     assert len(set(after.values())) == core.slots.used == 3
     assert boxes(session)["1"] == [62, 50, 16, 16]
     assert boxes(session)["new"] == [0.5, 0.5, 10, 12]
-    assert list(advance.evidence) == ["0"], "a target with a box drawn on it is not searched"
+    assert list(step.evidence) == ["0"], "a target with a box drawn on it is not searched"
     assert session.progress.targets[1].track.score == 1.0
 
 
@@ -224,9 +224,9 @@ async def test_a_box_that_cannot_be_used_is_a_fault_and_the_others_go_on(core: C
         Placement("fourth", blobs.box(10, 10)),
         Placement("1", blobs.box(12, 10)),
     ]
-    advance = await core.advance(session, await core.decoded(63, 50), drawn)
-    assert [type(fault) for fault in advance.faults] == [InvalidBox, TooManyTargets]
-    assert advance.faults[0].pointer == "/box"
+    step = await core.advance(session, await core.decoded(63, 50), drawn)
+    assert [type(fault) for fault in step.faults] == [InvalidBox, TooManyTargets]
+    assert step.faults[0].pointer == "/box"
     assert list(boxes(session)) == ["0", "1", "third"]
     assert boxes(session)["0"] == pytest.approx([63, 50, 16, 16], abs=1)
     assert boxes(session)["1"] == [12, 10, 16, 16]
@@ -236,8 +236,8 @@ async def test_a_session_without_targets_goes_on(core: Core) -> None:
     session = await core.start()
     await core.remove(session, "0")
     assert core.slots.used == 0
-    advance = await core.advance(session, await core.decoded(60, 50))
-    assert (advance.progress.frame_index, advance.progress.targets, advance.queue_s) == (1, (), 0)
+    step = await core.advance(session, await core.decoded(60, 50))
+    assert (step.progress.frame_index, step.progress.targets, step.queue_s) == (1, (), 0)
     assert core.predictor.of("respond") == []
     await core.advance(session, await core.decoded(60, 50), [Placement("a", blobs.box(60, 50))])
     assert list(boxes(session)) == ["a"]

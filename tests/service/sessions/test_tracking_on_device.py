@@ -23,6 +23,7 @@ from service.sessions.requests import Placement
 from service.sessions.session import Session
 from service.sessions.tracker_model import TrackerModel
 from tests.service.sessions.conftest import SLOTS, Core, boxes, tracking_with
+from tests.service.sessions.conftest import advance as commit_step
 from tests.support.devices import DEVICES
 from tests.support.scenes import Image, Scene, leaving_and_returning, scale_change, translation
 from tests.support.waiting import eventually
@@ -62,7 +63,7 @@ async def begun(core: Core, scene: Scene, extra: tuple[float, ...] | None = None
 async def advance(core: Core, session: Session, frame: Image, **options: bool) -> dict[str, list[float]]:
     decoded = await core.tracking.decode(encoded(frame))
     async with core.leases.hold(session.id, "me") as lease:
-        await core.tracking.advance(lease, decoded, **options)
+        await commit_step(core.tracking, lease, decoded, **options)
     return boxes(session)
 
 
@@ -101,7 +102,7 @@ async def test_maps_are_evidence_where_asked_for(core: Core) -> None:
     for frame, wanted in zip(scene.frames[1:], (True, False), strict=True):
         decoded = await core.tracking.decode(encoded(frame))
         async with core.leases.hold(session.id, "me") as lease:
-            done = await core.tracking.advance(lease, decoded, maps=wanted)
+            done = await commit_step(core.tracking, lease, decoded, maps=wanted)
         maps = done.evidence["0"].maps
         assert (maps is not None and maps.shape == (3, 17, 17)) is wanted
 

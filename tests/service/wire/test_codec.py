@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidBox, InvalidRequest
 from service.wire import codec
-from service.wire.messages import End, RemoveTarget, Result, SetTarget, TargetState, Timing
+from service.wire.messages import End, FrameResult, RemoveTarget, SetTarget, TargetState, Timing
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 SIDES = st.floats(1, 1e300)
@@ -156,14 +156,14 @@ SECONDS = st.floats(0, 1e6)
 
 @given(
     st.builds(
-        Result,
+        FrameResult,
         seq=st.integers(0, 10**9),
         frame_index=st.integers(1, 10**9),
         targets=st.lists(TARGETS, max_size=3).map(tuple),
         timing=st.builds(Timing, SECONDS, SECONDS, SECONDS, SECONDS),
     )
 )
-def test_results_say_what_they_hold(result: Result) -> None:
+def test_results_say_what_they_hold(result: FrameResult) -> None:
     message = strictly(codec.result(result))
     assert message.keys() == {"type", "seq", "frame_index", "targets", "timing_ms"}
     assert (message["type"], message["seq"], message["frame_index"]) == ("result", result.seq, result.frame_index)
@@ -181,7 +181,7 @@ def test_results_say_what_they_hold(result: Result) -> None:
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_a_result_that_is_not_finite_is_never_written(number: float) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        codec.result(Result(0, 1, (TargetState("0", [0, 0, number, 1], 1.0, "tracking"),)))
+        codec.result(FrameResult(0, 1, (TargetState("0", [0, 0, number, 1], 1.0, "tracking"),)))
 
 
 @pytest.mark.parametrize(

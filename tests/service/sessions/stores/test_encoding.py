@@ -15,7 +15,7 @@ from model.boxes import Box
 from model.tracker import Track
 from service.errors import IncompatibleReplica
 from service.sessions.stores import encoding
-from service.sessions.stores.store import Answered, Exemplar, Facts, Followed, Geometry, State
+from service.sessions.stores.store import Exemplar, Facts, FrameAnswer, Geometry, State, StoredTarget
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False)
 positive = st.floats(1, 1e6)
@@ -31,7 +31,7 @@ tracks = st.builds(
 states = st.builds(
     State,
     st.integers(0, 10**9),
-    st.lists(st.builds(Followed, st.text(max_size=64), tracks, st.text("0123456789abcdef")), max_size=3).map(tuple),
+    st.lists(st.builds(StoredTarget, st.text(max_size=64), tracks, st.text("0123456789abcdef")), max_size=3).map(tuple),
     moments,
 )
 
@@ -48,7 +48,7 @@ def test_facts_come_back_exactly(facts: Facts) -> None:
 
 @given(st.text(max_size=64), st.integers(0, 10**9), st.lists(st.text(), max_size=3))
 def test_an_answer_comes_back_exactly(token: str, seq: int, messages: list[str]) -> None:
-    answer = Answered(seq, tuple(messages))
+    answer = FrameAnswer(seq, tuple(messages))
     assert encoding.unpack_answer(encoding.pack_answer(token, answer)) == (token, answer)
 
 
@@ -64,7 +64,7 @@ def test_every_field_of_a_track_is_kept() -> None:
             changed[field.name] = (1.5, 2.5)
     track = dataclasses.replace(track, **changed)
     (back,) = encoding.unpack_state(
-        encoding.pack_state(State(1, (Followed("a", track, "e"),), datetime(2026, 1, 1, tzinfo=UTC)))
+        encoding.pack_state(State(1, (StoredTarget("a", track, "e"),), datetime(2026, 1, 1, tzinfo=UTC)))
     ).targets
     assert back.track == track
 
@@ -81,7 +81,7 @@ def test_an_exemplar_comes_back_exactly(shape: tuple[int, ...], rng: np.random.G
     assert len(packed) < 2 * embedding.size + crop.size + 4096
 
 
-STATE = State(1, (Followed("a", Track(Box(1, 2, 3, 4), (3, 4), (0, 0, 0)), "e"),), datetime(2026, 1, 1, tzinfo=UTC))
+STATE = State(1, (StoredTarget("a", Track(Box(1, 2, 3, 4), (3, 4), (0, 0, 0)), "e"),), datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_what_a_newer_replica_adds_is_left_out_and_what_an_older_one_lacks_is_filled_in() -> None:

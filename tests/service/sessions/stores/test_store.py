@@ -18,16 +18,16 @@ from service.operations.metrics import Metrics
 from service.sessions.stores.memory import MemoryStore
 from service.sessions.stores.redis import RedisStore
 from service.sessions.stores.store import (
-    Answered,
     Claim,
     Commit,
     Exemplar,
     Facts,
-    Followed,
+    FrameAnswer,
     Geometry,
     Resume,
     SessionStore,
     State,
+    StoredTarget,
 )
 from tests.support.clock import Clock
 from tests.support.redis_server import RedisServer
@@ -44,7 +44,7 @@ def facts(name: str = "s1", owner: str = "me", ttl_s: float = TTL_S) -> Facts:
 
 def state(index: int = 0, *exemplars: str) -> State:
     targets = tuple(
-        Followed(f"t{number}", Track(Box(0.1 + index, 1 / 3, 16, 12.5), (16, 12), (0.1, 90, 255)), name)
+        StoredTarget(f"t{number}", Track(Box(0.1 + index, 1 / 3, 16, 12.5), (16, 12), (0.1, 90, 255)), name)
         for number, name in enumerate(exemplars or ("e0",))
     )
     return State(index, targets, MADE + timedelta(seconds=TTL_S + index))
@@ -56,12 +56,12 @@ def exemplar(seed: int = 0) -> Exemplar:
     return Exemplar("abc", Geometry(127, 0.5), embedding, random.integers(0, 256, (127, 127, 3), np.uint8))
 
 
-def step(version: int, *answers: Answered, index: int | None = None, ring: int = 64) -> Commit:
+def step(version: int, *answers: FrameAnswer, index: int | None = None, ring: int = 64) -> Commit:
     return Commit(version, state(version if index is None else index), TTL_S, answers, ring)
 
 
-def answered(*seqs: int) -> list[Answered]:
-    return [Answered(seq, (f"fault of {seq}", f"answer {seq}")) for seq in seqs]
+def answered(*seqs: int) -> list[FrameAnswer]:
+    return [FrameAnswer(seq, (f"fault of {seq}", f"answer {seq}")) for seq in seqs]
 
 
 @pytest.fixture(params=["memory", "redis"])
