@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from model.config import Preprocessing, TrackerConfig, preset
 from model.errors import CheckpointError, ConfigError
+from model.files import replacing
 from model.network import SiamFC
 from model.tracker import Calibration
 
@@ -66,7 +67,10 @@ def find_weights(given: Path | None) -> Path:
 
 
 def save_weights(path: Path, weights: Weights, *, dtype: torch.dtype = torch.float16) -> None:
-    """Write a weights file; kernels are stored as `dtype`, what has one number a channel stays fp32."""
+    """Write a weights file; kernels are stored as `dtype`, what has one number a channel stays fp32.
+
+    The file appears whole or not at all. Raises OSError.
+    """
     tensors = {
         name: (value.to(dtype) if value.ndim > 1 else value).contiguous()
         for name, value in weights.network.state_dict().items()
@@ -80,7 +84,8 @@ def save_weights(path: Path, weights: Weights, *, dtype: torch.dtype = torch.flo
         "calibration": json.dumps(dataclasses.asdict(weights.calibration)),
         "training": json.dumps(weights.training),
     }
-    save_file(tensors, path, metadata)
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata)
 
 
 def load_weights(path: Path) -> Weights:

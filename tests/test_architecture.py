@@ -35,6 +35,7 @@ TESTED_IN = {
     "siamfc/cli/convert.py": "siamfc/cli/test_commands.py",
     "siamfc/cli/failures.py": "siamfc/cli/test_program.py",
     "siamfc/cli/following.py": "siamfc/cli/test_track.py",
+    "siamfc/cli/frames.py": "siamfc/cli/test_sources.py",
     "siamfc/cli/options.py": "siamfc/cli/test_program.py",
     "siamfc/cli/progress.py": "siamfc/cli/test_track.py",
     "siamfc/cli/train.py": "siamfc/cli/test_commands.py",

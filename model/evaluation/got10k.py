@@ -14,6 +14,7 @@ import numpy as np
 
 from model.errors import SequenceError
 from model.evaluation.one_pass import Report, Run
+from model.files import replacing
 
 _FIRST_PIXEL = np.array([1.0, 1.0, 0.0, 0.0])
 
@@ -41,5 +42,7 @@ def _write_run(run: Run, folder: Path) -> None:
     name = run.sequence.name
     folder.mkdir(parents=True, exist_ok=True)
     boxes = np.nan_to_num(run.boxes + _FIRST_PIXEL, nan=0.0)
-    np.savetxt(folder / f"{name}_001.txt", boxes, fmt="%.3f", delimiter=",")
-    np.savetxt(folder / f"{name}_time.txt", np.nan_to_num(run.times, nan=0.0), fmt="%.8f")
+    with replacing(folder / f"{name}_001.txt") as partial:
+        np.savetxt(partial, boxes, fmt="%.3f", delimiter=",")
+    with replacing(folder / f"{name}_time.txt") as partial:
+        np.savetxt(partial, np.nan_to_num(run.times, nan=0.0), fmt="%.8f")

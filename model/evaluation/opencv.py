@@ -15,6 +15,7 @@ import cv2
 from model.boxes import Box
 from model.errors import ModelError
 from model.evaluation.one_pass import Found
+from model.opencv_images import read_bgr
 
 _WITH_MODEL_FILES = {"dasiamrpn", "goturn", "nano", "vit"}
 
@@ -38,13 +39,13 @@ class OpenCVFollower:
         x, y, w, h = (round(value) for value in box.as_list())
         self._tracker, self._box = self._create(), box
         try:
-            self._tracker.init(_read(frame), (x, y, max(w, 1), max(h, 1)))
+            self._tracker.init(read_bgr(frame), (x, y, max(w, 1), max(h, 1)))
         except cv2.error as error:
             raise ModelError(f"{frame}: OpenCV's {self._name} does not start: {error.err or error}") from error
 
     def update(self, frame: Path) -> Found:
         """Where the target is in the next image file. Raises ModelError, naming a file that is no image."""
-        image = _read(frame)
+        image = read_bgr(frame)
         try:
             found, box = self._tracker.update(image)
         except cv2.error:
@@ -76,10 +77,3 @@ def _creator(name: str) -> Callable[[], Any]:
         f"{have}; csrt, kcf and others come with the contrib build, which replaces the plain one: "
         "pip uninstall -y opencv-python-headless && pip install opencv-contrib-python-headless"
     )
-
-
-def _read(frame: Path) -> Any:
-    image = cv2.imread(str(frame), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise ModelError(f"{frame}: not an image that OpenCV reads")
-    return image

@@ -12,6 +12,7 @@ import numpy as np
 from model.boxes import FloatArray
 from model.evaluation.one_pass import Report, Run
 from model.evaluation.worst import Colour, overlap_by_frame, picture, worst_frames
+from model.files import write_text
 
 _TRUTH: Colour = (60, 220, 60)
 _OURS: Colour = (255, 70, 60)
@@ -64,7 +65,7 @@ def write_page(
     ]
     for index in runs:
         parts += _sequence(report.runs[index], {each: rivals[each].runs[index] for each in rivals}, pictures)
-    path.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(parts) + "\n")
     return path
 
 

@@ -23,9 +23,12 @@ from model.evaluation.metrics import (
 )
 from model.evaluation.one_pass import Report, Run
 from model.evaluation.reliability import Reliability
+from model.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+FILES = ("success.png", "precision.png", "reliability.png")
 
 
 def write_plots(
@@ -45,7 +48,7 @@ def write_plots(
     count, mean = len(report.runs), report.mean()
     paths = [
         _draw_curves(
-            folder / "success.png",
+            folder / FILES[0],
             f"Success: AUC {mean['auc']:.3f} over {count} sequences",
             OVERLAP_THRESHOLDS,
             success,
@@ -53,7 +56,7 @@ def write_plots(
             ("overlap threshold", "share of frames above it"),
         ),
         _draw_curves(
-            folder / "precision.png",
+            folder / FILES[1],
             f"Precision: {mean['precision_20']:.3f} at 20 px over {count} sequences",
             ERROR_THRESHOLDS,
             precision,
@@ -63,7 +66,7 @@ def write_plots(
     ]
     worth = report.reliability()
     if worth is not None:
-        paths.append(_draw_reliability(folder / "reliability.png", worth))
+        paths.append(_draw_reliability(folder / FILES[2], worth))
     return tuple(paths)
 
 
@@ -136,7 +139,8 @@ def _save(path: Path, draw: Callable[[Axes], None]) -> Path:
     axes = figure.add_subplot()
     draw(axes)
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=120, format="png")
     return path
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from model.boxes import FloatArray
 from model.errors import ModelError
+from model.opencv_images import read_bgr
 
 Image = NDArray[np.uint8]
 Photograph = Literal["astronaut", "chelsea", "coffee", "rocket", "retina", "hubble_deep_field"]
@@ -78,9 +79,9 @@ def photograph(name: Photograph, width: int = 0) -> Image:
     if found is None or found.origin is None:
         raise ModelError("rendered scenes need scikit-image; install the extra: pip install 'siamfc-service[dev]'")
     file = Path(found.origin).parent / "data" / f"{name}.{_SUFFIX.get(name, 'png')}"
-    pixels = cv2.imread(str(file), cv2.IMREAD_COLOR)
-    if pixels is None:
+    if not file.is_file():
         raise ModelError(f"{file} is not in this scikit-image")
+    pixels = read_bgr(file)
     image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     if width:
         height = round(image.shape[0] * width / image.shape[1])

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from model.boxes import FloatArray, from_one_indexed
 from model.errors import SequenceError
+from model.folders import EmptyFileError, image_files
 
-_IMAGES = (".jpg", ".jpeg", ".png", ".webp")
+_ABSENCE = "absence.label"
 
 _OTB_FIRST = {"david": 300}
 _OTB_PARTIAL = ("david", "football1", "freeman3", "freeman4", "diving")
@@ -34,11 +35,15 @@ _OTB_PARTIAL = ("david", "football1", "freeman3", "freeman4", "diving")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sequence:
-    """Frames in order and the truth: float64 [N, 4] boxes `x, y, w, h`, 0-indexed pixels, rows of nan where absent."""
+    """Frames in order and the truth: float64 [N, 4] boxes `x, y, w, h`, 0-indexed pixels, rows of nan where absent.
+
+    truth_files: the files that the truth was read from.
+    """
 
     name: str
     frames: tuple[Path, ...]
     truth: FloatArray
+    truth_files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises SequenceError unless there is one box a frame and the target is present in one at least."""
@@ -103,7 +108,7 @@ def _read_folder(folder: Path, unscored: bool) -> Iterator[Sequence]:
         if unscored and len(truth) == 1 and frames:
             truth = np.concatenate([truth, np.full((len(frames) - 1, 4), np.nan)])
         else:
-            truth[_read_absence(folder / "absence.label", len(truth))] = np.nan
+            truth[_read_absence(folder / _ABSENCE, len(truth))] = np.nan
         yield _sequence(name, ours, frames, truth)
         return
     for path in sorted(folder.glob("groundtruth_rect*.txt")):
@@ -119,15 +124,17 @@ def _sequence(name: str, path: Path, frames: tuple[Path, ...], truth: FloatArray
     if len(frames) != len(truth):
         raise SequenceError(f"{path}: {len(truth)} boxes for {len(frames)} frames")
     truth.setflags(write=False)
-    return Sequence(name, frames, truth)
+    labels = path.with_name(_ABSENCE)
+    return Sequence(name, frames, truth, (path, labels) if labels.is_file() else (path,))
 
 
 def _frames(folder: Path) -> tuple[Path, ...]:
     if not folder.is_dir():
         raise SequenceError(f"{folder}: no such folder")
-    images = [path for path in folder.iterdir() if path.suffix.lower() in _IMAGES and not path.name.startswith(".")]
-    # 2.jpg comes before 10.jpg.
-    return tuple(sorted(images, key=lambda path: ([int(part) for part in re.findall(r"\d+", path.stem)], path.name)))
+    try:
+        return image_files(folder)
+    except EmptyFileError as error:
+        raise SequenceError(str(error)) from error
 
 
 def _otb_part(name: str, frames: tuple[Path, ...], count: int) -> tuple[Path, ...]:

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from model.boxes import FloatArray, iou
-from model.errors import ModelError
 from model.evaluation.metrics import scored_frames
 from model.evaluation.one_pass import Run
+from model.opencv_images import read_bgr
 
 Colour = tuple[int, int, int]
 """Red, green, blue, 0..255."""
@@ -46,12 +46,10 @@ def picture(frame: Path, boxes: Sequence[tuple[FloatArray, Colour]], width: int 
 
     A box of nan is left out; later boxes lie over earlier ones. Raises ModelError, naming a file that is no image.
     """
-    image = cv2.imread(str(frame), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise ModelError(f"{frame}: not an image that OpenCV reads")
+    image = read_bgr(frame)
     scale = min(1.0, width / image.shape[1])
     if scale < 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     for box, colour in boxes:
         if not np.isfinite(box).all():
             continue

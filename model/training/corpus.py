@@ -6,14 +6,16 @@ The layouts that can be read are those of `model.training.readers`. Boxes are [x
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import CorpusError
+from model.errors import CorpusError, ModelError
+from model.images import decode
+from model.opencv_images import decode_rgba
 from model.training.readers.layout import read
 from model.training.records import Cutout, Member, Records, Still, Track
 
@@ -53,21 +55,26 @@ class Corpus:
 
     def rgb(self, member: Member) -> Image:
         """The image as uint8 [height, width, 3] RGB."""
-        return self._decode(member, cv2.IMREAD_COLOR, cv2.COLOR_BGR2RGB)
+        return self._decoded(member, decode)
 
     def rgba(self, member: Member) -> Image:
         """The image as uint8 [height, width, 4] RGBA."""
-        return self._decode(member, cv2.IMREAD_UNCHANGED, cv2.COLOR_BGRA2RGBA)
+        return self._decoded(member, decode_rgba)
 
-    def _decode(self, member: Member, flags: int, conversion: int) -> Image:
+    def _decoded(self, member: Member, decoder: Callable[[bytes], Image | None]) -> Image:
+        """The image as stored: boxes are in its pixels, whatever its EXIF orientation says."""
+        reason = ""
         try:
-            data = self._shards[member.shard] if member.shard in self._shards else Path(member.shard).read_bytes()
-            image = cv2.imdecode(np.frombuffer(data, np.uint8, member.length, member.offset), flags)
-            if image is not None:
-                return np.asarray(cv2.cvtColor(image, conversion), np.uint8)
-        except (OSError, ValueError, cv2.error) as error:
-            raise CorpusError(f"{member.shard}: {error}") from error
-        raise CorpusError(f"{member.shard}: the image at byte {member.offset} cannot be decoded")
+            image = decoder(self._encoded(member))
+        except (OSError, ModelError) as error:
+            image, reason = None, f": {error}"
+        if image is None:
+            raise CorpusError(f"{member.shard}: the image at byte {member.offset} cannot be decoded{reason}")
+        return image
+
+    def _encoded(self, member: Member) -> bytes:
+        data = self._shards[member.shard] if member.shard in self._shards else Path(member.shard).read_bytes()
+        return data[member.offset :] if member.length < 0 else data[member.offset : member.offset + member.length]
 
 
 def is_held_out(track: Track, share: float) -> bool:

@@ -18,6 +18,7 @@ from torch import Tensor
 from model.checkpoints import load_weights
 from model.config import Preprocessing, preset
 from model.errors import CheckpointError
+from model.files import replacing
 from model.network import SiamFC, initialise, preprocess
 from model.training.config import TrainingConfig
 from model.training.distillation import Distillation
@@ -137,20 +138,17 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write everything a resume needs; the file appears whole or not at all."""
-        partial = path.with_suffix(".partial")
-        torch.save(
-            {
-                "config": self.config.as_dict(),
-                "step": self.step,
-                "network": self.network.state_dict(),
-                "average": self.average,
-                "optimizer": self.optimizer.state_dict(),
-                "distillation": {} if self.distillation is None else self.distillation.state_dict(),
-                "preprocessing": asdict(self.preprocessing),
-            },
-            partial,
-        )
-        partial.replace(path)
+        state = {
+            "config": self.config.as_dict(),
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "distillation": {} if self.distillation is None else self.distillation.state_dict(),
+            "preprocessing": asdict(self.preprocessing),
+        }
+        with replacing(path) as partial:
+            torch.save(state, partial)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint of `save`; raises CheckpointError where it is another run's, or unreadable.

@@ -10,10 +10,10 @@ from model.evaluation.sequences import Sequence, read_sequences
 
 
 def make(folder: Path, files: dict[str, str], images: str = "img", names: tuple[str, ...] = ("1.jpg", "2.jpg")) -> Path:
-    """A sequence folder: empty images (reading decodes none) and text files."""
+    """A sequence folder: files with images' names (reading decodes none) and text files."""
     (folder / images).mkdir(parents=True, exist_ok=True)
     for name in names:
-        (folder / images / name).touch()
+        (folder / images / name).write_bytes(b"an image")
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder
