@@ -18,6 +18,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import click
 
 from siamfc.cli.failures import InputError
+from siamfc.cli.outputs import check_outputs, save_text
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 """The checkout, where the package is run from one."""
@@ -50,6 +51,7 @@ def bench(what: str | None, json_path: Path | None, only_list: bool, given: tupl
         click.echo("\n".join(names) if what is None else "\n".join(options(_benchmark(what).run)))
         return
     chosen = parsed(_benchmark(what).run, given) if what is not None else {}
+    check_outputs({"--json": json_path}, [value for value in chosen.values() if isinstance(value, Path)])
     measured: dict[str, Any] = {}
     for name in wanted:
         module = _benchmark(name)
@@ -58,7 +60,7 @@ def bench(what: str | None, json_path: Path | None, only_list: bool, given: tupl
         if save:
             _save(name, module, measured[name], root / "benchmarks" / "results")
     if json_path is not None:
-        json_path.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+        save_text(json_path, json.dumps(measured, indent=2) + "\n")
 
 
 def checkout() -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from siamfc.cli.failures import InputError, needs_extra
+from siamfc.cli.outputs import check_outputs
 
 
 @click.command()
@@ -19,8 +20,7 @@ def convert(source: Path, out: Path) -> None:
     """
     if out.suffix != ".safetensors":
         raise InputError(f"{out}: the file to write must end in .safetensors")
-    if not out.parent.is_dir():
-        raise InputError(f"{out}: there is no folder {out.parent}")
+    check_outputs({"OUT": out}, [source])
     with needs_extra("train", "converting weights"):
         from model.convert import convert_file
     weights = convert_file(source, out)

@@ -12,6 +12,7 @@ import click
 
 from siamfc.cli.failures import InputError, needs_extra
 from siamfc.cli.options import make_client, make_predictor, network_options, refuse_both, server_options
+from siamfc.cli.outputs import STDOUT, check_folder, check_outputs, save_text
 from siamfc.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from model.evaluation.one_pass import Follower, Found, Report
     from model.evaluation.sequences import Sequence
     from siamfc import Client, Session
+
+_PAGE = "report.html"
 
 
 @click.command("eval")
@@ -73,7 +76,8 @@ def evaluate(
 
     sequences = read_sequences(folder, unscored=got10k is not None)
     scorable = all(sequence.scorable for sequence in sequences)
-    _refuse_early(scorable, json_path, plots)
+    _refuse_early(sequences, scorable, json_path, plots)
+    check_folder("--got10k", got10k)
     if got10k is not None:
         from model.evaluation.got10k import check_name
 
@@ -97,16 +101,19 @@ def evaluate(
     _show(reports, name, json_path, boxes)
 
 
-def _refuse_early(scorable: bool, json_path: str | None, plots: Path | None) -> None:
+def _refuse_early(sequences: list[Sequence], scorable: bool, json_path: str | None, plots: Path | None) -> None:
     """Refuse before the work, which may take an hour, what could not be written after it."""
     if not scorable and (json_path is not None or plots is not None):
         raise InputError("there are sequences without truth: there is nothing to score for --json or --plots")
-    if json_path not in (None, "-") and not Path(str(json_path)).parent.is_dir():
-        raise InputError(f"{json_path}: cannot be written: no such folder")
+    outputs: dict[str, Path | str | None] = {"--json": json_path}
     if plots is not None:
-        from model.evaluation.plots import check_matplotlib
+        from model.evaluation.plots import FILES, check_matplotlib
 
         check_matplotlib()
+        check_folder("--plots", plots)
+        if plots.is_dir():
+            outputs |= {f"--plots {name}": plots / name for name in (*FILES, _PAGE)}
+    check_outputs(outputs, (file for sequence in sequences for file in (*sequence.truth_files, *sequence.frames)))
 
 
 def _rivals(names: str | None, ours: str) -> dict[str, Callable[[], Follower]]:
@@ -157,7 +164,7 @@ def _write_plots(reports: dict[str, Report], name: str, folder: Path) -> None:
     others = {each: report for each, report in reports.items() if each != name}
     try:
         paths = write_plots(reports[name], folder, name, others)
-        write_page(folder / "report.html", reports[name], paths, name, others)
+        write_page(folder / _PAGE, reports[name], paths, name, others)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
 
@@ -173,13 +180,10 @@ def _show(reports: dict[str, Report], name: str, json_path: str | None, boxes: b
     if others:
         content["compare"] = {each: report.as_json(boxes=boxes) for each, report in others.items()}
     text = json.dumps(content, indent=2)
-    if json_path == "-":
+    if json_path == STDOUT:
         click.echo(text)
-        return
-    try:
-        Path(json_path).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{json_path}: cannot be written: {error.strerror}") from error
+    else:
+        save_text(Path(json_path), text + "\n")
 
 
 class ServerFollower:

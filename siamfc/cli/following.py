@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from siamfc.cli.failures import InputError
-from siamfc.cli.sources import SourceFrame
+from siamfc.cli.frames import SourceFrame
 
 if TYPE_CHECKING:
     from model.inference import Predictor

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from model.inference import Predictor
     from siamfc import Client
 
+TIMEOUT_S = 5.0
+"""How long a stream may be silent."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

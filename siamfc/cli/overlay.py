@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import av
+import av.error
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from siamfc.cli.failures import InputError
 
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+"""What the file's ending means, in FFmpeg's names."""
+
 COLOURS = {"tracking": (80, 200, 60), "uncertain": (0, 180, 255), "lost": (60, 60, 230)}
 """BGR by status."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FAR = 32_000
+
+_X264 = {"preset": "veryfast", "crf": "20"}
 
 
 def draw(frame: NDArray[np.uint8], targets: list[dict[str, Any]]) -> NDArray[np.uint8]:
@@ -35,26 +49,59 @@ def draw(frame: NDArray[np.uint8], targets: list[dict[str, Any]]) -> NDArray[np.
 
 
 class OverlayVideo:
-    """An MP4 file that takes frames one by one; the first says its size."""
+    """A video file in H.264, which browsers play, that takes frames one by one; the first says its size.
 
-    def __init__(self, path: Path, fps: float) -> None:
-        self._path, self._fps = path, fps
-        self._writer: cv2.VideoWriter | None = None
+    H.264 as players take it has an even width and height: of a frame that has not, the last row or column is doubled.
+    """
+
+    def __init__(self, path: Path, fps: float, container: str = "mp4") -> None:
+        """`fps`: any positive rate. `container`: one of CONTAINERS' values."""
+        self._path, self._container_name = path, container
+        # As close as a clock of 16 bits comes, which every player can count by.
+        self._rate = Fraction(fps).limit_denominator(1001)
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
 
     def write(self, frame: NDArray[np.uint8], targets: list[dict[str, Any]]) -> None:
         """Add a frame. Raises InputError where the file cannot be written."""
-        if self._writer is None:
-            cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-            height, width = frame.shape[:2]
-            fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._path), fourcc, self._fps, (width, height))
-            if not self._writer.isOpened():
-                raise InputError(f"{self._path}: cannot be written as an MP4 video")
-        self._writer.write(draw(frame, targets))
+        drawn = draw(frame, targets)
+        drawn = np.pad(drawn, ((0, drawn.shape[0] % 2), (0, drawn.shape[1] % 2), (0, 0)), "edge")
+        with _named(self._path):
+            if self._container is None:
+                self._open(drawn.shape[1], drawn.shape[0])
+            self._encode(av.VideoFrame.from_ndarray(drawn, format="bgr24"))
+
+    def _open(self, width: int, height: int) -> None:
+        options = {"movflags": "+faststart"} if self._container_name in ("mp4", "mov") else {}
+        self._container = av.open(str(self._path), "w", format=self._container_name, options=options)
+        self._stream = self._container.add_stream(
+            "libx264", rate=self._rate, width=width, height=height, pix_fmt="yuv420p", options=_X264
+        )
+        self._container.start_encoding()
+
+    def _encode(self, frame: av.VideoFrame | None) -> None:
+        assert self._container is not None
+        assert self._stream is not None
+        for packet in self._stream.encode(frame):
+            self._container.mux(packet)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.release()
+        if self._container is None:
+            return
+        with _named(self._path):
+            try:
+                self._encode(None)
+            finally:
+                self._container.close()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, av.error.FFmpegError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be written as a video: {reason}") from error

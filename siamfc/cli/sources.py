@@ -2,51 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import re
+import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
-from siamfc.cli.failures import InputError
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-
-Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SourceFrame:
-    """One frame: an image file's bytes as they are, or decoded pixels, uint8 BGR [H, W, 3]. `label` names it."""
-
-    label: str
-    content: bytes | Pixels
-
-    def rgb(self) -> Pixels:
-        """uint8 RGB [H, W, 3], decoded as the server does. Raises InputError, naming the frame."""
-        from model.images import InvalidImageError, decode
-
-        if not isinstance(self.content, bytes):
-            return np.ascontiguousarray(self.content[..., ::-1])
-        try:
-            return decode(self.content)
-        except InvalidImageError as error:
-            raise InputError(f"{self.label}: {error}") from error
-
-    def bgr(self) -> Pixels:
-        """uint8 BGR [H, W, 3] to draw on. Raises InputError, naming the frame."""
-        if not isinstance(self.content, bytes):
-            return self.content
-        data = np.frombuffer(self.content, np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
-        if image is None:
-            raise InputError(f"{self.label}: the image cannot be decoded")
-        return np.asarray(image, np.uint8)
+from model.folders import IMAGE_SUFFIXES, image_files
+from siamfc.cli.failures import Failure, InputError
+from siamfc.cli.frames import Source, SourceFrame
+from siamfc.cli.options import TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +23,7 @@ class Folder:
     files: tuple[Path, ...]
     live = False
     fps = 30.0
+    fault = None
 
     @property
     def total(self) -> int | None:
@@ -71,23 +39,20 @@ class Folder:
                 raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Video:
-    """What OpenCV can play: a file to its end, or (live) a camera or stream until it stops or is stopped."""
+@dataclass(slots=True)
+class Camera:
+    """A camera, by OpenCV, until it stops or is stopped. `fault` says that it stopped."""
 
     name: str
     capture: Any
-    live: bool
-
-    @property
-    def total(self) -> int | None:
-        """Frames in all, as far as the container says."""
-        count = 0 if self.live else int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        return count if count > 0 else None
+    files: tuple[Path, ...] = field(default=(), init=False)
+    live: bool = field(default=True, init=False)
+    total: int | None = field(default=None, init=False)
+    fault: Failure | None = field(default=None, init=False)
 
     @property
     def fps(self) -> float:
-        """Frames a second as the container says, else 30."""
+        """Frames a second as the camera says, else 30."""
         fps = float(self.capture.get(cv2.CAP_PROP_FPS))
         return fps if 1 <= fps <= 1000 else 30.0
 
@@ -98,6 +63,7 @@ class Video:
             while True:
                 there, pixels = self.capture.read()
                 if not there:
+                    self.fault = Failure(f"{self.name}: stopped after {index} frames: unplugged, or taken by another?")
                     return
                 yield SourceFrame(f"{self.name}, frame {index}", pixels)
                 index += 1
@@ -105,44 +71,53 @@ class Video:
             self.capture.release()
 
 
-Source = Folder | Video
+def open_source(text: str, timeout_s: float = TIMEOUT_S) -> Source:
+    """The source of that name; `timeout_s` bounds the wait for a stream's opening and for each of its frames.
 
+    Raises InputError where there is none, or nothing in it can be read, and Failure where a stream does not answer.
+    """
+    from siamfc.cli.videos import Video
 
-def open_source(text: str) -> Source:
-    """The source of that name. Raises InputError where there is none, or nothing in it can be read."""
     path = Path(text)
+    if text == "-":
+        raise InputError("- is stdin, which cannot be a source; give a file, a folder, a camera's number or a URL")
     if path.is_dir():
         return _folder(path)
     if path.is_file():
         if path.suffix.lower() in IMAGE_SUFFIXES:
             raise InputError(f"{text} is one image; give the folder of images it is in")
-        return _video(text, text, live=False)
+        return Video(text)
+    if path.exists():
+        raise InputError(_special(path))
     if text.isdecimal():
-        return _video(f"camera {text}", int(text), live=True)
+        return _camera(int(text))
     if "://" in text:
-        return _video(text, text, live=True)
+        return Video(text, live=True, timeout_s=timeout_s)
     raise InputError(f"{text}: no such file or folder, nor a camera's number or a stream's URL")
 
 
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sorts numbers inside names by their value: frame2 before frame10."""
-    parts = re.findall(r"\d+|\D+", name)
-    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
-
-
 def _folder(path: Path) -> Folder:
-    files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
+    files = image_files(path)
     if not files:
-        hint = f"; there is {path / 'img'}" if (path / "img").is_dir() else ""
+        inside = next((path / name for name in ("img", "color") if (path / name).is_dir()), None)
+        hint = f"; there is {inside}" if inside is not None else ""
         raise InputError(f"{path}: no JPEG, PNG or WebP images in this folder{hint}")
-    return Folder(tuple(sorted(files, key=lambda file: natural_key(file.name))))
+    return Folder(files)
 
 
-def _video(name: str, where: str | int, *, live: bool) -> Video:
-    # OpenCV and FFmpeg would add their own lines to the one that says what is wrong.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+def _camera(number: int) -> Camera:
+    # OpenCV would add its own lines to the one that says what is wrong.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    capture = cv2.VideoCapture(where)
+    capture = cv2.VideoCapture(number)
     if not capture.isOpened():
-        raise InputError(f"{name}: cannot be opened as a video")
-    return Video(name, capture, live)
+        raise InputError(f"camera {number}: cannot be opened; is it there, and not taken by another program?")
+    return Camera(f"camera {number}", capture)
+
+
+def _special(path: Path) -> str:
+    """What is there and no file, in a message."""
+    mode = path.stat().st_mode
+    if path.name.startswith("video") and path.name[5:].isdecimal() and path.parent == Path("/dev"):
+        return f"{path}: is a camera's device; give its number, {path.name[5:]}"
+    kind = "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
+    return f"{path}: is a {kind}, not a video file; save it to a file first, or give a stream's URL"

@@ -12,12 +12,21 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from siamfc.cli.failures import InputError
-from siamfc.cli.options import BoxType, make_client, make_predictor, network_options, refuse_both, server_options
+from siamfc.cli.options import (
+    TIMEOUT_S,
+    BoxType,
+    make_client,
+    make_predictor,
+    network_options,
+    refuse_both,
+    server_options,
+)
+from siamfc.cli.outputs import STDOUT, check_outputs, writing
 from siamfc.cli.progress import progress
 
 if TYPE_CHECKING:
     from siamfc.cli.following import Followed
-    from siamfc.cli.sources import Source
+    from siamfc.cli.frames import Source
 
 
 @click.command()
@@ -28,8 +37,17 @@ if TYPE_CHECKING:
     "--video",
     "video_path",
     metavar="OUT.mp4",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the frames with their boxes drawn.",
+    type=click.Path(path_type=Path),
+    help="Write the frames with their boxes drawn, as H.264.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    default=TIMEOUT_S,
+    show_default=True,
+    help="How long a stream may be silent.",
 )
 @server_options
 @network_options
@@ -38,6 +56,7 @@ def track(
     box: tuple[float, float, float, float],
     json_path: str | None,
     video_path: Path | None,
+    timeout_s: float,
     server: str | None,
     api_key: str | None,
     weights: Path | None,
@@ -51,51 +70,68 @@ def track(
 
     SOURCE: a video file, a folder of images, a camera's number or a stream's URL. In process, or through a server with
     --server. Without --json and --video, JSON lines go to stdout. A camera or stream goes on until Ctrl-C.
+
+    Files are written beside their place, as NAME.*.part, and renamed at the end. When a source fails on the way, what
+    was followed until then is kept and the exit status says so: 2 for a file, 1 for a camera or a stream.
     """
     refuse_both(server, weights=weights, device=device, runtime=runtime, precision=precision, api_key=api_key)
     from siamfc.cli.following import follow_in_process, follow_on_server
     from siamfc.cli.sources import open_source
 
-    opened = open_source(source)
+    container = _container(video_path)
+    opened = open_source(source, timeout_s)
+    check_outputs({"--json": json_path, "--video": video_path}, [*opened.files, *([weights] if weights else [])])
     with ExitStack() as stack:
         if server is not None:
             followed = follow_on_server(opened.frames(), box, stack.enter_context(make_client(server, api_key)))
         else:
             followed = follow_in_process(opened.frames(), box, make_predictor(weights, device, runtime, precision))
         try:
-            _write(stack.enter_context(closing(followed)), opened, json_path, video_path)
+            _write(stack.enter_context(closing(followed)), opened, json_path, video_path, container)
         except KeyboardInterrupt:
             # What never ends by itself is ended so; anything else has been cut short.
             if not opened.live:
                 raise
+    if opened.fault is not None:
+        raise opened.fault
 
 
-def _write(followed: Followed, source: Source, json_path: str | None, video_path: Path | None) -> None:
+def _container(video_path: Path | None) -> str:
+    """The kind of file that `--video` names by its ending. Raises InputError for one that cannot be written."""
+    from siamfc.cli.overlay import CONTAINERS
+
+    suffix = ".mp4" if video_path is None else video_path.suffix.lower()
+    if suffix not in CONTAINERS:
+        raise InputError(f"--video {video_path}: is written as H.264; the ending must be {', '.join(CONTAINERS)}")
+    return CONTAINERS[suffix]
+
+
+def _write(followed: Followed, source: Source, json_path: str | None, video_path: Path | None, container: str) -> None:
     from siamfc.cli.overlay import OverlayVideo
 
     if json_path is None and video_path is None:
-        json_path = "-"
+        json_path = STDOUT
     with ExitStack() as stack:
         lines = stack.enter_context(_text(json_path)) if json_path is not None else None
-        video = stack.enter_context(OverlayVideo(video_path, source.fps)) if video_path is not None else None
+        video = None
+        if video_path is not None:
+            partial = stack.enter_context(writing(video_path))
+            video = stack.enter_context(OverlayVideo(partial, source.fps, container))
         report = stack.enter_context(progress("tracking", source.total))
-        for index, (frame, targets) in enumerate(followed):
+        for count, (frame, targets) in enumerate(followed):
             if lines is not None:
+                index = count if frame.index is None else frame.index
                 lines.write(json.dumps({"frame_index": index, "targets": targets}) + "\n")
                 lines.flush()
             if video is not None:
                 video.write(frame.bgr(), targets)
-            report(index + 1)
+            report(count + 1)
 
 
 @contextmanager
 def _text(path: str) -> Iterator[TextIO]:
-    if path == "-":
+    if path == STDOUT:
         yield sys.stdout
         return
-    try:
-        file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
-    with file:
+    with writing(Path(path)) as partial, partial.open("w", encoding="utf-8") as file:
         yield file

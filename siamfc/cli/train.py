@@ -10,6 +10,7 @@ import click
 
 from siamfc.cli.failures import INTERRUPTED, needs_extra
 from siamfc.cli.options import WeightsPath
+from siamfc.cli.outputs import check_outputs
 from siamfc.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ def train(
     with needs_extra("train", "training"):
         from model.training import run
     config = _config(recipe, config_path, steps, init, teacher)
+    if out.is_dir():
+        given = [config_path, *(Path(name) for name in (config.init, config.teacher) if name)]
+        outputs = {f"--out {name}": out / name for name in (run.CHECKPOINT, run.LOG, run.WEIGHTS)}
+        check_outputs(outputs, [path for path in given if path is not None])
     with progress("training", config.steps) as report:
         shown = ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 
 from siamfc.cli.failures import InputError, needs_extra
 from siamfc.cli.options import make_predictor, network_options
+from siamfc.cli.outputs import check_outputs, save_text
 
 if TYPE_CHECKING:
     from model.evaluation.tuning import Tuning
@@ -56,9 +58,8 @@ def tune(
         from model.training.corpus import Corpus
     config = TuningConfig.from_dict(amount)
     refuse_evaluation_layout(corpus)
-    for path in (out, save):
-        if path is not None and not path.parent.is_dir():
-            raise InputError(f"{path}: no folder {path.parent}")
+    given = [] if weights is None else [weights]
+    check_outputs({"--out": out, "--save": save}, chain(given, corpus.rglob("*")))
     if save is not None and save.suffix != ".safetensors":
         raise InputError(f"{save}: the ending must be .safetensors")
     predictor = make_predictor(weights, device, runtime, precision)
@@ -66,7 +67,7 @@ def tune(
     click.echo(_table(found))
     if out is not None:
         content = {**_as_json(found), "config": dataclasses.asdict(config), "weights": predictor.weights.sha256}
-        out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        save_text(out, json.dumps(content, indent=2) + "\n")
     if save is not None:
         from model.checkpoints import save_weights
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from model.errors import ModelError
 from siamfc.cli.failures import InputError
-from siamfc.cli.sources import SourceFrame, Video, natural_key, open_source
+from siamfc.cli.frames import SourceFrame
+from siamfc.cli.sources import Camera, open_source
 from tests.siamfc.cli.conftest import COUNT, pictures
 
 
@@ -35,7 +38,7 @@ def test_a_video(video: Path) -> None:
     assert len(list(source.frames())) == COUNT
 
 
-class Camera:
+class Capture:
     """A capture that gives two frames and then none, and knows nothing of itself."""
 
     def __init__(self) -> None:
@@ -53,11 +56,15 @@ class Camera:
 
 
 def test_a_camera() -> None:
-    camera = Camera()
-    source = Video("camera 0", camera, live=True)
-    assert (source.total, source.fps) == (None, 30.0)
+    capture = Capture()
+    source = Camera("camera 0", capture)
+    assert (source.total, source.fps, source.live) == (None, 30.0, True)
     assert [frame.label for frame in source.frames()] == ["camera 0, frame 0", "camera 0, frame 1"]
-    assert camera.released
+    assert capture.released
+    assert source.fault is not None
+    assert (source.fault.status, source.fault.message) == (
+        1, "camera 0: stopped after 2 frames: unplugged, or taken by another?",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -67,13 +74,18 @@ def test_a_camera() -> None:
         pytest.param(lambda path: path, "no JPEG, PNG or WebP images", id="no images"),
         pytest.param(lambda path: _file(path / "one.jpg"), "is one image", id="one image"),
         pytest.param(lambda path: _file(path / "broken.mp4"), "cannot be opened as a video", id="no video"),
+        pytest.param(lambda path: _pipe(path / "pipe.mp4"), "is a pipe, not a video file", id="a pipe"),
+        pytest.param(lambda _: "/dev/null", "is a device, not a video file", id="a device"),
+        pytest.param(lambda _: "-", "stdin, which cannot be a source", id="stdin"),
+        pytest.param(lambda path: _file(path / "color" / "1.jpg").parents[1], "color", id="a VOT sequence's folder"),
+        pytest.param(lambda path: _empty(path / "2.jpg").parent, "2.jpg: the image file is empty", id="an empty image"),
         pytest.param(lambda path: _file(path / "img" / "1.jpg").parents[1], "there is", id="a sequence's folder"),
     ],
 )
 def test_what_is_no_source(tmp_path: Path, make: Any, message: str) -> None:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises((InputError, ModelError)) as caught:
         open_source(str(make(tmp_path)))
-    assert message in caught.value.message
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("method", ["rgb", "bgr"])
@@ -84,9 +96,14 @@ def test_a_broken_image_is_named(method: str, content: bytes) -> None:
     assert "0007.jpg" in caught.value.message
 
 
-def test_natural_order() -> None:
-    names = ["b1", "a10", "a9", "a", "10", "2", "a9b"]
-    assert sorted(names, key=natural_key) == ["2", "10", "a", "a9", "a9b", "a10", "b1"]
+def _pipe(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+def _empty(path: Path) -> Path:
+    path.touch()
+    return path
 
 
 def _file(path: Path) -> Path:

@@ -15,7 +15,7 @@ from model.boxes import Box
 from model.errors import ConfigError
 from model.inference import Predictor
 from model.single import SingleTracker
-from siamfc.cli.sources import SourceFrame
+from siamfc.cli.frames import SourceFrame
 from tests.siamfc.cli.conftest import COUNT, Run, pictures
 from tests.support.fake_server import FakeServer
 
@@ -128,7 +128,8 @@ def test_a_server_that_is_not_there(run: Run, folder: Path) -> None:
 class Endless:
     """A source that is interrupted after three frames."""
 
-    total, fps = None, 30.0
+    files: tuple[Path, ...] = ()
+    total, fps, fault = None, 30.0, None
 
     def __init__(self, live: bool) -> None:
         self.live = live
@@ -146,7 +147,7 @@ class Endless:
 def test_ctrl_c_keeps_what_there_is(
     run: Run, in_process: Predictor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, live: bool, status: int
 ) -> None:
-    monkeypatch.setattr("siamfc.cli.sources.open_source", lambda _: Endless(live))
+    monkeypatch.setattr("siamfc.cli.sources.open_source", lambda *_: Endless(live))
     out, video = tmp_path / "out.jsonl", tmp_path / "out.mp4"
     result = run("track", "0", "--box", BOX, "--json", out, "--video", video)
     assert result.exit_code == status

@@ -1,0 +1,74 @@
+"""What `siamfc track` takes from a source, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siamfc.cli.failures import Failure, InputError
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceFrame:
+    """One frame: an image file's bytes as they are, or decoded pixels, uint8 BGR [H, W, 3].
+
+    `label` names it. `index` is its number in the source, from 0; None: one more than the frame before.
+    """
+
+    label: str
+    content: bytes | Pixels
+    index: int | None = None
+
+    def rgb(self) -> Pixels:
+        """uint8 RGB [H, W, 3], decoded as the server does. Raises InputError, naming the frame."""
+        from model.images import InvalidImageError, decode
+
+        if not isinstance(self.content, bytes):
+            return np.ascontiguousarray(self.content[..., ::-1])
+        try:
+            return decode(self.content)
+        except InvalidImageError as error:
+            raise InputError(f"{self.label}: {error}") from error
+
+    def bgr(self) -> Pixels:
+        """uint8 BGR [H, W, 3] to draw on. Raises InputError, naming the frame."""
+        from model.opencv_images import decode_bgr
+
+        if not isinstance(self.content, bytes):
+            return self.content
+        image = decode_bgr(self.content)
+        if image is None:
+            raise InputError(f"{self.label}: the image cannot be decoded")
+        return image
+
+
+class Source(Protocol):
+    """Where frames come from.
+
+    files: what is read from disk, where it is that. live: whether it goes on until it is stopped. total: how many
+    frames there are, as far as is known. fault: after the last frame, why the source failed rather than ended.
+    """
+
+    @property
+    def files(self) -> tuple[Path, ...]: ...
+
+    @property
+    def live(self) -> bool: ...
+
+    @property
+    def fps(self) -> float: ...
+
+    @property
+    def total(self) -> int | None: ...
+
+    @property
+    def fault(self) -> InputError | Failure | None: ...
+
+    def frames(self) -> Iterator[SourceFrame]: ...
