@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 FRAMES = 40
@@ -41,6 +42,7 @@ def write_video(
     options = {"movflags": "+faststart"} if faststart else {}
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=rate, width=size[0], height=size[1], pix_fmt=pixels)
+        assert isinstance(stream, VideoStream)
         stream.codec_context.gop_size = 10
         sound = container.add_stream("aac", rate=8000, layout="mono") if sound_s else None
         for index in range(frames):
