@@ -1,4 +1,4 @@
-"""What a benchmark has measured, as files: JSON, and where the module can say it so, a table and a plot.
+"""A benchmark's result as files: JSON, and a table and a plot if the module can make them.
 
 A module that has `table(result) -> list[list[str]]`, header first, gets a table; one that has `plot(result, figure)`,
 which draws on a matplotlib figure, gets a plot. The parameter's name `result` is part of the convention.
@@ -47,7 +47,7 @@ def plain_numbers(*axes: Any) -> None:
 
 
 def machine_line(machine: dict[str, Any]) -> str:
-    """What it was measured on, in one line."""
+    """The machine of a measurement, in one line."""
     device = machine.get("cuda") or f"{machine['cores']} cores of {machine['processor']}"
     load = machine.get("load_1min_before")
     return f"{machine['date']}, {device}, torch {machine['torch']}, load before {load}."

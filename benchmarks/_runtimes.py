@@ -1,4 +1,4 @@
-"""What the figures are measured with: the weights at hand, and every way to run them here."""
+"""The bundled weights, and every runtime and precision that this machine has for them."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Server:
             raise AssertionError(f"the server did not stop within {deadline_s} s\n{self.printed()}") from None
 
     def printed(self) -> str:
-        """What it has printed so far."""
+        """The text that it has printed so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
 

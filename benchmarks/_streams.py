@@ -26,7 +26,7 @@ from model.checkpoints import find_weights, load_weights
 from model.inference import Predictor
 
 Json = dict[str, Any]
-Result = TypeVar("Result")
+T = TypeVar("T")
 SHARES = (50, 95, 99)
 _ANSWER_S = 120.0
 _GAUGES = ("siamfc_sessions_active", "siamfc_slots_used", "siamfc_streams")
@@ -34,7 +34,7 @@ _GAUGES = ("siamfc_sessions_active", "siamfc_slots_used", "siamfc_streams")
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the server is to run, and this process beside it: as the settings of the same names."""
+    """The network for the server and for this process, by the settings of the same names."""
 
     weights: Path | None = None
     runtime: str = "auto"
@@ -69,7 +69,7 @@ def serving(chosen: Chosen, **more: object) -> Iterator[Server]:
             yield server
 
 
-def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
     """Run it on uvloop, as the server does: the clients must not be what is slow."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
@@ -121,7 +121,7 @@ class Streamed:
         return [answer.get("seq") for answer in self.answers] == list(range(len(self.sent)))
 
     def kinds(self, after: float = 0.0) -> list[str]:
-        """What became of the frames sent after that moment."""
+        """The types of the answers to frames sent after that moment."""
         return [answer["type"] for at, answer in zip(self.sent, self.answers, strict=False) if at >= after]
 
     def latencies_ms(self, after: float = 0.0) -> list[float]:
@@ -151,7 +151,7 @@ async def sessions(
 
 
 async def model_of(client: httpx.AsyncClient) -> Json:
-    """What the server runs: network, device, runtime and precision."""
+    """The server's network, device, runtime and precision."""
     model = (await client.get("/v1/model")).json()
     return {name: model[name] for name in ("network", "device", "runtime", "precision")}
 
@@ -250,7 +250,7 @@ def stages_ms(before: dict[str, tuple[float, float]], after: dict[str, tuple[flo
 
 
 async def gauges(client: httpx.AsyncClient, server: Server) -> dict[str, float]:
-    """What is held now, and the server's resident memory."""
+    """The server's gauges, and its resident memory in MB."""
     text = (await client.get("/metrics")).text
     values = {name: float(re.findall(rf"^{name} (\S+)", text, re.M)[0]) for name in _GAUGES}
     return values | {"resident_mb": round(resident_bytes(server) / 2**20, 1)}

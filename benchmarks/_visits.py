@@ -1,4 +1,4 @@
-"""A client of the soak: what it does is drawn at random, what it must get for that is known and checked."""
+"""A client of the soak test: it acts at random, and checks every answer against the rules of the contract."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Ending = Literal["end", "close", "break"]
 
 @dataclass
 class Record:
-    """What all visitors have seen: counts by name, latencies of results, and the rules that were broken."""
+    """The observations of all visitors: counts by name, latencies of results, and the rules that were broken."""
 
     counts: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a runtime and a precision cost in accuracy: boxes against those of torch in fp32, and success AUC.
+"""The cost of a runtime and a precision in accuracy: boxes against those of torch in fp32, and success AUC.
 
 Drift is over rendered scenes: the mean over the frames of the greatest difference in x, y, w and h, each run on its own
 track from the first frame on. With the option `data`, a folder of sequences in any layout that `siamfc eval` reads, the
@@ -42,7 +42,7 @@ def run(data: Path | None = None) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """What `run` gave as rows of text, the header first."""
+    """The result of `run` as rows of text, the header first."""
     lines = [["network", "runtime", "precision", "mean drift (px)", "AUC"]]
     for row in result["rows"]:
         measured = f"{row['drift_px']:.3f}", "" if row["auc"] is None else f"{row['auc']:.4f}"

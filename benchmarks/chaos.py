@@ -58,8 +58,8 @@ class Kill:
 
 
 @dataclass
-class Followed:
-    """What one client had: its session, when it gave each frame, its answers and when they came; or what ended it."""
+class ClientRun:
+    """One client's run: its session, answers, the times of frames and answers, and the error that ended it, if any."""
 
     session_id: str = ""
     given: list[float] = field(default_factory=list)
@@ -84,7 +84,7 @@ def run(seconds: float = 120.0, fps: float = 1.0) -> dict[str, Any]:
 
 
 def _undisturbed(folder: Path, frames: Sequence[bytes], box: Sequence[float]) -> list[tuple[float, ...]]:
-    async def follow(server: Server) -> Followed:
+    async def follow(server: Server) -> ClientRun:
         return await _client(server.url, frames, box, 0.0)
 
     with running_server(folder / "calm.log") as server:
@@ -129,8 +129,8 @@ async def _chaos(
                 replica.server.process.wait()
 
 
-async def _client(url: str, frames: Sequence[bytes], box: Sequence[float], fps: float) -> Followed:
-    followed = Followed()
+async def _client(url: str, frames: Sequence[bytes], box: Sequence[float], fps: float) -> ClientRun:
+    followed = ClientRun()
     policy = Reconnect(attempts=1000, first_delay_s=0.05, max_delay_s=0.4, give_up_after_s=60)
     async with AsyncClient(url, timeout_s=60, reconnect=policy) as client:
         try:
@@ -193,7 +193,7 @@ async def _ready(replica: Replica) -> None:
         replica.ready_at = time.monotonic()
 
 
-async def _sessions_left(url: str, replicas: Sequence[Replica], followed: Sequence[Followed]) -> int:
+async def _sessions_left(url: str, replicas: Sequence[Replica], followed: Sequence[ClientRun]) -> int:
     await asyncio.gather(*map(_ready, replicas))
     async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
         answers = [await client.get(f"/v1/sessions/{each.session_id}") for each in followed]
@@ -201,7 +201,7 @@ async def _sessions_left(url: str, replicas: Sequence[Replica], followed: Sequen
 
 
 def _report(
-    followed: Sequence[Followed], kills: Sequence[Kill], balancer: Balancer, count: int, calm: list[tuple[float, ...]]
+    followed: Sequence[ClientRun], kills: Sequence[Kill], balancer: Balancer, count: int, calm: list[tuple[float, ...]]
 ) -> dict[str, Any]:
     once = [
         each.error is None
@@ -232,10 +232,10 @@ def _report(
     }
 
 
-def _waits(followed: Sequence[Followed], kills: Sequence[Kill], balancer: Balancer) -> list[float]:
-    """Of each client whose connection a kill cut: seconds until another replica's `ready` reached it.
+def _waits(followed: Sequence[ClientRun], kills: Sequence[Kill], balancer: Balancer) -> list[float]:
+    """Seconds until a client whose connection a kill cut got `ready` from another replica.
 
-    From the kill on, or, where nothing was under way then, from its next frame: until then it has no need to come back.
+    Counted from the kill, or from the client's next frame if none was under way: until then it need not come back.
     """
     waits = []
     for kill in kills:
@@ -259,7 +259,7 @@ def _commands(redis: RedisServer) -> int:
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """What became of the clients and their frames."""
+    """The outcome for clients and frames."""
     waits = result["resume_s"] or {}
     return [
         ["", f"{result['clients']} clients, {result['lasted_s']:g} s"],

@@ -53,10 +53,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Of some outcomes. lost_in_time: share of cases with status `lost` within LOST_WITHIN frames of vanishing.
+    """Figures over several outcomes.
+
+    lost_in_time: share of cases with status `lost` within LOST_WITHIN frames of vanishing.
     back_in_time: share with IoU >= 0.5 within BACK_WITHIN frames of the return. held: share with it in the last frame.
     lost_while_away: share of the frames without the target that say `lost`. false_lost: share of the frames that show
-    all of it and say `lost`; false_lost_on_target: of those of them whose box is right.
+    the whole target and say `lost`. false_lost_on_target: the same share, among frames whose box is right.
     """
 
     cases: int
@@ -96,7 +98,7 @@ def follow(case: Case, predictor: Predictor) -> list[Track]:
 
 
 def outcome(case: Case, tracks: Sequence[Track]) -> Outcome:
-    """What became of a case, from the track after each of its frames."""
+    """The outcome of a case, from the track after each of its frames."""
     lost = np.array([track.status == "lost" for track in tracks])
     boxes = np.array([track.box.as_list() for track in tracks])
     right = np.nan_to_num(iou(boxes, case.scene.truth), nan=0.0) >= 0.5

@@ -1,4 +1,4 @@
-"""What a session costs: memory of ten thousand idle ones in a real server, and how many begin and end in a second.
+"""The cost of a session: memory of ten thousand idle ones in a real server, and how many begin and end in a second.
 
 The server's resident memory before, with all of them, and after all are deleted; what was warmed up before is not
 counted. On a CPU a target's slot, whose pages are touched when it is first used, is part of that; on a GPU the slots
@@ -71,7 +71,7 @@ async def _measure(server: Server, footage: Footage, count: int, churn: int, at_
 
 
 async def bounded(calls: list[Callable[[], Awaitable[Made]]], at_once: int) -> list[Made]:
-    """What the calls return, in their order; at most `at_once` of them under way."""
+    """The results of the calls, in order; at most `at_once` calls run at the same time."""
     room = asyncio.Semaphore(at_once)
 
     async def one(call: Callable[[], Awaitable[Made]]) -> Made:

@@ -124,7 +124,7 @@ async def _settled(client: httpx.AsyncClient, server: Server, expiry_s: float) -
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """What happened, and what it cost."""
+    """The counts, and the memory that they cost."""
     latency, memory = result["latency_ms"] or {}, result["memory_mb"]
     slopes = [result[name] for name in ("slope_mb_a_minute", "last_slope_mb_a_minute")]
     return [

@@ -63,7 +63,7 @@ def run() -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:
-    """What `run` gave as rows of text, the header first."""
+    """The result of `run` as rows of text, the header first."""
     lines = [["network", "runtime", "precision", "ms a frame", "times the plain loop"]]
     for row in result["rows"]:
         measured = f"{row['ms_a_frame']:.1f}", f"{row['times_the_plain_loop']:.2f}"

@@ -1,4 +1,4 @@
-"""What a shared store costs a frame: one stream over memory and one over Redis, frame by frame in turns.
+"""The cost of a shared store for a frame: one stream over memory and one over Redis, frame by frame in turns.
 
 Two real servers, one with each store, run the same network the same way: `light` by torch in fp32 on one thread, unless
 told otherwise. A frame goes to one server and then to the other, so that a busy moment of the machine falls on both.

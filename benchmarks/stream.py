@@ -1,4 +1,4 @@
-"""What the service adds to a frame: one stream through a real socket against the same step in this process.
+"""The time that the service adds to a frame: one stream through a real socket against the same step in this process.
 
 The two take turns on the same JPEG frames with the same network, runtime and precision: decode, cut, embed, correlate,
 conclude here; the server's own `total` there, with one frame under way. The client's latency, sockets included, and
@@ -34,7 +34,7 @@ from model.inference import Predictor
 from model.single import SingleTracker
 
 TOTAL_MOST, P99_MOST = 1.15, 1.6
-"""What is aimed at: the server's total over the step, and its p99 over its p50."""
+"""The aims: the server's total over the step, and its p99 over its p50."""
 
 _WARM = 5
 

@@ -1,6 +1,6 @@
-"""The command line, `siamfc`. Its help, and tracking through a server, need neither torch nor the server's packages."""
+"""The command line `siamfc`. Help and tracking through a server need the base install only."""
 
-import model.blas  # noqa: F401 - first: before anything that loads numpy
+import model.blas  # noqa: F401 - before anything that loads numpy
 from siamfc.cli.program import main
 
 __all__ = ["main"]

@@ -1,4 +1,4 @@
-"""`siamfc convert`: public SiamFC checkpoints to ours."""
+"""`siamfc convert`: convert a public SiamFC checkpoint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from siamfc.cli.outputs import check_outputs
 def convert(source: Path, out: Path) -> None:
     """Convert a public SiamFC checkpoint.
 
-    IN: a checkpoint of rafellerc/Pytorch-SiamFC or of huanglianghua/siamfc-pytorch. Nothing in it is executed.
+    IN is a checkpoint of rafellerc/Pytorch-SiamFC or huanglianghua/siamfc-pytorch. Nothing in it is executed.
     """
     if out.suffix != ".safetensors":
         raise InputError(f"{out}: the file to write must end in .safetensors")

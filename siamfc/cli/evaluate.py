@@ -1,4 +1,4 @@
-"""`siamfc eval`: one-pass evaluation over a folder of sequences."""
+"""`siamfc eval`: one-pass evaluation on a folder of sequences."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _PAGE = "report.html"
     metavar="[OUT.json]",
     is_flag=False,
     flag_value="-",
-    help="Write the report as JSON; to stdout without a file. Put it after DIR.",
+    help="Write the report as JSON, to stdout without a file. Goes after DIR.",
 )
-@click.option("--boxes", is_flag=True, help="Put every frame's box and score into the JSON report.")
+@click.option("--boxes", is_flag=True, help="Add the box and score of every frame to the JSON report.")
 @click.option(
     "--plots",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write plots (PNG) and report.html, which shows the worst frames, there.",
+    help="Write plots (PNG) and report.html, which shows the worst frames, to DIR.",
 )
-@click.option("--compare", metavar="NAMES", help="Run OpenCV's trackers too, such as mil or csrt,kcf,mil.")
+@click.option("--compare", metavar="NAMES", help="Evaluate OpenCV's trackers too, such as mil or csrt,kcf,mil.")
 @click.option(
     "--got10k",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write result files for the GOT-10k toolkit there; its test set, which has no truth, is followed too.",
+    help="Write result files for the GOT-10k toolkit to DIR. Tracks sequences without ground truth too.",
 )
 @click.option("--name", default="SiamFC", show_default=True, help="The tracker's name in --got10k and --plots.")
 @server_options
@@ -66,10 +66,10 @@ def evaluate(
     runtime: str | None,
     precision: str | None,
 ) -> None:
-    """Score on sequences with ground truth.
+    """Evaluate a tracker on sequences with ground truth.
 
-    Follows every sequence once, from its first box, and never starts again. Prints a table, or JSON with --json.
-    DIR/*/{img,groundtruth.txt}, or the layouts of OTB and GOT-10k.
+    Tracks every sequence once from its first box, without a restart (one-pass evaluation). Prints a table, or JSON with
+    --json. DIR holds NAME/{img,groundtruth.txt}, or has the layout of OTB or GOT-10k.
     """
     refuse_both(server, weights=weights, device=device, runtime=runtime, precision=precision, api_key=api_key)
     from model.evaluation.sequences import read_sequences
@@ -94,7 +94,7 @@ def evaluate(
     if got10k is not None:
         _write_results(reports, got10k)
     if not scorable:
-        click.echo(f"followed {len(sequences)} sequences; without truth there is nothing to score")
+        click.echo(f"tracked {len(sequences)} sequences; without ground truth there is nothing to score")
         return
     if plots is not None:
         _write_plots(reports, name, plots)
@@ -102,9 +102,9 @@ def evaluate(
 
 
 def _refuse_early(sequences: list[Sequence], scorable: bool, json_path: str | None, plots: Path | None) -> None:
-    """Refuse before the work, which may take an hour, what could not be written after it."""
+    """Refuse outputs that could not be written, before work that may take an hour."""
     if not scorable and (json_path is not None or plots is not None):
-        raise InputError("there are sequences without truth: there is nothing to score for --json or --plots")
+        raise InputError("some sequences have no ground truth: there is nothing to score for --json or --plots")
     outputs: dict[str, Path | str | None] = {"--json": json_path}
     if plots is not None:
         from model.evaluation.plots import FILES, check_matplotlib
@@ -117,14 +117,14 @@ def _refuse_early(sequences: list[Sequence], scorable: bool, json_path: str | No
 
 
 def _rivals(names: str | None, ours: str) -> dict[str, Callable[[], Follower]]:
-    """What makes each tracker of `--compare`. Raises InputError for a name given twice, ModelError for an unknown."""
+    """Makers of the trackers of `--compare`. Raises InputError for a repeated name, ModelError for an unknown one."""
     if names is None:
         return {}
     from model.evaluation.opencv import OpenCVFollower
 
     chosen = [each.strip().lower() for each in names.split(",")]
     if len({*chosen, ours}) <= len(chosen) or "" in chosen:
-        raise InputError(f"--compare: different names with commas between them, not {names!r}")
+        raise InputError(f"--compare takes different names with commas between them, not {names!r}")
     makers: dict[str, Callable[[], Follower]] = {}
     for each in chosen:
         OpenCVFollower(each)
@@ -187,18 +187,18 @@ def _show(reports: dict[str, Report], name: str, json_path: str | None, boxes: b
 
 
 class ServerFollower:
-    """`model.evaluation.one_pass.Follower` through a server: image files are sent as they are."""
+    """A `model.evaluation.one_pass.Follower` through a server; image files are sent as they are."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._session: Session | None = None
 
     def start(self, frame: Path, box: Box) -> None:
-        """Follow what `box` shows in the image file. Raises ClientError."""
+        """Start a session on the image file and box. Raises ClientError."""
         self._session = self._client.start(frame, box.as_list())
 
     def update(self, frame: Path) -> Found:
-        """Where the target is in the next image file. Raises InputError, naming a file that the server refuses."""
+        """The target in the next image file. Raises InputError, naming a file that the server refuses."""
         from model.boxes import Box
         from model.evaluation.one_pass import Found
         from siamfc import FrameError

@@ -1,6 +1,6 @@
-"""How the command line fails: one line on stderr and an exit status.
+"""Failures of the command line: one line on stderr and an exit status.
 
-2: wrong usage or input. 1: anything else. 130: interrupted.
+The status is 2 for wrong usage or input, 130 for an interrupt, and 1 for anything else.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _THIRD_PARTY = {
 
 
 class InputError(click.ClickException):
-    """What the caller gave cannot be used. One line, exit status 2."""
+    """The user's input cannot be used. Exit status 2."""
 
     exit_code = 2
 
 
 class Failure(click.ClickException):
-    """Anything else that went wrong, as one line with its exit status."""
+    """Any other failure, with its exit status."""
 
     def __init__(self, message: str, status: int = 1) -> None:
         super().__init__(message)
@@ -35,14 +35,14 @@ class Failure(click.ClickException):
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
-        """What becomes of an error that no command has dealt with."""
+        """The failure for an error that no command has handled."""
         if is_input(error):
             return cls(str(error), 2)
         return cls(str(error) if _is_clients(error) else f"{type(error).__name__}: {error}")
 
 
 def is_input(error: Exception) -> bool:
-    """Whether an error is about what the caller gave."""
+    """Whether the user's input caused an error."""
     if isinstance(error, ModelError):
         return True
     if not _is_clients(error):
@@ -66,7 +66,7 @@ def is_input(error: Exception) -> bool:
 
 @contextmanager
 def needs_extra(extra: str, what: str) -> Iterator[None]:
-    """Around imports: says which extra to install where a package of it is missing."""
+    """For a block of imports: if a package is missing, name the extra that installs it."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -78,5 +78,5 @@ def needs_extra(extra: str, what: str) -> Iterator[None]:
 
 
 def _is_clients(error: Exception) -> bool:
-    # By name, so that a command that met no server does not load the client.
+    # By name: a command that used no server does not load the client for this.
     return type(error).__module__ == "siamfc.client.errors"

@@ -1,4 +1,4 @@
-"""One target followed through a source, in process or through a server: frames in, `(frame, targets)` out."""
+"""Track one target through a source, in this process or through a server: frames in, `(frame, targets)` out."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from siamfc import Client
 
 Box = tuple[float, float, float, float]
-Followed: TypeAlias = Generator[tuple[SourceFrame, list[dict[str, Any]]], None, None]
-"""Frame by frame, frame 0 with the given box. Targets are `{"id", "box", "score", "status"}`, boxes [x, y, w, h]."""
+TrackedFrames: TypeAlias = Generator[tuple[SourceFrame, list[dict[str, Any]]], None, None]
+"""Pairs of a frame and its targets, from frame 0 with the given box. A target is `{"id", "box", "score", "status"}`;
+boxes are [x, y, w, h] in pixels, 0-indexed."""
 
 
-def follow_in_process(frames: Iterator[SourceFrame], box: Box, predictor: Predictor) -> Followed:
-    """Raises InputError for a frame that cannot be decoded or has another size, InvalidBoxError for the box."""
+def follow_in_process(frames: Iterator[SourceFrame], box: Box, predictor: Predictor) -> TrackedFrames:
+    """Track in this process.
+
+    Raises InputError for a frame that cannot be decoded or has another size than the first, and InvalidBoxError.
+    """
     from model.boxes import Box as ModelBox
     from model.single import SingleTracker
 
@@ -37,8 +41,8 @@ def follow_in_process(frames: Iterator[SourceFrame], box: Box, predictor: Predic
         yield frame, [_target(tracker.update(pixels))]
 
 
-def follow_on_server(frames: Iterator[SourceFrame], box: Box, client: Client) -> Followed:
-    """Raises InputError for a frame that the server refuses, and the client's errors."""
+def follow_on_server(frames: Iterator[SourceFrame], box: Box, client: Client) -> TrackedFrames:
+    """Track through a server. Raises InputError for a frame that the server refuses, and ClientError."""
     from siamfc import Failed, ProblemError, Result
 
     first = _first(frames)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from siamfc.cli.failures import Failure, InputError
 
-Pixels = NDArray[np.uint8]
+Uint8Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,10 +23,10 @@ class SourceFrame:
     """
 
     label: str
-    content: bytes | Pixels
+    content: bytes | Uint8Image
     index: int | None = None
 
-    def rgb(self) -> Pixels:
+    def rgb(self) -> Uint8Image:
         """uint8 RGB [H, W, 3], decoded as the server does. Raises InputError, naming the frame."""
         from model.images import InvalidImageError, decode
 
@@ -37,7 +37,7 @@ class SourceFrame:
         except InvalidImageError as error:
             raise InputError(f"{self.label}: {error}") from error
 
-    def bgr(self) -> Pixels:
+    def bgr(self) -> Uint8Image:
         """uint8 BGR [H, W, 3] to draw on. Raises InputError, naming the frame."""
         from model.opencv_images import decode_bgr
 

@@ -44,7 +44,7 @@ class BoxType(click.ParamType):  # type: ignore[type-arg]  # generic in newer ve
 
 
 class WeightsPath(click.Path):
-    """A file that is there, or a bare word: the name of weights that ship, which loading looks up."""
+    """An existing file, or the name of bundled weights: a bare word, which loading looks up."""
 
     def __init__(self) -> None:
         super().__init__(exists=True, dir_okay=False, path_type=Path)
@@ -54,15 +54,15 @@ class WeightsPath(click.Path):
 
 
 def network_options(command: Command) -> Command:
-    """--weights, --device, --runtime and --precision: the network in this process."""
+    """Add --weights, --device, --runtime and --precision, for a network in this process."""
     for decorate in (
-        click.option("--precision", metavar="P", help="auto, fp32, bf16, fp16 or int8 (in process).  [default: auto]"),
-        click.option("--runtime", metavar="R", help="auto, torch or openvino (in process).  [default: auto]"),
-        click.option("--device", metavar="D", help="auto, cpu, cuda or cuda:N (in process).  [default: auto]"),
+        click.option("--precision", metavar="P", help="Arithmetic: auto, fp32, bf16, fp16 or int8.  [default: auto]"),
+        click.option("--runtime", metavar="R", help="Runtime: auto, torch or openvino.  [default: auto]"),
+        click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]"),
         click.option(
             "--weights",
             type=WeightsPath(),
-            help="A weights file, or bundled weights by name: paper (default), light, baseline (in process).",
+            help="Weights file, or the name of bundled weights: paper (default), light, baseline.",
         ),
     ):
         command = decorate(command)
@@ -70,27 +70,27 @@ def network_options(command: Command) -> Command:
 
 
 def server_options(command: Command) -> Command:
-    """--server and --api-key: the network behind a server."""
+    """Add --server and --api-key, for a network behind a server."""
     for decorate in (
         click.option("--api-key", metavar="KEY", help="The server's API key."),
-        click.option("--server", metavar="URL", help="Work through this server, such as http://localhost:8000."),
+        click.option("--server", metavar="URL", help="Use the network of this server, such as http://localhost:8000."),
     ):
         command = decorate(command)
     return command
 
 
 def refuse_both(server: str | None, **given: object) -> None:
-    """The network is either here or there: refuse options of the one with the other."""
+    """Refuse options of the network in this process together with --server, and --api-key without it."""
     for name, value in given.items():
         option = "--" + name.replace("_", "-")
         if name == "api_key" and value is not None and server is None:
             raise click.UsageError(f"{option} goes with --server")
         if name != "api_key" and value is not None and server is not None:
-            raise click.UsageError(f"{option} does not go with --server, which has its own")
+            raise click.UsageError(f"{option} does not go with --server: the server has its own")
 
 
 def make_client(server: str, api_key: str | None) -> Client:
-    """The client of `--server`."""
+    """The client of `--server`. Raises InputError for an address that is none."""
     from siamfc import Client
 
     try:
@@ -100,10 +100,10 @@ def make_client(server: str, api_key: str | None) -> Client:
 
 
 def make_predictor(weights: Path | None, device: str | None, runtime: str | None, precision: str | None) -> Predictor:
-    """The network of `--weights`, ready to run in this process."""
+    """The network of `--weights`, ready to run in this process. Raises InputError where the extra is missing."""
     with needs_extra("server", "tracking in this process (without --server)"):
         from model.checkpoints import find_weights, load_weights
-        from model.images import decode  # noqa: F401 - say now, not at the first frame, that it cannot be imported
+        from model.images import decode  # noqa: F401 - fail here, not at the first frame
         from model.inference import Predictor
     return Predictor(
         load_weights(find_weights(weights)),

@@ -1,4 +1,4 @@
-"""The overlay video of `siamfc track`: every frame with its boxes, coloured by status, and their scores."""
+"""The overlay video of `siamfc track`: frames with boxes, coloured by status, and scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """What the file's ending means, in FFmpeg's names."""
 
 COLOURS = {"tracking": (80, 200, 60), "uncertain": (0, 180, 255), "lost": (60, 60, 230)}
-"""BGR by status."""
+"""The BGR colour of a status."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FAR = 32_000

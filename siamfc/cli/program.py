@@ -1,4 +1,4 @@
-"""The program `siamfc`: its commands, and what becomes of what they raise."""
+"""The program `siamfc`: its commands, and how it reports their errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ COMMANDS = "siamfc.commands"
 
 
 class Program(click.Group):
-    """A group whose every failure is one line on stderr and an exit status; a traceback only with --debug."""
+    """A group of commands that reports any failure as one line on stderr and an exit status.
+
+    With --debug it prints the traceback too.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -36,9 +39,9 @@ class Program(click.Group):
             if _debug(ctx):
                 traceback.print_exc()
             if isinstance(error, BrokenPipeError):
-                # Python would complain once more while flushing at exit.
+                # Python flushes stdout at exit, and would report the same error again.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                raise Failure("whoever read stdout has gone") from error
+                raise Failure("the reader of stdout has gone") from error
             if isinstance(error, click.ClickException):
                 raise
             raise Failure.of(error) from error
@@ -82,12 +85,13 @@ def _version() -> str:
 
 @click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(_version(), prog_name="siamfc")
-@click.option("--debug", is_flag=True, help="Show tracebacks (also SIAMFC_DEBUG=1).")
+@click.option("--debug", is_flag=True, help="Print tracebacks (also SIAMFC_DEBUG=1).")
 @click.pass_context
 def program(ctx: click.Context, debug: bool) -> None:
-    """Follow objects through video: serve, track, evaluate, train.
+    """Track objects through video: serve, track, evaluate, train.
 
-    Exit status: 0 done; 2 wrong usage or input, with one line on stderr; 1 anything else.
+    The exit status is 0 for success, 2 for wrong usage or input, 130 for an interrupt and 1 for any other failure. A
+    failure prints one line on stderr.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -100,6 +104,6 @@ for _entry in entry_points(group=COMMANDS):
 
 
 def main() -> NoReturn:
-    """The console script. Exits with the status."""
+    """The console script. Exits with the program's status."""
     program.main(prog_name="siamfc")
     raise AssertionError("a click program exits")

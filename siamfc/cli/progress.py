@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from typing import Protocol
 
 
-class Report(Protocol):
-    """Takes how much is done, and perhaps what of."""
+class ShowProgress(Protocol):
+    """Shows how much is done, and optionally a new description."""
 
     def __call__(self, done: int, description: str | None = None) -> None: ...
 
 
 @contextmanager
-def progress(description: str, total: int | None) -> Iterator[Report]:
-    """Show how far the work inside has come; `total` None is work without a known end."""
+def progress(description: str, total: int | None) -> Iterator[ShowProgress]:
+    """Show the progress of the work in the block. `total` is None where the end is not known."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""Where `siamfc track` takes its frames from: a folder of images, a video file, a camera, a stream."""
+"""The sources of `siamfc track`: a folder of images, a video file, a camera, a stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from siamfc.cli.options import TIMEOUT_S
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The images of a folder, in the natural order of their names (2 before 10)."""
+    """The images of a folder, sorted by name with numbers by value (2 before 10)."""
 
     files: tuple[Path, ...]
     live = False
@@ -27,11 +27,11 @@ class Folder:
 
     @property
     def total(self) -> int | None:
-        """Frames in all."""
+        """The number of frames."""
         return len(self.files)
 
     def frames(self) -> Iterator[SourceFrame]:
-        """Every file's bytes, as they are. Raises InputError, naming a file that cannot be read."""
+        """The files' bytes. Raises InputError, naming a file that cannot be read."""
         for path in self.files:
             try:
                 yield SourceFrame(str(path), path.read_bytes())
@@ -57,7 +57,7 @@ class Camera:
         return fps if 1 <= fps <= 1000 else 30.0
 
     def frames(self) -> Iterator[SourceFrame]:
-        """Every frame until there are no more."""
+        """The frames until the source ends."""
         index = 0
         try:
             while True:
@@ -85,7 +85,7 @@ def open_source(text: str, timeout_s: float = TIMEOUT_S) -> Source:
         return _folder(path)
     if path.is_file():
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            raise InputError(f"{text} is one image; give the folder of images it is in")
+            raise InputError(f"{text} is one image; give the folder that holds the images")
         return Video(text)
     if path.exists():
         raise InputError(_special(path))
@@ -93,7 +93,7 @@ def open_source(text: str, timeout_s: float = TIMEOUT_S) -> Source:
         return _camera(int(text))
     if "://" in text:
         return Video(text, live=True, timeout_s=timeout_s)
-    raise InputError(f"{text}: no such file or folder, nor a camera's number or a stream's URL")
+    raise InputError(f"{text}: no such file or folder, and neither a camera's number nor a stream's URL")
 
 
 def _folder(path: Path) -> Folder:

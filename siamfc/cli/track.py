@@ -1,4 +1,4 @@
-"""`siamfc track`: follow one target through a source."""
+"""`siamfc track`: track one target through a source."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from siamfc.cli.outputs import STDOUT, check_outputs, writing
 from siamfc.cli.progress import progress
 
 if TYPE_CHECKING:
-    from siamfc.cli.following import Followed
+    from siamfc.cli.following import TrackedFrames
     from siamfc.cli.frames import Source
 
 
 @click.command()
 @click.argument("source")
-@click.option("--box", type=BoxType(), required=True, help="Where the target is in the first frame, in pixels.")
-@click.option("--json", "json_path", metavar="OUT.jsonl", help="Write one JSON line a frame; - is stdout.")
+@click.option("--box", type=BoxType(), required=True, help="The target's box in the first frame, in pixels.")
+@click.option("--json", "json_path", metavar="OUT.jsonl", help="Write one JSON line per frame; - means stdout.")
 @click.option(
     "--video",
     "video_path",
     metavar="OUT.mp4",
     type=click.Path(path_type=Path),
-    help="Write the frames with their boxes drawn, as H.264.",
+    help="Write a video of the frames with their boxes, as H.264.",
 )
 @click.option(
     "--timeout",
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0, min_open=True),
     default=TIMEOUT_S,
     show_default=True,
-    help="How long a stream may be silent.",
+    help="Longest wait for a stream's next frame.",
 )
 @server_options
 @network_options
@@ -64,15 +64,14 @@ def track(
     runtime: str | None,
     precision: str | None,
 ) -> None:
-    """Follow a target through a source.
+    """Track a target through a source.
 
-    The target is what --box shows in the first frame of SOURCE.
+    SOURCE is a video file, a folder of images, a camera's number or a stream's URL. --box marks the target in its first
+    frame. The network runs in this process, or on a server with --server. Without --json and --video, JSON lines go to
+    stdout. A camera or stream goes on until Ctrl-C.
 
-    SOURCE: a video file, a folder of images, a camera's number or a stream's URL. In process, or through a server with
-    --server. Without --json and --video, JSON lines go to stdout. A camera or stream goes on until Ctrl-C.
-
-    Files are written beside their place, as NAME.*.part, and renamed at the end. When a source fails on the way, what
-    was followed until then is kept and the exit status says so: 2 for a file, 1 for a camera or a stream.
+    Output files are written as NAME.*.part and renamed at the end. If the source fails on the way, the results so far
+    are kept, and the exit status is 2 for a file and 1 for a camera or stream.
     """
     refuse_both(server, weights=weights, device=device, runtime=runtime, precision=precision, api_key=api_key)
     from siamfc.cli.following import follow_in_process, follow_on_server
@@ -89,7 +88,7 @@ def track(
         try:
             _write(stack.enter_context(closing(followed)), opened, json_path, video_path, container)
         except KeyboardInterrupt:
-            # What never ends by itself is ended so; anything else has been cut short.
+            # Ctrl-C is how a live source ends; any other source was cut short.
             if not opened.live:
                 raise
     if opened.fault is not None:
@@ -106,7 +105,9 @@ def _container(video_path: Path | None) -> str:
     return CONTAINERS[suffix]
 
 
-def _write(followed: Followed, source: Source, json_path: str | None, video_path: Path | None, container: str) -> None:
+def _write(
+    followed: TrackedFrames, source: Source, json_path: str | None, video_path: Path | None, container: str
+) -> None:
     from siamfc.cli.overlay import OverlayVideo
 
     if json_path is None and video_path is None:

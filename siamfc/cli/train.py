@@ -1,4 +1,4 @@
-"""`siamfc train`: training a network on a corpus."""
+"""`siamfc train`: train a network on a corpus."""
 
 from __future__ import annotations
 
@@ -26,16 +26,26 @@ if TYPE_CHECKING:
     required=True,
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A corpus: shards and indexes, ImageNet-VID or GOT-10k. May be given several times.",
+    help="Corpus: shards and indexes, ImageNet-VID or GOT-10k. May be repeated.",
 )
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where the run is kept.")
-@click.option("--recipe", metavar="NAME", help="default, reference, baseline, …  [default: default]")
-@click.option("--config", "config_path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML.")
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --out.")
-@click.option("--init", type=WeightsPath(), help="Weights to begin with: a file, or bundled weights by name.")
-@click.option("--teacher", type=WeightsPath(), help="Weights to imitate: a file, or bundled weights by name.")
-@click.option("--steps", type=click.IntRange(min=1), help="Steps, instead of the configuration's.")
-@click.option("--device", metavar="D", help="auto, cpu, cuda or cuda:N.  [default: auto]")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the run: checkpoints and logs.",
+)
+@click.option("--recipe", metavar="NAME", help="Bundled recipe: default, reference, baseline, …  [default: default]")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Configuration as TOML, instead of a recipe.",
+)
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint in --out.")
+@click.option("--init", type=WeightsPath(), help="Initial weights: a file, or the name of bundled weights.")
+@click.option("--teacher", type=WeightsPath(), help="Weights of the teacher: a file, or the name of bundled weights.")
+@click.option("--steps", type=click.IntRange(min=1), help="Number of steps, instead of the configuration's.")
+@click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -52,9 +62,9 @@ def train(
 ) -> None:
     """Train a network.
 
-    On one corpus or several, by a recipe that ships or a TOML file, on a GPU where there is one.
+    Trains on one corpus or several, by a bundled recipe or a TOML file, and on a GPU if there is one.
 
-    Ctrl-C keeps the last checkpoint; --resume goes on from it.
+    Ctrl-C keeps the last checkpoint; --resume continues from it.
     """
     if recipe is not None and config_path is not None:
         raise click.UsageError("--recipe and --config exclude each other")
@@ -81,7 +91,7 @@ def train(
         listener = run.Listener(on_progress, on_validation)
         finished = run.train(config, corpora, out, resume=resume, device=device or "auto", listener=listener)
     if not finished:
-        click.echo(f"siamfc train: interrupted; --resume goes on from {out}", err=True)
+        click.echo(f"siamfc train: interrupted; --resume continues from {out}", err=True)
         ctx.exit(INTERRUPTED)
 
 

@@ -1,4 +1,4 @@
-"""`siamfc tune`: the tracker's constants, chosen on training clips."""
+"""`siamfc tune`: choose the tracker's constants on training clips."""
 
 from __future__ import annotations
 
@@ -19,21 +19,26 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--corpus", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
-    "--out", metavar="OUT.json", type=click.Path(dir_okay=False, path_type=Path), help="What was found, as JSON."
+    "--corpus",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Training corpus, as siamfc train takes it.",
+)
+@click.option(
+    "--out", metavar="OUT.json", type=click.Path(dir_okay=False, path_type=Path), help="Write the results as JSON."
 )
 @click.option(
     "--save",
     metavar="F.safetensors",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The weights with the constants that were chosen.",
+    help="Write the weights with the chosen constants.",
 )
-@click.option("--minutes", type=float, default=30.0, show_default=True, help="Wall clock.")
-@click.option("--trials", type=int, default=200, show_default=True, help="Candidates at most.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Draws the clips and the first candidates.")
-@click.option("--frames", type=int, default=20, show_default=True, help="Successive frames of a clip.")
-@click.option("--clips-per-source", type=int, default=8, show_default=True, help="Clips of a source at most.")
+@click.option("--minutes", type=float, default=30.0, show_default=True, help="Time limit, wall clock.")
+@click.option("--trials", type=int, default=200, show_default=True, help="Most candidates to try.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the clips and the first candidates.")
+@click.option("--frames", type=int, default=20, show_default=True, help="Frames per clip.")
+@click.option("--clips-per-source", type=int, default=8, show_default=True, help="Most clips per source.")
 @network_options
 def tune(
     corpus: Path,
@@ -45,11 +50,11 @@ def tune(
     precision: str | None,
     **amount: Any,
 ) -> None:
-    """Choose the tracker's constants.
+    """Choose the tracker's constants on a training corpus.
 
-    Searches scale penalty, window influence, scale damping, scale step and scale interpolation on a training corpus
-    for the best mean overlap, balanced by source, and checks what it found on clips that the search has not seen. Never
-    on evaluation sequences: a folder of those is refused.
+    Searches scale penalty, window influence, scale damping, scale step and scale interpolation for the best mean
+    overlap, balanced by source. Checks the best constants on clips that the search has not seen. Refuses a folder of
+    evaluation sequences.
     """
     with needs_extra("train", "tuning"):
         from model.evaluation.clips import refuse_evaluation_layout
@@ -61,7 +66,7 @@ def tune(
     given = [] if weights is None else [weights]
     check_outputs({"--out": out, "--save": save}, chain(given, corpus.rglob("*")))
     if save is not None and save.suffix != ".safetensors":
-        raise InputError(f"{save}: the ending must be .safetensors")
+        raise InputError(f"{save}: the file to write must end in .safetensors")
     predictor = make_predictor(weights, device, runtime, precision)
     found = search(predictor, Corpus(corpus), config, lambda line: click.echo(f"siamfc tune: {line}", err=True))
     click.echo(_table(found))
@@ -86,7 +91,7 @@ def _as_json(found: Tuning) -> dict[str, Any]:
 
 
 def _table(found: Tuning, rows: int = 10) -> str:
-    """The best trials and the present constants', and what the check says."""
+    """The best trials, the present constants, and the result of the check, as text."""
     shown = list(found.trials[:rows])
     if found.present not in shown:
         shown.append(found.present)

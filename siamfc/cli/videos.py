@@ -15,7 +15,7 @@ import numpy as np
 
 from model.file_kinds import foreign_kind
 from siamfc.cli.failures import Failure, InputError
-from siamfc.cli.frames import Pixels, SourceFrame
+from siamfc.cli.frames import SourceFrame, Uint8Image
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -208,7 +208,7 @@ class Video:
         return Failure(f"{self.name}: {what}: {_reason(error)}")
 
 
-def _pixels(frame: VideoFrame) -> Pixels:
+def _pixels(frame: VideoFrame) -> Uint8Image:
     """uint8 BGR [H, W, 3], turned by the rotation that the file states: degrees against the clock."""
     pixels = frame.to_ndarray(format="bgr24")
     turns = round(frame.rotation / 90) % 4

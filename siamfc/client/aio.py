@@ -1,4 +1,4 @@
-"""The asyncio client: the blocking client's names, awaited."""
+"""The asyncio client: the names of the blocking client, awaited."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 
 from siamfc.client import calls
 from siamfc.client.aio_link import AsyncLink
-from siamfc.client.calls import BoxLike, Call, Server
+from siamfc.client.calls import BoxLike, Call, ServerAddress
 from siamfc.client.errors import ClientError, ConnectionLost, SessionNotFound
 from siamfc.client.frames import Encoding, Frame, ImageFormat
 from siamfc.client.protocol import Mode
@@ -24,7 +24,7 @@ Frames: TypeAlias = Iterable[Frame] | AsyncIterable[Frame]
 
 
 class AsyncClient:
-    """A tracking server, from one event loop. Arguments and errors as `Client`'s."""
+    """A tracking server, used from one event loop. Takes the arguments of `Client` and raises its errors."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class AsyncClient:
         reconnect: Reconnect | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self.server = Server(base_url, api_key)
+        self.server = ServerAddress(base_url, api_key)
         self.timeout_s = timeout_s
         self.encoding = Encoding(encoding, quality)
         self.reconnect = reconnect or Reconnect()
@@ -59,11 +59,11 @@ class AsyncClient:
         return AsyncSession(self, SessionState.parse(body))
 
     async def session(self, session_id: str) -> AsyncSession:
-        """Go on with a session that exists. Raises SessionNotFound."""
+        """A session that exists already. Raises SessionNotFound."""
         return AsyncSession(self, SessionState.parse(await self.call(calls.read_session(session_id))))
 
     async def model(self) -> dict[str, Any]:
-        """What the server runs: network, sizes, weights' SHA-256, device, precision, runtime."""
+        """Facts about the server's model: network, sizes, weights' SHA-256, device, precision, runtime."""
         model: dict[str, Any] = await self.call(calls.read_model())
         return model
 
@@ -75,7 +75,7 @@ class AsyncClient:
             raise ConnectionLost(f"{self.server.base_url}: {error}") from error
 
     def route(self, session_id: str, mode: Mode, response_maps: bool) -> Route:
-        """The way to a session's socket."""
+        """The route to a session's socket."""
         return Route(self.server, session_id, (mode, response_maps), self.timeout_s, self.reconnect)
 
     async def close(self) -> None:
@@ -94,9 +94,9 @@ class AsyncSession:
 
     def __init__(self, client: AsyncClient, started: SessionState) -> None:
         self.started = started
-        """The session as it was when this object was made."""
+        """The session's state when this object was made."""
         self.last: Result | None = None
-        """The latest result that `update` or `stream` had."""
+        """The latest result of `update` or `stream`."""
         self._client = client
         self._link: AsyncLink | None = None
         self._driven = False
@@ -121,7 +121,7 @@ class AsyncSession:
                 await self.close()
 
     async def stream(self, frames: Frames, mode: Mode = "every", response_maps: bool = False) -> AsyncIterator[Answer]:
-        """One answer a frame, in order, as soon as it has come; as `Session.stream` otherwise."""
+        """One answer per frame, in order, as soon as it comes. Otherwise as `Session.stream`."""
         link = await self._open(mode, response_maps)
         link.flow.protocol.renumber()
         source: AsyncIterator[Frame] | None = _each(frames)
@@ -160,14 +160,14 @@ class AsyncSession:
         await link.run(link.flow.set_target(target_id, calls.checked_box(box)))
 
     async def remove_target(self, target_id: str) -> None:
-        """Stop following one target: before the next frame while a stream is open, else at once."""
+        """Stop tracking one target: before the next frame while a stream is open, else at once."""
         if self._link is not None:
             await self._link.run(self._link.flow.remove_target(target_id))
         else:
             await self._client.call(calls.delete_target(self.id, target_id))
 
     async def state(self) -> SessionState:
-        """The session as the server has it now."""
+        """The session's present state on the server."""
         return SessionState.parse(await self._client.call(calls.read_session(self.id)))
 
     async def close(self) -> None:
@@ -177,7 +177,7 @@ class AsyncSession:
             await link.run(link.flow.close())
 
     async def delete(self) -> None:
-        """End the session. Raises SessionNotFound where it has ended already."""
+        """End the session. Raises SessionNotFound if it has ended already."""
         await self.close()
         await self._client.call(calls.delete_session(self.id))
 
@@ -187,7 +187,7 @@ class AsyncSession:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        # What went wrong inside is what the caller should hear of.
+        # An error inside the block must not be hidden by one of the deletion.
         with suppress(SessionNotFound if error is None else ClientError):
             await self.delete()
 
@@ -219,7 +219,7 @@ async def _each(frames: Frames) -> AsyncIterator[Frame]:
 
 
 async def _cancelled(*tasks: asyncio.Task[Any] | None) -> None:
-    """Wait until what was left is cancelled; what it ends with is nobody's any more."""
+    """Cancel the tasks that are left and wait for them; ignore their results."""
     left = [task for task in tasks if task is not None]
     for task in left:
         task.cancel()

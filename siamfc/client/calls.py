@@ -1,4 +1,4 @@
-"""The HTTP calls and the socket's address, as values that either shell sends; and what to make of the answers."""
+"""The HTTP calls and the socket's address as values, which both clients send, and the reading of the answers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ BoxLike: TypeAlias = Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """Where the server is, and the key to it. `base_url` may carry a path that a proxy puts before `/v1`."""
+class ServerAddress:
+    """A server's address and API key. `base_url` may carry a path that a proxy puts before `/v1`."""
 
     base_url: str
     api_key: str | None = field(default=None, repr=False)
@@ -36,11 +36,11 @@ class Server:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every call carries."""
+        """The headers of every call."""
         return {} if self.api_key is None else {"Authorization": f"Bearer {self.api_key}"}
 
     def stream_url(self, session_id: str, mode: Mode, response_maps: bool, resume: str | None = None) -> str:
-        """The address of a session's socket. `resume`: the connection to go on from, and how far it had come."""
+        """The address of a session's socket. `resume` names the last connection and its first unanswered frame."""
         parts = urlsplit(self.base_url)
         path = parts.path.rstrip("/") + _session_path(session_id) + "/stream"
         query = urlencode({"mode": mode, "map": int(response_maps)} | ({"resume": resume} if resume else {}), safe=":")
@@ -69,7 +69,7 @@ def create(frame: bytes, targets: Sequence[Mapping[str, Any]], ttl_s: float | No
 
 
 def read_session(session_id: str) -> Call:
-    """A session's state now."""
+    """Read a session's present state."""
     return Call("GET", _session_path(session_id))
 
 
@@ -79,12 +79,12 @@ def delete_session(session_id: str) -> Call:
 
 
 def delete_target(session_id: str, target_id: str) -> Call:
-    """Stop following one target."""
+    """Stop tracking one target."""
     return Call("DELETE", f"{_session_path(session_id)}/targets/{quote(target_id, safe='')}")
 
 
 def read_model() -> Call:
-    """What the server runs."""
+    """Read the facts about the server's model."""
     return Call("GET", "/v1/model")
 
 
@@ -98,7 +98,7 @@ def targets_of(box: BoxLike | None, targets: Sequence[Mapping[str, Any]] | None)
 
 
 def checked_box(box: BoxLike) -> list[float]:
-    """Four finite floats; raises InvalidBox where JSON could not carry them. The rest is the server's to judge."""
+    """Four finite floats, which JSON can carry. Raises InvalidBox otherwise; the server checks the rest."""
     try:
         values = [float(value) for value in box]
     except (TypeError, ValueError):

@@ -1,10 +1,10 @@
 """The errors of the client. A refusal of the server has a class here, which names its row of `siamfc.contract`.
 
 ClientError                     anything a client raises
-├── InvalidFrame                what was given as a frame is none (never sent)
+├── InvalidFrame                the argument is no frame, and was not sent
 ├── ConnectionLost              no connection to the server, or it broke and could not be made again
 │   └── AnswerTimeout           connected, but no answer came in time
-├── UnexpectedAnswer            the server said something that the contract does not know
+├── UnexpectedAnswer            the server's answer does not keep the contract
 ├── FrameError                  one frame failed; `problem` says why; the session goes on
 └── ProblemError                the server refused, and said why
     ├── InvalidRequest          the request is malformed, or a field of it is
@@ -43,7 +43,7 @@ class ClientError(Exception):
 
 
 class InvalidFrame(ClientError, ValueError):
-    """What was given as a frame cannot be one: no such file, no bytes, an array of another shape or dtype."""
+    """The argument is no frame: a missing file, no bytes, or an array of another shape or dtype."""
 
 
 class ConnectionLost(ClientError):
@@ -55,12 +55,12 @@ class AnswerTimeout(ConnectionLost):
 
 
 class UnexpectedAnswer(ClientError):
-    """The server said something that the contract does not know, or is no such server."""
+    """The server's answer does not keep the contract, or there is another server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One field at fault: a JSON pointer into the request, and what is wrong there."""
+    """A faulty field: a JSON pointer into the request, and a description of the fault."""
 
     pointer: str
     detail: str

@@ -1,20 +1,21 @@
-"""One stream of frames and answers, without I/O: what to put on the wire, what came from it, what a reconnect needs.
+"""One stream of frames and answers, without I/O: messages to send, answers received, and the state for a reconnect.
 
-A shell owns the socket. It opens one, gives its first message to `connected`, sends what `data_to_send` returns,
-gives every later message to `receive`, and a closure to `disconnected`, which raises or means: connect again.
+A caller (`link.LinkFlow`) owns the socket. It opens one, gives its first message to `connected`, sends the messages of
+`data_to_send`, and gives later messages to `receive` and a closure to `disconnected`. Unless `disconnected` raises, it
+connects again.
 
 Every frame gets one answer, in the order of `submit`, over any number of connections. After a reconnect:
 
-- the server knows the connection that dropped (`resume`) and says what was missed: that is answered, the rest is
-  sent again. All below is for servers that do not, or for sessions that others have driven since;
-- the server counted none of the unanswered frames: all are sent again;
-- it counted one (`needs_state`): its answer was lost on the way, and the session's state is that answer. It is taken
-  for the oldest frame's, which it is unless that one failed and its error was lost too;
-- it counted several: only the last one's answer can still be had, so all are sent again, and are counted twice;
-- mode "latest": nothing says which frame was counted, so all are sent again, and the server drops what is overtaken.
+- The server may know the dropped connection (`resume`). It then sends the missed answers, and the other frames are
+  sent again. The cases below are for servers that do not know it, or sessions that another client has driven since.
+- The server counted none of the unanswered frames: all are sent again.
+- The server counted one (`needs_state`): its answer was lost, and the session's state is that answer. The protocol
+  takes it for the oldest frame's. This is wrong only if the oldest frame failed and its error was lost too.
+- The server counted several: only the last answer can still be read, so all frames are sent again and counted twice.
+- In mode "latest" the count does not tell which frame was counted. All are sent again, and the server drops old ones.
 
-A frame that the server could not keep (`store-unavailable`) is sent again too, with those after it, in "every": the
-shell waits while `stalled`, calls `go_on`, or `give_up`, after which that is their answer.
+In mode "every", a frame that the server could not store (`store-unavailable`) is sent again with the frames after it.
+The caller waits while `stalled` and then calls `go_on`, or `give_up`, which makes the failure the frames' answer.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ LATEST_DEPTH = 32
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One message to the server; `number` says which frame of the stream it is, None that it is no frame."""
+    """One message to the server. `number` is the frame's number in the stream; None for a control message."""
 
     message: Message
     number: int | None = None
@@ -55,40 +56,40 @@ class StreamProtocol:
     """The state of one stream. No method does I/O or waits."""
 
     def __init__(self, mode: Mode = "every", *, driven_before: bool = False) -> None:
-        """driven_before: this client has just driven the session over another connection."""
+        """driven_before: this client has driven the session over another connection just now."""
         self.mode = mode
         self.window = 1
         self.needs_state = False
         """After `connected`: fetch the session's state and give it to `recover` before sending anything."""
         self.progressed = False
-        """Whether this connection has brought an answer; one that never does is no reason to begin backoff anew."""
-        self._items: deque[_Item] = deque()  # all that is not answered yet, oldest first
-        self._sent = 0  # how many of them this connection has carried
-        self._in_flight = 0  # how many of those are frames
+        """Whether this connection has brought an answer. Only then does its end start a new count of attempts."""
+        self._items: deque[_Item] = deque()  # messages without an answer, oldest first
+        self._sent = 0  # how many of the items this connection has sent
+        self._in_flight = 0  # how many of the sent items are frames
         self._next_number = 0
         self._next_seq = 0
-        self._counted: int | None = None  # the server's frame_index, as far as it is known here
+        self._counted: int | None = None  # the server's frame_index, as far as the client knows
         self._connections = 0
         self._driven_before = driven_before
         self._lost_in_flight = False
         self._lost_opening = False
         self._refused: list[ProblemError] = []
-        self._connection: str | None = None  # its name, as the server said it
-        self._held: list[ProblemError] = []  # what the oldest frames, which wait to be sent again, were answered
+        self._connection: str | None = None  # its name, from the server
+        self._held: list[ProblemError] = []  # failures of the oldest frames, which wait to be sent again
 
     @property
     def resume(self) -> str | None:
-        """What to ask for when connecting again: the last connection, and the first `seq` that had no answer."""
+        """The `resume` parameter of the next connection: the last connection's name and its first unanswered `seq`."""
         return None if self._connection is None else f"{self._connection}:{self._next_seq}"
 
     @property
     def stalled(self) -> bool:
-        """Whether frames wait for the shell's `go_on`."""
+        """Whether frames wait for `go_on`."""
         return bool(self._held) and not self._in_flight
 
     @property
     def outstanding(self) -> int:
-        """Frames submitted and not answered."""
+        """The number of frames submitted and not answered."""
         return sum(item.number is not None for item in self._items)
 
     @property
@@ -100,7 +101,7 @@ class StreamProtocol:
     def _limit(self) -> int:
         return self.window if self.mode == "every" else max(self.window, LATEST_DEPTH)
 
-    # What goes out
+    # To the server
 
     def submit(self, frame: bytes) -> int:
         """Queue a frame; its number in the stream, from 0."""
@@ -123,7 +124,7 @@ class StreamProtocol:
         self._control(type="remove_target", id=target_id)
 
     def data_to_send(self) -> list[Message]:
-        """The messages for the wire, in order, each handed out once a connection; frames up to the window."""
+        """The messages to send, in order, with frames up to the window. A connection gets a message once."""
         ready: list[Message] = []
         if self._held:
             return ready
@@ -136,12 +137,12 @@ class StreamProtocol:
         self._sent += len(ready)
         return ready
 
-    # What comes in
+    # From the server
 
     def connected(self, message: Message) -> list[Answer]:
-        """Take a new connection's first message; the answers that the last one lost, where it brings them.
+        """Read a new connection's first message. Returns the answers that the last connection lost, if it brings them.
 
-        Raises UnexpectedAnswer unless it is `ready`.
+        Raises UnexpectedAnswer unless the message is `ready`.
         """
         body = _parse(message)
         try:
@@ -168,7 +169,7 @@ class StreamProtocol:
         return []
 
     def recover(self, state: SessionState) -> list[Answer]:
-        """Take the session's state as the answer that was lost, if it still is that one."""
+        """Take the session's state as the lost answer, unless another client has driven the session since."""
         expected = None if self._counted is None else self._counted + 1
         self.needs_state, self._lost_in_flight, self._counted = False, False, state.frame_index
         if state.frame_index != expected:
@@ -176,7 +177,7 @@ class StreamProtocol:
         return [Result(self._pop(), state.frame_index, state.targets, refused=self._take_refused())]
 
     def receive(self, message: Message) -> list[Answer]:
-        """Take a message of the server; the answers it brings. Raises UnexpectedAnswer."""
+        """Read a message of the server. Returns the answers in it. Raises UnexpectedAnswer."""
         body = _parse(message)
         if "seq" not in body:
             self._notice(body)
@@ -189,21 +190,22 @@ class StreamProtocol:
         return answers
 
     def go_on(self) -> None:
-        """Send again what waits for it."""
+        """Send the waiting frames again."""
         self._held.clear()
         self._sent = 0
 
     def give_up(self) -> list[Answer]:
-        """Send nothing again: what came is the answer."""
+        """Give the waiting frames up: their failures become their answers."""
         held, self._held = self._held, []
         answers: list[Answer] = [Failed(self._pop(), problem) for problem in held]
         return answers
 
     def disconnected(self, code: int | None, reason: str = "", *, opening: bool = False) -> None:
-        """Take a closure; None is one without a close frame. Returns where a new connection is worth it, else raises.
+        """Note that the connection closed with `code` (None: without a close frame).
 
-        opening: it came instead of `ready`. Just after a drop the server may still take the dead connection for a
-        living one, so that "busy" is then worth another try; so it is where an earlier opening was lost on the way.
+        Returns if a new connection may help, else raises the error of the code. `opening` says that the closure came
+        instead of `ready`. Just after a drop the server may hold the dead connection for alive, so "busy" is then worth
+        another attempt; so it is if an earlier opening was lost on the way.
         """
         self._lost_in_flight = self._lost_in_flight or self._in_flight > 0
         self._in_flight = 0
@@ -220,7 +222,7 @@ class StreamProtocol:
         self._items.append(_Item(json.dumps(body)))
 
     def _answered(self, body: dict[str, Any], *, may_hold: bool) -> list[Answer]:
-        """The answer to the oldest frame that has none, after those held back for it; none where it is held itself."""
+        """The answer to the oldest open frame, after the failures held before it; no answer if it is held itself."""
         frames = (item.number for item in self._items if item.number is not None)
         number = next(islice(frames, len(self._held), None), None)
         if number is None:
@@ -230,7 +232,7 @@ class StreamProtocol:
         if may_hold and isinstance(answer, Failed) and isinstance(answer.problem, StoreUnavailable):
             self._held.append(answer.problem)
             return []
-        # A frame after them was counted: sent again, they would be out of order.
+        # A later frame was counted. Frames sent again now would be out of order.
         answers = self.give_up()
         if isinstance(answer, Result):
             self._take_refused()
@@ -239,7 +241,7 @@ class StreamProtocol:
         return [*answers, answer]
 
     def _missed(self, messages: Sequence[Any]) -> list[Answer]:
-        """What the last connection lost."""
+        """The answers that the last connection lost."""
         answers: list[Answer] = []
         for body in messages:
             if not isinstance(body, dict):

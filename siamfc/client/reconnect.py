@@ -1,4 +1,4 @@
-"""When to try a broken connection again: exponential backoff with jitter, bounded in attempts and time."""
+"""The policy for reconnecting: exponential backoff with jitter, bounded in attempts and time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """The policy. Delays double from `first_delay_s` to `max_delay_s`, each cut by up to half at random, so that the
-    clients of a restarted server do not all come back at once. `attempts` 0 never tries again.
+    """The reconnect policy.
+
+    Delays double from `first_delay_s` to `max_delay_s`. Each is cut by up to half at random, so that the clients of a
+    restarted server do not all come back at once. With `attempts` 0 the client never tries again.
     """
 
     attempts: int = 10

@@ -1,4 +1,4 @@
-"""What a server says, as frozen values. Boxes are `[x, y, w, h]` in pixels of the frame as sent, 0-indexed."""
+"""The server's answers as frozen values. Boxes are `[x, y, w, h]` in pixels of the frame as sent, 0-indexed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ class Target:
     """One tracked object after a frame.
 
     score: calibrated probability that the box is right, 0..1. status: "tracking", "uncertain" or "lost".
-    response_map: uint8 [H, W], the upscaled correlation map, where it was asked for; map_box: where it lies in the
-    frame.
+    response_map: uint8 [H, W], the upscaled correlation map, if it was asked for; map_box: its place in the frame.
     """
 
     id: str
@@ -37,7 +36,7 @@ class Target:
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Target:
-        """Raises UnexpectedAnswer unless it is a target as the contract has it."""
+        """A target from JSON. Raises UnexpectedAnswer if the JSON does not keep the contract."""
         try:
             encoded, map_box = body.get("response_map"), body.get("map_box")
             return cls(
@@ -57,21 +56,21 @@ class Target:
 
 
 class _OneTarget:
-    """Mixin: the short way where a session follows a single target."""
+    """Mixin: short access to the target of a session that tracks one."""
 
     __slots__ = ()
     targets: tuple[Target, ...]
 
     @property
     def target(self) -> Target:
-        """The one target. Raises ValueError where the session follows none or several."""
+        """The only target. Raises ValueError if the session tracks none or several."""
         if len(self.targets) != 1:
             raise ValueError(f"there are {len(self.targets)} targets; say which of `targets`")
         return self.targets[0]
 
     @property
     def box(self) -> Box:
-        """The one target's box. Raises ValueError where the session follows none or several."""
+        """The only target's box. Raises ValueError if the session tracks none or several."""
         return self.target.box
 
 
@@ -79,10 +78,10 @@ class _OneTarget:
 class Result(_OneTarget):
     """The answer to a frame.
 
-    seq: which frame of the stream it answers, from 0, whatever reconnects lay between. frame_index: how many frames
-    the server has counted for the session. timing_ms: the server's decode, queue, infer and total times; empty for an
-    answer that a lost connection swallowed and the session's state gave back. refused: what the server said of
-    `set_target` and `remove_target` messages that it could not follow, sent since the answer before.
+    seq: the frame's number in the stream, from 0, over any number of reconnects. frame_index: the number of frames that
+    the server has counted for the session. timing_ms: the server's decode, queue, infer and total times in
+    milliseconds; empty if the answer was lost with a connection and read from the session's state. refused: the errors
+    of `set_target` and `remove_target` messages that the server refused since the answer before.
     """
 
     seq: int
@@ -94,14 +93,14 @@ class Result(_OneTarget):
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The frame was overtaken by a newer one (mode "latest") and not looked at."""
+    """The server skipped the frame, because a newer one had come (mode "latest")."""
 
     seq: int
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The frame failed and was not counted; the session goes on. `problem` is the error it would raise."""
+    """The frame failed and was not counted; the session goes on. `problem` says why."""
 
     seq: int
     problem: ProblemError
@@ -112,7 +111,7 @@ Answer: TypeAlias = Result | Dropped | Failed
 
 @dataclass(frozen=True, slots=True)
 class SessionState(_OneTarget):
-    """A session as the server has it: after `frame_index` counted frames. Times are UTC."""
+    """A session's state on the server after `frame_index` counted frames. Times are UTC."""
 
     session_id: str
     frame_index: int
@@ -123,7 +122,7 @@ class SessionState(_OneTarget):
 
     @classmethod
     def parse(cls, body: Any) -> SessionState:
-        """Raises UnexpectedAnswer unless it is a session as the contract has it."""
+        """A session from JSON. Raises UnexpectedAnswer if the JSON does not keep the contract."""
         try:
             width, height = body["frame_size"]
             return cls(
@@ -139,7 +138,7 @@ class SessionState(_OneTarget):
 
 
 def parse_answer(body: Mapping[str, Any], seq: int, refused: tuple[ProblemError, ...] = ()) -> Answer:
-    """The answer to frame `seq` of the stream. Raises UnexpectedAnswer for what the contract does not know."""
+    """The answer to frame `seq` of the stream. Raises UnexpectedAnswer if it does not keep the contract."""
     kind = body.get("type")
     if kind == "dropped":
         return Dropped(seq)

@@ -1,4 +1,4 @@
-"""What both shells share about the socket: how it is opened, and which failures are worth another attempt."""
+"""How a session's socket is opened, and which failures are worth another attempt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from siamfc.client.calls import Server
+from siamfc.client.calls import ServerAddress
 from siamfc.client.errors import (
     AnswerTimeout,
     AtCapacity,
@@ -27,21 +27,21 @@ from siamfc.contract import RATE_LIMITED, SUBPROTOCOL, CloseCode
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 FAILURES = (OSError, WebSocketException, ConnectionLost, ServerFault, AtCapacity)
-"""What opening a connection may raise; `judge_opening` says which of them end it."""
+"""The errors of opening a connection; `judge_opening` says which of them are final."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One session's socket: where it is, what is asked of it (mode, response maps), how long and how often to try."""
+    """The route to a session's socket: address, kind (mode, response maps), timeout and reconnect policy."""
 
-    server: Server
+    server: ServerAddress
     session_id: str
     kind: tuple[Mode, bool]
     timeout_s: float
     reconnect: Reconnect
 
     def url(self, resume: str | None) -> str:
-        """The socket's address; `resume` as the protocol has it."""
+        """The socket's address; `resume` is `StreamProtocol.resume`."""
         return self.server.stream_url(self.session_id, *self.kind, resume)
 
     @property
@@ -61,7 +61,7 @@ class Route:
         return AnswerTimeout(f"session {self.session_id}: no answer within {self.timeout_s:g} s")
 
     def exhausted(self, last: Exception) -> ClientError:
-        """The error after the last attempt, which `last` ended."""
+        """The error after the last attempt, which failed with `last`."""
         code = closure(last)[0] if isinstance(last, ConnectionClosed) else None
         if code in (CloseCode.SESSION_BUSY, CloseCode.TRY_LATER):
             return from_close_code(code)
@@ -69,12 +69,12 @@ class Route:
 
 
 def closure(error: ConnectionClosed) -> tuple[int | None, str]:
-    """The close code and reason that the server sent; None where it sent none."""
+    """The close code and reason that the server sent; None if it sent no close frame."""
     return (error.rcvd.code, error.rcvd.reason) if error.rcvd else (None, "")
 
 
 def judge_opening(error: Exception, protocol: StreamProtocol) -> None:
-    """Return where opening may be tried again after `error`, raise the client's error where it may not."""
+    """Return if another attempt may help after `error`, else raise the client's error."""
     if isinstance(error, ConnectionClosed):
         protocol.disconnected(*closure(error), opening=True)
     elif isinstance(error, InvalidStatus):
@@ -87,7 +87,7 @@ def judge_opening(error: Exception, protocol: StreamProtocol) -> None:
 
 
 def delivered(answer: Answer) -> Result:
-    """The result of an `update`; raises FrameError for a frame that failed, and what a control was refused with."""
+    """The result of an `update`. Raises FrameError if the frame failed, and the error of a refused control message."""
     if isinstance(answer, Failed):
         raise FrameError(answer.seq, answer.problem) from answer.problem
     if isinstance(answer, Dropped):

@@ -10,7 +10,7 @@ from typing import Any, Self
 import httpx
 
 from siamfc.client import calls
-from siamfc.client.calls import BoxLike, Call, Server
+from siamfc.client.calls import BoxLike, Call, ServerAddress
 from siamfc.client.errors import ClientError, ConnectionLost, SessionNotFound
 from siamfc.client.frames import Encoding, Frame, ImageFormat
 from siamfc.client.protocol import Mode
@@ -21,7 +21,7 @@ from siamfc.client.sync_link import Link
 
 
 class Client:
-    """A tracking server, from one thread.
+    """A tracking server, used from one thread.
 
     base_url: `http://host:port`. timeout_s: the longest wait for any one answer. encoding, quality: how arrays are
     sent; bytes and files are sent as they are. Every call raises a ClientError.
@@ -38,7 +38,7 @@ class Client:
         reconnect: Reconnect | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.server = Server(base_url, api_key)
+        self.server = ServerAddress(base_url, api_key)
         self.timeout_s = timeout_s
         self.encoding = Encoding(encoding, quality)
         self.reconnect = reconnect or Reconnect()
@@ -62,11 +62,11 @@ class Client:
         return Session(self, SessionState.parse(self.call(calls.create(self.encoding.encode(frame), wanted, ttl_s))))
 
     def session(self, session_id: str) -> Session:
-        """Go on with a session that exists. Raises SessionNotFound."""
+        """A session that exists already. Raises SessionNotFound."""
         return Session(self, SessionState.parse(self.call(calls.read_session(session_id))))
 
     def model(self) -> dict[str, Any]:
-        """What the server runs: network, sizes, weights' SHA-256, device, precision, runtime."""
+        """Facts about the server's model: network, sizes, weights' SHA-256, device, precision, runtime."""
         model: dict[str, Any] = self.call(calls.read_model())
         return model
 
@@ -78,7 +78,7 @@ class Client:
             raise ConnectionLost(f"{self.server.base_url}: {error}") from error
 
     def route(self, session_id: str, mode: Mode, response_maps: bool) -> Route:
-        """The way to a session's socket."""
+        """The route to a session's socket."""
         return Route(self.server, session_id, (mode, response_maps), self.timeout_s, self.reconnect)
 
     def close(self) -> None:
@@ -97,9 +97,9 @@ class Session:
 
     def __init__(self, client: Client, started: SessionState) -> None:
         self.started = started
-        """The session as it was when this object was made."""
+        """The session's state when this object was made."""
         self.last: Result | None = None
-        """The latest result that `update` or `stream` had."""
+        """The latest result of `update` or `stream`."""
         self._client = client
         self._link: Link | None = None
         self._driven = False
@@ -128,11 +128,11 @@ class Session:
                 self.close()
 
     def stream(self, frames: Iterable[Frame], mode: Mode = "every", response_maps: bool = False) -> Iterator[Answer]:
-        """One answer a frame, in order, with as many frames under way as the server lets.
+        """One answer per frame, in order, with as many frames under way as the server allows.
 
-        A frame that fails gives Failed and the stream goes on; `latest` gives Dropped for frames that were overtaken.
-        Between frames, answers are yielded as they have come, at the end all are awaited. Where `frames` raises or
-        gives what is no frame, the answers to the frames before it are yielded first.
+        A frame that fails yields Failed, and the stream goes on. Mode "latest" yields Dropped for a frame that a newer
+        one overtook. Between two frames the stream yields the answers that have come; after the last frame it waits for
+        all. If `frames` raises, or an item is no frame, the answers to the frames before it are yielded first.
         """
         link = self._open(mode, response_maps)
         link.flow.protocol.renumber()
@@ -162,14 +162,14 @@ class Session:
         link.run(link.flow.set_target(target_id, calls.checked_box(box)))
 
     def remove_target(self, target_id: str) -> None:
-        """Stop following one target: before the next frame while a stream is open, else at once."""
+        """Stop tracking one target: before the next frame while a stream is open, else at once."""
         if self._link is not None:
             self._link.run(self._link.flow.remove_target(target_id))
         else:
             self._client.call(calls.delete_target(self.id, target_id))
 
     def state(self) -> SessionState:
-        """The session as the server has it now."""
+        """The session's present state on the server."""
         return SessionState.parse(self._client.call(calls.read_session(self.id)))
 
     def close(self) -> None:
@@ -179,7 +179,7 @@ class Session:
             link.run(link.flow.close())
 
     def delete(self) -> None:
-        """End the session. Raises SessionNotFound where it has ended already."""
+        """End the session. Raises SessionNotFound if it has ended already."""
         self.close()
         self._client.call(calls.delete_session(self.id))
 
@@ -187,7 +187,7 @@ class Session:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        # What went wrong inside is what the caller should hear of.
+        # An error inside the block must not be hidden by one of the deletion.
         with suppress(SessionNotFound if error is None else ClientError):
             self.delete()
 

@@ -20,7 +20,7 @@ def test_only_the_score_and_its_thresholds_are_written_anew(tmp_path: Path, caps
     )
     assert (after.calibration.lost_below, after.calibration.uncertain_below) == (0.31, 0.62)
     assert after.tracker.redetect_score == 0.77
-    # What a right box looks like has not changed: a stronger peak that stands out more.
+    # A right box looks as before: a stronger peak that stands out more.
     assert after.calibration.contrast > 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["calibration"]["bias"] == after.calibration.bias

@@ -1,4 +1,4 @@
-"""What the benchmark of vanishing targets counts, on cases and tracks made by hand; and its command."""
+"""The counts of the benchmark of vanishing targets, on cases and tracks made by hand; and its command."""
 
 from __future__ import annotations
 

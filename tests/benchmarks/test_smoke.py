@@ -16,7 +16,7 @@ RUNTIME = {"runtime": "torch", "precision": "fp32", "threads": 1}
 
 
 def measured(name: str, folder: Path, weights: Path, **options: Any) -> dict[str, Any]:
-    """What the benchmark says, after its report has been written and read back."""
+    """The benchmark's result, after its report has been written and read back."""
     module = importlib.import_module(f"benchmarks.{name}")
     result: dict[str, Any] = module.run(weights=weights, **options, **RUNTIME)
     data, picture, page = _report.save(name, module, result, folder)

@@ -1,4 +1,4 @@
-"""What the benchmarks' clients play, and what they make of the metrics."""
+"""The footage of the benchmarks' clients, and their reading of the metrics."""
 
 from __future__ import annotations
 

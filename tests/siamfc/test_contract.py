@@ -13,7 +13,7 @@ import yaml
 
 from service.api.openapi import problems
 from siamfc import Reconnect, contract
-from siamfc.client.calls import Server
+from siamfc.client.calls import ServerAddress
 from siamfc.client.refusals import REFUSALS, from_close_code, from_status
 from siamfc.client.sockets import Route
 from siamfc.contract import KIND_OF_CLOSE_CODE, KIND_OF_STATUS, PROBLEM_KINDS, CloseCode
@@ -66,7 +66,7 @@ def test_close_codes() -> None:
 def test_the_client_reads_the_same_table() -> None:
     theirs = {(error.kind.slug, error.kind.title, error.kind.status) for error in REFUSALS}
     assert theirs == {(kind.slug, kind.title, kind.status) for kind in PROBLEM_KINDS}
-    route = Route(Server("http://host"), "s", ("every", False), 1.0, Reconnect())
+    route = Route(ServerAddress("http://host"), "s", ("every", False), 1.0, Reconnect())
     assert route.arguments["subprotocols"] == [contract.SUBPROTOCOL]
 
 

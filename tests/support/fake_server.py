@@ -27,7 +27,7 @@ from websockets.typing import Subprotocol
 from siamfc.client.frames import content_type
 
 RESPONSE_MAP = np.arange(35, dtype=np.uint8).reshape(5, 7)
-"""What every target's response map shows."""
+"""The response map of every target."""
 ENCODED_MAP = base64.b64encode(cv2.imencode(".png", RESPONSE_MAP)[1].tobytes()).decode()
 
 STATUSES = {"unauthorized": 401, "session-not-found": 404, "target-not-found": 404}
@@ -35,7 +35,7 @@ STATUSES = {"unauthorized": 401, "session-not-found": 404, "target-not-found": 4
 
 @dataclass
 class Script:
-    """What goes wrong. Frames are named by the number they are counted as, from 1."""
+    """The faults of the server. Frames are named by the number they are counted as, from 1."""
 
     window: int = 4
     cut_unread: set[int] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""What the commands are given: a folder of frames, a video, a small network, a server."""
+"""Inputs of the commands: a folder of frames, a video, a small network, a server."""
 
 from __future__ import annotations
 

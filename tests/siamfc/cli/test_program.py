@@ -141,7 +141,7 @@ def test_a_reader_that_leaves(server: FakeServer, folder: Path) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        assert process.stderr.read() == "siamfc: whoever read stdout has gone\n"
+        assert process.stderr.read() == "siamfc: the reader of stdout has gone\n"
         assert process.wait(30) == 1
 
 

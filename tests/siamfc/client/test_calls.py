@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from siamfc.client import calls, errors
-from siamfc.client.calls import Server, body_of, checked_box, targets_of
+from siamfc.client.calls import ServerAddress, body_of, checked_box, targets_of
 
 REQUEST = httpx.Request("GET", "http://host/v1/model")
 PROBLEM = {"Content-Type": "application/problem+json; charset=utf-8"}
@@ -23,20 +23,20 @@ PROBLEM = {"Content-Type": "application/problem+json; charset=utf-8"}
     ],
 )
 def test_the_sockets_address(base: str, expected: str) -> None:
-    assert Server(base).stream_url("a/b", "latest", True) == expected
+    assert ServerAddress(base).stream_url("a/b", "latest", True) == expected
 
 
 @pytest.mark.parametrize("base", ["host:8000", "ftp://host", "http://", ""])
 def test_addresses_that_are_none(base: str) -> None:
     with pytest.raises(ValueError, match="http"):
-        Server(base)
+        ServerAddress(base)
 
 
 def test_the_key_is_a_header_and_nothing_else() -> None:
-    server = Server("http://h", "secret")
+    server = ServerAddress("http://h", "secret")
     assert server.headers == {"Authorization": "Bearer secret"}
     assert "secret" not in server.stream_url("s", "every", False) + repr(server)
-    assert Server("http://h").headers == {}
+    assert ServerAddress("http://h").headers == {}
 
 
 def test_create_says_the_frames_type() -> None:

@@ -1,4 +1,4 @@
-"""What may be given as a frame."""
+"""Frames in every form that a caller may give."""
 
 from __future__ import annotations
 

@@ -11,13 +11,13 @@ from websockets.exceptions import ConnectionClosedError, InvalidMessage
 from websockets.frames import Close as CloseFrame
 
 from siamfc import AnswerTimeout, ClientError, ConnectionLost, Reconnect, SessionEnded, SessionState, UnexpectedAnswer
-from siamfc.client.calls import Server
+from siamfc.client.calls import ServerAddress
 from siamfc.client.link import Flow, LinkFlow
 from siamfc.client.protocol import Message
 from siamfc.client.sockets import Route
 from tests.siamfc.client.test_protocol import error, ready, result, state
 
-ROUTE = Route(Server("http://host"), "s1", ("every", False), 7.0, Reconnect(2, 0.5, 0.5))
+ROUTE = Route(ServerAddress("http://host"), "s1", ("every", False), 7.0, Reconnect(2, 0.5, 0.5))
 BROKEN = ConnectionClosedError(None, None)
 
 
