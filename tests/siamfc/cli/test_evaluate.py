@@ -103,11 +103,12 @@ def test_a_test_set_is_followed_and_not_scored(run: Run, server: FakeServer, seq
     images.rmdir()
     (sequences / "square" / "groundtruth.txt").write_text("11,21,8,6\n")
     result = run("eval", sequences, "--server", server.url, "--got10k", tmp_path)
-    assert (result.exit_code, result.stdout) == (0, "tracked 1 sequences; without ground truth there is nothing to score\n")
+    said = "tracked 1 sequences; without ground truth there is nothing to score\n"
+    assert (result.exit_code, result.stdout) == (0, said)
     assert len((tmp_path / "GOT-10k" / "SiamFC" / "square" / "square_001.txt").read_text().splitlines()) == COUNT
     refused = run("eval", sequences, "--server", server.url, "--got10k", tmp_path, "--json")
     assert refused.exit_code == 2
-    assert "without truth" in refused.stderr
+    assert "no ground truth" in refused.stderr
 
 
 @pytest.mark.parametrize(
