@@ -58,6 +58,7 @@ def test_the_readme_s_picture_can_be_drawn_again(tmp_path: Path) -> None:
     drawn = cv2.imread(str(tmp_path / "tracked.png"))
     assert drawn is not None
     shipped = cv2.imread(str(ROOT / "docs/pictures/tracked.png"))
+    assert shipped is not None
     assert drawn.shape == shipped.shape
     # The same scene and the same weights: what another CPU rounds otherwise is next to nothing.
     assert float(np.abs(drawn.astype(int) - shipped).mean()) < 2

@@ -11,7 +11,7 @@ from service import errors
 
 def drawn_tree(text: str) -> list[tuple[int, str]]:
     """(depth, name) of each line of a drawn tree, in order."""
-    rows = []
+    rows: list[tuple[int, str]] = []
     for line in text.splitlines():
         branch = line.lstrip("│├└─ ")
         if branch and (line != branch or not rows) and branch[0].isupper() and "  " in branch:
@@ -19,7 +19,7 @@ def drawn_tree(text: str) -> list[tuple[int, str]]:
     return rows
 
 
-def class_tree(root: type, depth: int = 0) -> list[tuple[int, str]]:
+def class_tree(root: type[errors.ServiceError], depth: int = 0) -> list[tuple[int, str]]:
     """The same of classes, subclasses in the order of their definition."""
     rows = [(depth, root.__name__)]
     for child in root.__subclasses__():

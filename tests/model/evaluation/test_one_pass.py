@@ -8,7 +8,6 @@ import pytest
 
 from model.boxes import Box
 from model.errors import SequenceError
-from model.evaluation import one_pass
 from model.evaluation.one_pass import Found, Report, evaluate, follow
 from model.evaluation.sequences import Sequence
 
@@ -86,7 +85,7 @@ def test_progress_is_told_after_every_frame() -> None:
 def test_speed_is_updates_over_the_time_they_took(monkeypatch: pytest.MonkeyPatch) -> None:
     # Seven seconds to start, half a second and one and a half; what lies between does not count.
     ticks = iter([1.0, 8.0, 10.0, 10.5, 20.0, 21.5])
-    monkeypatch.setattr(one_pass.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("model.evaluation.one_pass.time.perf_counter", lambda: next(ticks))
     run = follow(MOVING, Still())
     assert run.times.tolist() == [7.0, 0.5, 1.5]
     assert run.fps == 1.0

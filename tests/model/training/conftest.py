@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -114,5 +115,5 @@ class Gallery:
 @pytest.fixture(scope="session")
 def plain() -> AugmentConfig:
     """No variation at all but the shift."""
-    names = [name for name in AugmentConfig.__slots__ if name != "max_shift"]
+    names = [field.name for field in fields(AugmentConfig) if field.name != "max_shift"]
     return AugmentConfig(**dict.fromkeys(names, 0.0))

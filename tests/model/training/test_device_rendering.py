@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def differences(chosen: list[Plan], arena: Arena) -> np.ndarray:
     return np.abs(ours.numpy().astype(float) - np.stack([render(plan, GALLERY) for plan in chosen]))
 
 
-PLAINEST = dict.fromkeys((name for name in AugmentConfig.__slots__ if name != "max_shift"), 0.0)
+PLAINEST = dict.fromkeys((field.name for field in fields(AugmentConfig) if field.name != "max_shift"), 0.0)
 MOVING = {**PLAINEST, "scale_jitter": 0.2, "aspect_jitter": 0.1, "rotation": 15.0}
 CUTOUT = (Member("cutout"), (52, 64))
 

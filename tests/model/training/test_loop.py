@@ -16,7 +16,7 @@ from model.training import loop
 from model.training.config import TrainingConfig
 from model.training.corpus import Corpus
 from model.training.loop import PREPROCESSING, Trainer, learning_rate, prefetched
-from model.training.objective import Loss
+from model.training.objective import Loss, objective
 from model.training.pairs import Batch, PairSampler
 from model.training.teachers import Siamese
 from tests.support.networks import TINY, random_network, random_weights
@@ -241,7 +241,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_harms(
 ) -> None:
     trainer = Trainer(CONFIG, CPU)
     before = {name: value.clone() for name, value in trainer.network.named_parameters()}
-    objective = loop.objective
 
     def broken(*arguments: Any) -> Loss:
         loss = objective(*arguments)

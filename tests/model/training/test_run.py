@@ -15,6 +15,7 @@ from model.training import loop, run
 from model.training.config import TrainingConfig
 from model.training.corpus import Corpus, is_held_out
 from model.training.loop import Trainer
+from model.training.objective import Loss
 from model.training.pairs import Batch, PairSampler, Planned
 from model.training.rendering import Sizes
 from model.training.run import Listener, Progress, batches_of, finished, train
@@ -56,7 +57,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(
     assert train(CONFIG, [corpus_folder], tmp_path / "whole", device="cpu")
     step = Trainer.train_step
 
-    def interrupted(self: Trainer, batch: Batch) -> loop.Loss:
+    def interrupted(self: Trainer, batch: Batch) -> Loss:
         signal.raise_signal(number)
         return step(self, batch)
 

@@ -17,7 +17,7 @@ from starlette.types import Message
 from service.api import bodies
 from service.api.bodies import CreateRequest
 from service.errors import InvalidBox, InvalidImage, InvalidRequest, PayloadTooLarge, ServiceError, UnsupportedMedia
-from service.sessions.tracking import Placement
+from service.sessions.requests import Placement
 
 pytestmark = pytest.mark.anyio
 

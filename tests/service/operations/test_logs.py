@@ -13,13 +13,12 @@ from service.operations.logs import JsonFormatter, log_config
 
 
 def record(message: str, *arguments: object, failed: bool = False) -> logging.LogRecord:
+    details = None
     try:
         if failed:
             raise ValueError("broken")
     except ValueError:
         details = sys.exc_info()
-    else:
-        details = None
     made = logging.LogRecord("service.app", logging.WARNING, __file__, 1, message, arguments, details)
     made.created, made.msecs = 1_700_000_000.25, 250.0
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_an_answer_comes_back_exactly(token: str, seq: int, messages: list[str])
 def test_every_field_of_a_track_is_kept() -> None:
     """Whatever a tracker comes to remember between frames must survive a change of replica."""
     track = Track(Box(1, 2, 3, 4), (3, 4), (5, 6, 7))
-    changed = {}
+    changed: dict[str, Any] = {}
     for field in dataclasses.fields(Track):
         value = getattr(track, field.name)
         if isinstance(value, float | int) and not isinstance(value, bool):

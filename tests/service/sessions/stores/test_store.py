@@ -190,8 +190,8 @@ async def test_a_resume_whose_ready_was_lost_is_asked_for_again(store: SessionSt
     """The client never heard of B: it says A again, and again."""
     token = (await take(store, "A")).token
     await store.commit(token, step(1, *answered(0)))
-    for token in ("B", "C", "D"):
-        claim = await take(store, token, Resume("A", 0))
+    for connection in ("B", "C", "D"):
+        claim = await take(store, connection, Resume("A", 0))
         assert claim.missed == tuple(answered(0))
     # It has heard of D, which then goes on.
     await store.commit(claim.token, step(2, *answered(0)))
