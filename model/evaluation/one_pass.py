@@ -13,10 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from model.boxes import Box, FloatArray
-from model.errors import SequenceError
+from model.errors import InvalidBoxError, SequenceError
 from model.evaluation.metrics import SequenceScore, mean_score, score
 from model.evaluation.reliability import Reliability, judged, reliability
 from model.evaluation.sequences import Sequence
+from model.image_sizes import image_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,45 @@ def evaluate(
     return Report(tuple(follow(sequence, make_follower(), on_frame) for sequence in sequences))
 
 
+def check(sequence: Sequence) -> None:
+    """Hold a sequence against the service's rules, whoever follows it. By the images' headers.
+
+    The first box must be at least a pixel wide and high and overlap its frame; all frames must have one size. Raises
+    SequenceError, naming the sequence and the file. What cannot be told is left to the follower.
+    """
+    first = sequence.first
+    size: tuple[int, int] | None = None
+    for frame in sequence.frames[first:]:
+        own = _size(frame)
+        if own is not None and size is not None and own != size:
+            raise SequenceError(
+                f"{sequence.name}: {frame} is {own[0]} x {own[1]}, the frames before it {size[0]} x {size[1]}"
+            )
+        size = size or own
+    if size is not None:
+        try:
+            Box.checked(sequence.truth[first].tolist(), size)
+        except InvalidBoxError as error:
+            raise SequenceError(f"{sequence.name}: {_truth_of(sequence)}, frame {first + 1}: {error}") from None
+
+
+def _size(frame: Path) -> tuple[int, int] | None:
+    try:
+        return image_size(frame)
+    except OSError:
+        return None
+
+
+def _truth_of(sequence: Sequence) -> str:
+    return str(sequence.truth_files[0]) if sequence.truth_files else "the first box"
+
+
 def follow(sequence: Sequence, follower: Follower, on_frame: OnFrame | None = None) -> Run:
-    """Follow one sequence from its first frame that shows the target."""
+    """Follow one sequence from its first frame that shows the target.
+
+    Raises SequenceError, before the follower is asked, for what `check` refuses; and what the follower raises.
+    """
+    check(sequence)
     first, total = sequence.first, len(sequence.frames)
     boxes, scores, times = np.full((total, 4), np.nan), np.full(total, np.nan), np.full(total, np.nan)
     boxes[first] = sequence.truth[first]

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +25,20 @@ from numpy.typing import NDArray
 
 from model.boxes import FloatArray, from_one_indexed
 from model.errors import SequenceError
-from model.folders import EmptyFileError, image_files
+from model.folders import EmptyFileError, image_files, is_hidden
 
 _ABSENCE = "absence.label"
 
 _OTB_FIRST = {"david": 300}
 _OTB_PARTIAL = ("david", "football1", "freeman3", "freeman4", "diving")
 """OTB sequences whose truth covers a part of the frames, from the first unless named above (the benchmark's page)."""
+
+
+_SPLITS = ("train", "val", "test")
+
+
+class _AbsentError(SequenceError):
+    """A sequence shows its target in too few frames."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +58,7 @@ class Sequence:
         if self.truth.shape != (len(self.frames), 4):
             raise SequenceError(f"{self.name}: truth of shape {self.truth.shape} for {len(self.frames)} frames")
         if not self.present.any():
-            raise SequenceError(f"{self.name}: the target is present in no frame")
+            raise _AbsentError(f"{self.name}: the target is present in no frame")
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -68,56 +76,122 @@ class Sequence:
         return int(self.present.argmax())
 
 
-def read_sequences(folder: Path, *, unscored: bool = False) -> list[Sequence]:
-    """Every sequence in `folder`, by name; or the one that `folder` is.
+_Reader = Callable[[], Sequence]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a folder holds: the sequences that can be followed; the others' names, and why they cannot.
+
+    absent: sequences that show their target in too few frames. faulty: sequences with a file that is malformed or does
+    not fit the others.
+    """
+
+    sequences: tuple[Sequence, ...]
+    absent: Mapping[str, str]
+    faulty: Mapping[str, str]
+
+
+def survey(folder: Path, *, unscored: bool = False) -> Survey:
+    """Every sequence in `folder`, by name; or the one that `folder` is; or those one level deeper, as LaSOT has them.
 
     With `unscored`, sequences in GOT-10k's layout may state the first box alone, as its test set does: they can be
-    followed, not scored. Raises SequenceError, naming file and line, where a truth file is malformed or does not fit
-    the frames, and where there is no sequence at all.
+    followed, not scored. Raises SequenceError where there is no sequence at all, where the folder holds splits, and
+    where two sequences have one name.
     """
     if not folder.is_dir():
         raise SequenceError(f"{folder}: no such folder")
-    sequences = list(_read_folder(folder, unscored))
-    if not sequences:
-        children = sorted(path for path in folder.iterdir() if path.is_dir())
-        sequences = [sequence for child in children for sequence in _read_folder(child, unscored)]
-    if not sequences:
-        raise SequenceError(
-            f"{folder}: no sequences; expected NAME/img/*.jpg with NAME/groundtruth.txt, or the OTB or GOT-10k layout"
-        )
-    for sequence in sequences:
-        if not (sequence.scorable or unscored):
-            raise SequenceError(f"{sequence.name}: the target must be present in at least two frames")
-    names = [sequence.name for sequence in sequences]
-    doubled = sorted({name for name in names if names.count(name) > 1})
+    sequences: list[Sequence] = []
+    absent: dict[str, str] = {}
+    faulty: dict[str, str] = {}
+    names: Counter[str] = Counter()
+    for name, read in _find(folder, unscored):
+        names[name] += 1
+        try:
+            sequence = read()
+            if not (sequence.scorable or unscored):
+                raise _AbsentError(f"{name}: the target must be present in at least two frames")
+            sequences.append(sequence)
+        except _AbsentError as error:
+            absent[name] = str(error)
+        except SequenceError as error:
+            faulty[name] = str(error)
+    doubled = sorted(name for name, count in names.items() if count > 1)
     if doubled:
         raise SequenceError(f"{folder}: two sequences are called {', '.join(doubled)}")
-    return sequences
+    return Survey(tuple(sequences), absent, faulty)
 
 
-def _read_folder(folder: Path, unscored: bool) -> Iterator[Sequence]:
+def read_sequences(folder: Path, *, unscored: bool = False) -> list[Sequence]:
+    """The sequences of `survey`. Raises SequenceError for one that cannot be followed too, naming file and line."""
+    found = survey(folder, unscored=unscored)
+    for reason in (*found.faulty.values(), *found.absent.values()):
+        raise SequenceError(reason)
+    return list(found.sequences)
+
+
+def _find(folder: Path, unscored: bool) -> list[tuple[str, _Reader]]:
+    """The names of a folder's sequences, and what reads each; none of their files is read yet."""
+    level = [folder]
+    for _ in range(3):
+        found = [each for path in level for each in _readers(path, unscored)]
+        if found:
+            _refuse_splits(folder, level)
+            return found
+        level = [child for path in level for child in sorted(path.iterdir()) if _is_folder(child)]
+    raise SequenceError(
+        f"{folder}: no sequences; expected NAME/img/*.jpg with NAME/groundtruth.txt, or the OTB or GOT-10k layout"
+    )
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not is_hidden(path.name) and path.name != "img"
+
+
+def _refuse_splits(folder: Path, level: list[Path]) -> None:
+    """A dataset's root holds sequences to train on and others to be judged by, which are not one thing."""
+    parents = {path.parent for path in level} - {folder, folder.parent}
+    splits = sorted(str(parent) for parent in parents if parent.name in _SPLITS)
+    if splits:
+        raise SequenceError(f"{folder}: holds splits; give one of {', '.join(splits)}")
+
+
+def _readers(folder: Path, unscored: bool) -> Iterator[tuple[str, _Reader]]:
+    """The sequences that the folder itself is: one, several targets of one, or none."""
     name = folder.resolve().name
-    images = folder / "img"
     ours = folder / "groundtruth.txt"
-    if ours.is_file() and images.is_dir():
-        yield _sequence(name, ours, _frames(images), _read_truth(ours))
-        return
     if ours.is_file():
-        truth = from_one_indexed(_read_truth(ours))
-        frames = _frames(folder)
-        if unscored and len(truth) == 1 and frames:
-            truth = np.concatenate([truth, np.full((len(frames) - 1, 4), np.nan)])
-        else:
-            truth[_read_absence(folder / _ABSENCE, len(truth))] = np.nan
-        yield _sequence(name, ours, frames, truth)
+        in_img = (folder / "img").is_dir()
+        yield name, lambda: _read_ours(name, ours) if in_img else _read_got10k(name, ours, unscored)
         return
     for path in sorted(folder.glob("groundtruth_rect*.txt")):
         target = path.name.removeprefix("groundtruth_rect").removesuffix(".txt").strip(".")
         if target and not path.read_bytes().strip():
             continue  # OTB's Human4 ships an empty file for a target that nobody annotated.
-        truth = from_one_indexed(_read_truth(path))
-        frames = _otb_part(name, _frames(images), len(truth))
-        yield _sequence(f"{name}-{target}" if target else name, path, frames, truth)
+        own = f"{name}-{target}" if target else name
+        yield own, lambda own=own, path=path: _read_otb(own, name, path)  # type: ignore[misc]
+
+
+def _read_ours(name: str, path: Path) -> Sequence:
+    return _sequence(name, path, _frames(path.parent / "img"), _read_truth(path))
+
+
+def _read_got10k(name: str, path: Path, unscored: bool) -> Sequence:
+    folder = path.parent
+    frames = _frames(folder)
+    if not frames and (folder / "color").is_dir():
+        raise SequenceError(f"{folder}: frames in color/ are VOT's layout, which is not read; see docs/evaluation.md")
+    truth = from_one_indexed(_read_truth(path))
+    if unscored and len(truth) == 1 and frames:
+        truth = np.concatenate([truth, np.full((len(frames) - 1, 4), np.nan)])
+    else:
+        truth[_read_absence(folder / _ABSENCE, len(truth))] = np.nan
+    return _sequence(name, path, frames, truth)
+
+
+def _read_otb(name: str, folder_name: str, path: Path) -> Sequence:
+    truth = from_one_indexed(_read_truth(path))
+    return _sequence(name, path, _otb_part(folder_name, _frames(path.parent / "img"), len(truth)), truth)
 
 
 def _sequence(name: str, path: Path, frames: tuple[Path, ...], truth: FloatArray) -> Sequence:

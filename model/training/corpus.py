@@ -36,6 +36,7 @@ class Corpus:
         self.stills = tuple(records.stills)
         self.tracks = tuple(records.tracks)
         self.cutouts = tuple(records.cutouts)
+        self.skipped = tuple(records.skipped)
 
     def divided(self, share: float) -> tuple[Self, tuple[Track, ...]]:
         """This corpus without the clips that are held out, and their tracks; see `is_held_out`.

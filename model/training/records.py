@@ -55,16 +55,21 @@ class Cutout:
 
 @dataclass(slots=True)
 class Records:
-    """What a reader found. `shards`: the bytes of the files that are held in memory, by name."""
+    """What a reader found. `shards`: the bytes of the files that are held in memory, by name.
+
+    `skipped`: why clips were left out that show nothing, one reason a clip.
+    """
 
     stills: list[Still] = field(default_factory=list)
     tracks: list[Track] = field(default_factory=list)
     cutouts: list[Cutout] = field(default_factory=list)
     shards: dict[str, bytes] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
 
     def __iadd__(self, other: Records) -> Records:
         self.stills += other.stills
         self.tracks += other.tracks
         self.cutouts += other.cutouts
         self.shards |= other.shards
+        self.skipped += other.skipped
         return self

@@ -55,10 +55,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Is told of a run's progress and validations."""
+    """Is told of a run's progress and validations, and why clips of the corpus are skipped."""
 
     on_progress: Callable[[Progress], None] | None = None
     on_validation: Callable[[Validation], None] | None = None
+    on_skipped: Callable[[Sequence[str]], None] | None = None
 
 
 def train(
@@ -84,6 +85,8 @@ def train(
     if resume and not checkpoint.exists():
         raise CheckpointError(f"{checkpoint}: there is no run to resume")
     data = Corpus(*corpora)
+    if data.skipped and listener is not None and listener.on_skipped is not None:
+        listener.on_skipped(data.skipped)
     rest, held = data.divided(config.held_out)
     if config.threads:
         torch.set_num_threads(config.threads)

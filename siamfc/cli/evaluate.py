@@ -5,23 +5,33 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from siamfc.cli.evaluating import Outcome, ServerFollower, evaluate_all, listed
 from siamfc.cli.failures import InputError, needs_extra
 from siamfc.cli.options import make_client, make_predictor, network_options, refuse_both, server_options
 from siamfc.cli.outputs import STDOUT, check_folder, check_outputs, save_text
-from siamfc.cli.progress import progress
 
 if TYPE_CHECKING:
-    from model.boxes import Box
-    from model.evaluation.one_pass import Follower, Found, Report
+    from model.evaluation.one_pass import Follower, Report
     from model.evaluation.sequences import Sequence
-    from siamfc import Client, Session
 
 _PAGE = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """What is asked for: JSON (None: a table), with or without boxes, plots, result files, under the tracker's name."""
+
+    json_path: str | None
+    boxes: bool
+    plots: Path | None
+    got10k: Path | None
+    name: str
 
 
 @click.command("eval")
@@ -72,16 +82,10 @@ def evaluate(
     --json. DIR holds NAME/{img,groundtruth.txt}, or has the layout of OTB or GOT-10k.
     """
     refuse_both(server, weights=weights, device=device, runtime=runtime, precision=precision, api_key=api_key)
-    from model.evaluation.sequences import read_sequences
-
-    sequences = read_sequences(folder, unscored=got10k is not None)
-    scorable = all(sequence.scorable for sequence in sequences)
-    _refuse_early(sequences, scorable, json_path, plots)
-    check_folder("--got10k", got10k)
-    if got10k is not None:
-        from model.evaluation.got10k import check_name
-
-        check_name(name)
+    outputs = _Outputs(json_path, boxes, plots, got10k, name)
+    failed: dict[str, str] = {}
+    sequences = _surveyed(folder, got10k is not None, failed)
+    _refuse_early(sequences, outputs)
     rivals = _rivals(compare, name)
     with ExitStack() as stack:
         make_follower: Callable[[], Follower]
@@ -90,29 +94,66 @@ def evaluate(
             make_follower = lambda: stack.enter_context(ServerFollower(client))  # noqa: E731
         else:
             make_follower = _in_process(weights, device, runtime, precision)
-        reports = {each: _run(sequences, maker, each) for each, maker in {name: make_follower, **rivals}.items()}
-    if got10k is not None:
-        _write_results(reports, got10k)
-    if not scorable:
-        click.echo(f"tracked {len(sequences)} sequences; without ground truth there is nothing to score")
+        outcome = evaluate_all(sequences, {name: make_follower, **rivals})
+    failed |= outcome.failed
+    if outcome.reports[name].runs:
+        _report(outcome.reports, outputs, failed)
+    _raise(outcome, failed)
+
+
+def _surveyed(folder: Path, unscored: bool, failed: dict[str, str]) -> list[Sequence]:
+    """The folder's sequences that can be followed; says which show nothing, and notes in `failed` which are faulty."""
+    from model.evaluation.sequences import survey
+
+    found = survey(folder, unscored=unscored)
+    failed |= found.faulty
+    if found.absent:
+        click.echo(f"siamfc eval: skipped {len(found.absent)} sequences: {listed(found.absent)}", err=True)
+    if not found.sequences:
+        raise InputError(listed(failed) or f"{folder}: no sequence is left to follow")
+    return list(found.sequences)
+
+
+def _report(reports: dict[str, Report], outputs: _Outputs, failed: dict[str, str]) -> None:
+    """Write and print what was asked for, of the sequences that were followed to their end."""
+    ours = reports[outputs.name]
+    if outputs.got10k is not None:
+        _write_results(reports, outputs.got10k)
+    if not all(run.sequence.scorable for run in ours.runs):
+        click.echo(f"tracked {len(ours.runs)} sequences; without ground truth there is nothing to score")
         return
-    if plots is not None:
-        _write_plots(reports, name, plots)
-    _show(reports, name, json_path, boxes)
+    if outputs.plots is not None:
+        _write_plots(reports, outputs.name, outputs.plots)
+    _show(reports, outputs, failed)
 
 
-def _refuse_early(sequences: list[Sequence], scorable: bool, json_path: str | None, plots: Path | None) -> None:
+def _raise(outcome: Outcome, failed: dict[str, str]) -> None:
+    """What is left to say once what was done is written: the sequences that are missing, and what ended the work."""
+    if outcome.stopped is not None:
+        click.echo("siamfc eval: ended before its end; the report has the sequences that were finished", err=True)
+        raise outcome.stopped
+    if failed:
+        raise InputError(f"{len(failed)} sequences could not be followed: {listed(failed)}")
+
+
+def _refuse_early(sequences: list[Sequence], wanted: _Outputs) -> None:
     """Refuse outputs that could not be written, before work that may take an hour."""
-    if not scorable and (json_path is not None or plots is not None):
+    scorable = all(sequence.scorable for sequence in sequences)
+    if not scorable and (wanted.json_path is not None or wanted.plots is not None):
         raise InputError("some sequences have no ground truth: there is nothing to score for --json or --plots")
-    outputs: dict[str, Path | str | None] = {"--json": json_path}
-    if plots is not None:
+    check_folder("--got10k", wanted.got10k)
+    if wanted.got10k is not None:
+        from model.evaluation.got10k import check_name
+
+        check_name(wanted.name)
+    outputs: dict[str, Path | str | None] = {"--json": wanted.json_path}
+    if wanted.plots is not None:
         from model.evaluation.plots import FILES, check_matplotlib
 
         check_matplotlib()
-        check_folder("--plots", plots)
-        if plots.is_dir():
-            outputs |= {f"--plots {name}": plots / name for name in (*FILES, _PAGE)}
+        check_folder("--plots", wanted.plots)
+        if wanted.plots.is_dir():
+            outputs |= {f"--plots {name}": wanted.plots / name for name in (*FILES, _PAGE)}
     check_outputs(outputs, (file for sequence in sequences for file in (*sequence.truth_files, *sequence.frames)))
 
 
@@ -130,21 +171,6 @@ def _rivals(names: str | None, ours: str) -> dict[str, Callable[[], Follower]]:
         OpenCVFollower(each)
         makers[each] = lambda each=each: OpenCVFollower(each)  # type: ignore[misc]
     return makers
-
-
-def _run(sequences: list[Sequence], make_follower: Callable[[], Follower], name: str) -> Report:
-    from model.evaluation import one_pass
-
-    finished = {sequence.name: 0 for sequence in sequences}
-    skipped = {sequence.name: sequence.first for sequence in sequences}
-    total = sum(len(sequence.frames) - sequence.first for sequence in sequences)
-    with progress(f"evaluating {name}", total) as report_progress:
-
-        def on_frame(sequence: str, done: int, _: int) -> None:
-            finished[sequence] = done - skipped[sequence]
-            report_progress(sum(finished.values()), f"{name}: {sequence}")
-
-        return one_pass.evaluate(sequences, make_follower, on_frame)
 
 
 def _write_results(reports: dict[str, Report], folder: Path) -> None:
@@ -169,53 +195,24 @@ def _write_plots(reports: dict[str, Report], name: str, folder: Path) -> None:
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
-def _show(reports: dict[str, Report], name: str, json_path: str | None, boxes: bool) -> None:
+def _show(reports: dict[str, Report], outputs: _Outputs, failed: dict[str, str]) -> None:
+    name, json_path = outputs.name, outputs.json_path
     others = {each: report for each, report in reports.items() if each != name}
     if json_path is None:
         click.echo(reports[name].table())
         for each, report in others.items():
             click.echo(f"\n{each}\n{report.table()}")
         return
-    content: dict[str, Any] = reports[name].as_json(boxes=boxes)
+    content: dict[str, Any] = reports[name].as_json(boxes=outputs.boxes)
+    if failed:
+        content["failed"] = failed
     if others:
-        content["compare"] = {each: report.as_json(boxes=boxes) for each, report in others.items()}
+        content["compare"] = {each: report.as_json(boxes=outputs.boxes) for each, report in others.items()}
     text = json.dumps(content, indent=2)
     if json_path == STDOUT:
         click.echo(text)
     else:
         save_text(Path(json_path), text + "\n")
-
-
-class ServerFollower:
-    """A `model.evaluation.one_pass.Follower` through a server; image files are sent as they are."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._session: Session | None = None
-
-    def start(self, frame: Path, box: Box) -> None:
-        """Start a session on the image file and box. Raises ClientError."""
-        self._session = self._client.start(frame, box.as_list())
-
-    def update(self, frame: Path) -> Found:
-        """The target in the next image file. Raises InputError, naming a file that the server refuses."""
-        from model.boxes import Box
-        from model.evaluation.one_pass import Found
-        from siamfc import FrameError
-
-        assert self._session is not None, "update before start"
-        try:
-            target = self._session.update(frame).target
-        except FrameError as error:
-            raise InputError(f"{frame}: {error.problem}") from error
-        return Found(Box(*target.box), target.score)
-
-    def __enter__(self) -> ServerFollower:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        if self._session is not None:
-            self._session.__exit__(*details)  # type: ignore[arg-type]
 
 
 def _in_process(

@@ -65,6 +65,22 @@ def is_input(error: Exception) -> bool:
 
 
 @contextmanager
+def refused_frame(label: str, kind: type[Exception] = InputError) -> Iterator[None]:
+    """Around a call of the client with a frame: what the server refuses of it is raised as `kind`, with its label."""
+    try:
+        yield
+    except Exception as error:
+        if not is_input(error) or not _is_clients(error):
+            raise
+        from siamfc.client import errors
+
+        if isinstance(error, errors.Unauthorized):
+            raise
+        problem = error.problem if isinstance(error, errors.FrameError) else error
+        raise kind(f"{label}: {problem}") from error
+
+
+@contextmanager
 def needs_extra(extra: str, what: str) -> Iterator[None]:
     """For a block of imports: if a package is missing, name the extra that installs it."""
     try:

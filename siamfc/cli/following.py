@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from siamfc.cli.failures import InputError
+from model.errors import InvalidBoxError
+from siamfc.cli.failures import InputError, refused_frame
 from siamfc.cli.frames import SourceFrame
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ boxes are [x, y, w, h] in pixels, 0-indexed."""
 def follow_in_process(frames: Iterator[SourceFrame], box: Box, predictor: Predictor) -> TrackedFrames:
     """Track in this process.
 
-    Raises InputError for a frame that cannot be decoded or has another size than the first, and InvalidBoxError.
+    Raises InputError, naming the frame, for a frame that cannot be decoded or has another size than the first, and for the box.
     """
     from model.boxes import Box as ModelBox
     from model.single import SingleTracker
@@ -32,7 +33,11 @@ def follow_in_process(frames: Iterator[SourceFrame], box: Box, predictor: Predic
     pixels = first.rgb()
     size = pixels.shape[:2]
     tracker = SingleTracker(predictor)
-    yield first, [_target(tracker.start(pixels, ModelBox.checked(box, (size[1], size[0]))))]
+    try:
+        given = ModelBox.checked(box, (size[1], size[0]))
+    except InvalidBoxError as error:
+        raise InputError(f"{first.label}: {error}") from error
+    yield first, [_target(tracker.start(pixels, given))]
     for frame in frames:
         pixels = frame.rgb()
         if pixels.shape[:2] != size:
@@ -53,7 +58,9 @@ def follow_on_server(frames: Iterator[SourceFrame], box: Box, client: Client) ->
             under_way.append(frame)
             yield frame.content
 
-    with client.start(first.content, box) as session:
+    with refused_frame(first.label):
+        started = client.start(first.content, box)
+    with started as session:
         yield first, [target.as_json() for target in session.started.targets]
         for answer in session.stream(contents()):
             frame = under_way.popleft()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,11 +89,15 @@ def train(
             overlap = "" if now.overlap is None else f", overlap {now.overlap:.3f}"
             click.echo(f"step {now.step}: held out: {now.error_px:.2f} px, ROC AUC {now.auc:.4f}{overlap}", err=True)
 
-        listener = run.Listener(on_progress, on_validation)
+        listener = run.Listener(on_progress, on_validation, _say_skipped)
         finished = run.train(config, corpora, out, resume=resume, device=device or "auto", listener=listener)
     if not finished:
         click.echo(f"siamfc train: interrupted; --resume continues from {out}", err=True)
         ctx.exit(INTERRUPTED)
+
+
+def _say_skipped(reasons: Sequence[str]) -> None:
+    click.echo(f"siamfc train: skipped {len(reasons)} clips, the first of them {reasons[0]}", err=True)
 
 
 def _config(

@@ -12,7 +12,7 @@ import numpy as np
 
 from model.boxes import Box
 from model.errors import CorpusError, SequenceError
-from model.evaluation.sequences import Sequence, read_sequences
+from model.evaluation.sequences import Sequence, survey
 from model.training.records import Member, Records, Track
 
 SOURCE = "got10k"
@@ -28,12 +28,17 @@ def recognises(folder: Path) -> bool:
 
 
 def read(folder: Path) -> Records:
-    """One track a sequence. Raises CorpusError where a truth file is malformed or does not fit its frames."""
+    """One track a sequence; one that never shows its target is skipped.
+
+    Raises CorpusError where a truth file is malformed or does not fit its frames.
+    """
     try:
-        sequences = read_sequences(_split(folder), unscored=True)
+        found = survey(_split(folder), unscored=True)
     except SequenceError as error:
         raise CorpusError(str(error)) from error
-    return Records(tracks=[_track(sequence) for sequence in sequences])
+    for reason in found.faulty.values():
+        raise CorpusError(reason)
+    return Records(tracks=[_track(sequence) for sequence in found.sequences], skipped=list(found.absent.values()))
 
 
 def _split(folder: Path) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from model.boxes import Box
 from model.errors import CorpusError
+from model.folders import is_hidden
 from model.training.records import Member, Records, Track
 
 SOURCE = "imagenet_vid"
@@ -44,18 +45,20 @@ def _root(folder: Path) -> Path | None:
 
 def _clips(split: Path) -> Iterator[Path]:
     """Folders that hold annotations themselves: clips lie straight in a split, or in parts of it."""
-    return iter(sorted({path.parent for path in split.rglob("*.xml")}))
+    return iter(sorted({path.parent for path in split.rglob("*.xml") if not is_hidden(path.name)}))
 
 
 def _tracks(root: Path, clip: Path) -> Iterator[Track]:
     name = clip.relative_to(root / "Annotations" / "VID").as_posix()
     images = root / "Data" / "VID" / name
-    annotations = sorted(clip.glob("*.xml"))
+    annotations = sorted(path for path in clip.glob("*.xml") if not is_hidden(path.name))
     frames = tuple(Member(str(images / f"{path.stem}.JPEG")) for path in annotations)
     found: dict[str, list[Box | None]] = {}
     for index, (path, frame) in enumerate(zip(annotations, frames, strict=True)):
         if not Path(frame.shard).is_file():
             raise CorpusError(f"{path}: there is no frame {frame.shard}")
+        if not Path(frame.shard).stat().st_size:
+            raise CorpusError(f"{frame.shard}: the image file is empty (0 bytes)")
         for track, box in _objects(path):
             found.setdefault(track, [None] * len(frames))[index] = box
     for boxes in found.values():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -163,3 +164,31 @@ def test_a_sequence_without_truth_is_followed_and_not_scored() -> None:
     np.testing.assert_array_equal(run.boxes, [SQUARE] * 3)
     with pytest.raises(SequenceError, match="no frame to score"):
         assert run.score
+
+
+@pytest.mark.parametrize(
+    ("box", "sizes", "message"),
+    [
+        pytest.param([0, 0, 0.5, 9], [(64, 48)] * 3, "frame 1: a box must be at least 1 pixel", id="under a pixel"),
+        pytest.param([64, 0, 9, 9], [(64, 48)] * 3, "does not overlap the frame of 64 x 48", id="off the frame"),
+        pytest.param([0, 0, 9, 9], [(64, 48), (64, 48), (48, 64)], r"2\.png is 48 x 64, .*64 x 48", id="sizes change"),
+    ],
+)
+def test_a_sequence_is_judged_before_it_is_followed(
+    tmp_path: Path, box: list[float], sizes: list[tuple[int, int]], message: str
+) -> None:
+    frames = tuple(tmp_path / f"{index}.png" for index in range(3))
+    for frame, (width, height) in zip(frames, sizes, strict=True):
+        cv2.imwrite(str(frame), np.zeros((height, width, 3), np.uint8))
+    truth = np.array([box, *[[0.0, 0, 9, 9]] * 2])
+    follower = Still()
+    with pytest.raises(SequenceError, match=f"^odd: .*{message}"):
+        follow(Sequence("odd", frames, truth), follower)
+    assert follower.asked == []
+
+
+def test_frames_before_the_first_that_shows_the_target_may_have_any_size(tmp_path: Path) -> None:
+    frames = tuple(tmp_path / f"{index}.png" for index in range(3))
+    for index, frame in enumerate(frames):
+        cv2.imwrite(str(frame), np.zeros((48 if index else 20, 64, 3), np.uint8))
+    follow(Sequence("late", frames, np.array([ABSENT, SQUARE, SQUARE])), Still())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.errors import SequenceError
-from model.evaluation.sequences import Sequence, read_sequences
+from model.evaluation.sequences import Sequence, read_sequences, survey
 
 
 def make(folder: Path, files: dict[str, str], images: str = "img", names: tuple[str, ...] = ("1.jpg", "2.jpg")) -> Path:
@@ -183,3 +183,46 @@ def test_got10ks_test_set_states_the_first_box_alone(tmp_path: Path) -> None:
 def test_a_sequence_shows_its_target_at_least_once() -> None:
     with pytest.raises(SequenceError, match="s: the target is present in no frame"):
         Sequence("s", (Path("1.jpg"),), np.full((1, 4), np.nan))
+
+
+def test_a_survey_tells_the_faulty_from_those_that_show_nothing(tmp_path: Path) -> None:
+    make(tmp_path / "good", {"groundtruth.txt": GOOD})
+    make(tmp_path / "absent", {"groundtruth.txt": "nan,nan,nan,nan\n" * 2})
+    make(tmp_path / "short", {"groundtruth.txt": "1,2,3,4"}, names=("1.jpg",))
+    make(tmp_path / "odd", {"groundtruth.txt": "1,2,3,x\n1,2,3,4"})
+    make(tmp_path / "hollow", {"groundtruth.txt": GOOD})
+    (tmp_path / "hollow" / "img" / "2.jpg").write_bytes(b"")
+    found = survey(tmp_path)
+    assert [sequence.name for sequence in found.sequences] == ["good"]
+    assert found.sequences[0].truth_files == (tmp_path / "good" / "groundtruth.txt",)
+    assert list(found.absent) == ["absent", "short"]
+    assert list(found.faulty) == ["hollow", "odd"]
+    assert found.faulty["hollow"].endswith("2.jpg: the image file is empty (0 bytes)")
+    assert [each.name for each in survey(tmp_path, unscored=True).sequences] == ["good", "short"]
+
+
+def test_lasots_folders_of_classes(tmp_path: Path) -> None:
+    for name in ("cat/cat-1", "cat/cat-20", "dog/dog-3"):
+        make(tmp_path / name, {"groundtruth.txt": GOOD})
+    assert [each.name for each in read_sequences(tmp_path)] == ["cat-1", "cat-20", "dog-3"]
+    assert [each.name for each in read_sequences(tmp_path / "cat")] == ["cat-1", "cat-20"]
+
+
+def test_got10ks_root_holds_splits(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        make(tmp_path / split / "GOT-10k_000001", {"groundtruth.txt": GOOD}, images=".")
+    with pytest.raises(SequenceError, match=r"holds splits; give one of .*train, .*val$"):
+        read_sequences(tmp_path)
+    assert len(read_sequences(tmp_path / "val")) == 1
+
+
+def test_vots_folders_are_refused_in_words(tmp_path: Path) -> None:
+    make(tmp_path / "ball1", {"groundtruth.txt": "1,2,3,4,5,6,7,8\n" * 2}, images="color")
+    with pytest.raises(SequenceError, match=r"ball1: frames in color/ are VOT's layout, which is not read"):
+        read_sequences(tmp_path)
+
+
+def test_hidden_folders_hold_no_sequences(tmp_path: Path) -> None:
+    make(tmp_path / "good", {"groundtruth.txt": GOOD})
+    make(tmp_path / ".trash", {"groundtruth.txt": "1,2"})
+    assert [each.name for each in read_sequences(tmp_path)] == ["good"]

@@ -100,6 +100,7 @@ def test_train_by_recipe_from_weights_on_two_corpora(run: Run, monkeypatch: pyte
     def train(config: Any, corpora: Any, out: Path, *, listener: Any, **options: Any) -> bool:
         calls.append((config.preset, config.objective, config.init, config.teacher, corpora))
         listener.on_validation(Validation(50, 0.9, 7.25, 0.5))
+        listener.on_skipped(["a: the target is present in no frame", "b: the same"])
         return True
 
     monkeypatch.setattr("model.training.run.train", train)
@@ -112,6 +113,7 @@ def test_train_by_recipe_from_weights_on_two_corpora(run: Run, monkeypatch: pyte
     result = run("train", *corpora, "--out", tmp_path / "out", *options)
     assert result.exit_code == 0
     assert calls == [("baseline", "reference", str(given), str(teacher), (tmp_path / "a", tmp_path / "b"))]
+    assert "skipped 2 clips, the first of them a: the target is present in no frame" in result.stderr
     assert "step 50: held out: 7.25 px, ROC AUC 0.9000, overlap 0.500" in result.stderr
 
 

@@ -87,6 +87,22 @@ def test_a_frame_that_cannot_be_decoded(
     assert server.sessions == {}
 
 
+@pytest.mark.parametrize("where", ["here", "server"])
+def test_a_first_frame_that_cannot_be_decoded_is_named(
+    run: Run, server: FakeServer, in_process: Predictor, folder: Path, where: str
+) -> None:
+    (folder / "8.png").write_bytes(b"no image")
+    remote = ("--server", server.url) if where == "server" else ()
+    result = run("track", folder, "--box", BOX, *remote)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.startswith(f"siamfc: {folder / '8.png'}: ")
+
+
+def test_the_frame_of_a_refused_box_is_named(run: Run, in_process: Predictor, folder: Path) -> None:
+    result = run("track", folder, "--box", "500,20,8,6")
+    assert result.stderr.startswith(f"siamfc: {folder / '8.png'}: the box does not overlap")
+
+
 def test_a_frame_of_another_size(run: Run, in_process: Predictor, folder: Path) -> None:
     cv2.imwrite(str(folder / "9.png"), np.zeros((20, 30, 3), np.uint8))
     result = run("track", folder, "--box", BOX)

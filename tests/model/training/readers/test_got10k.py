@@ -57,3 +57,21 @@ def test_evaluation_s_own_layout_is_no_corpus(tmp_path: Path) -> None:
     (tmp_path / "Deer" / "img").mkdir(parents=True)
     (tmp_path / "Deer" / "groundtruth.txt").write_text("1,2,3,4\n")
     assert not got10k.recognises(tmp_path)
+
+
+def test_a_sequence_that_never_shows_its_target_is_skipped_and_counted(root: Path) -> None:
+    path = root / "train" / "GOT-10k_Train_000002" / "absence.label"
+    path.write_text("1\n1\n1\n1\n")
+    corpus = Corpus(root)
+    assert [track.clip for track in corpus.tracks] == ["GOT-10k_Train_000001"]
+    assert corpus.skipped == ("GOT-10k_Train_000002: the target is present in no frame",)
+
+
+def test_companions_are_no_frames_and_an_empty_one_is_named(root: Path) -> None:
+    folder = root / "train" / "GOT-10k_Train_000001"
+    (folder / "._00000001.jpg").write_bytes(b"companion")
+    (folder / "Thumbs.db").write_bytes(b"thumbs")
+    assert len(got10k.read(root).tracks) == 2
+    (folder / "00000003.jpg").write_bytes(b"")
+    with pytest.raises(CorpusError, match=r"00000003\.jpg: the image file is empty"):
+        got10k.read(root)

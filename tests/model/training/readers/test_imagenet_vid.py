@@ -89,3 +89,12 @@ def test_refusals(root: Path, tmp_path: Path) -> None:
         (empty / part).mkdir(parents=True)
     with pytest.raises(CorpusError, match="no annotated objects"):
         imagenet_vid.read(empty)
+
+
+def test_companions_are_no_annotations_and_an_empty_frame_is_named(root: Path) -> None:
+    clip = "train/ILSVRC2015_train_00000001"
+    (root / "Annotations" / "VID" / clip / "._000000.xml").write_bytes(b"companion")
+    assert len(imagenet_vid.read(root).tracks) == 3
+    (root / "Data" / "VID" / clip / "000000.JPEG").write_bytes(b"")
+    with pytest.raises(CorpusError, match=r"000000\.JPEG: the image file is empty"):
+        imagenet_vid.read(root)
