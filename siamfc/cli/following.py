@@ -24,7 +24,7 @@ boxes are [x, y, w, h] in pixels, 0-indexed."""
 def follow_in_process(frames: Iterator[SourceFrame], box: Box, predictor: Predictor) -> TrackedFrames:
     """Track in this process.
 
-    Raises InputError, naming the frame, for a frame that cannot be decoded or has another size than the first, and for the box.
+    Raises InputError, naming the frame, where it cannot be decoded or has another size than the first, and for the box.
     """
     from model.boxes import Box as ModelBox
     from model.single import SingleTracker
