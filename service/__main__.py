@@ -1,4 +1,4 @@
-"""`python -m service`: the server, set by the environment."""
+"""`python -m service`: the server, with its settings from the environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.settings import SettingsError, load_settings
 
 
 def main() -> int:
-    """Serve; returns the exit status."""
+    """Serve until told to stop; returns the exit status."""
     try:
         settings = load_settings()
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""The application: the only place where the components meet."""
+"""The application: makes every component and puts them together."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ _log = logging.getLogger(__name__)
 
 _SWEEP_S = 0.5
 _BODY_SLACK = 512 * 1024
-"""Bytes of a request beside its frame: form fields, other parts, JSON."""
+"""Bytes that a request's body may have beside its frame: form fields, multipart headers, JSON."""
 
 PredictorFactory = Callable[[Weights, Settings, int], tuple[Predictor, dict[str, str]]]
-"""(weights, settings, slots) to a predictor, and its device, precision and runtime by name."""
+"""(weights, settings, number of slots) -> a predictor, and its device, precision and runtime by name."""
 
 
 class _Application(FastAPI):
@@ -65,9 +65,10 @@ def create_app(
     make_predictor: PredictorFactory | None = None,
     weights: Weights | None = None,
 ) -> FastAPI:
-    """The ASGI application. Everything heavy happens in its lifespan, which raises ModelError.
+    """Make the ASGI application. Its lifespan does everything heavy, and raises ModelError.
 
-    `weights`: already loaded; else the settings' file or the bundled one. Raises SettingsError.
+    `weights`: weights that are loaded already; None loads the file of the settings, or the bundled one. Raises
+    SettingsError.
     """
     settings = settings if settings is not None else load_settings()
 
@@ -92,7 +93,7 @@ def create_app(
         app.include_router(router)
     app.mount("/web", web.static_files())
     _add_handlers(app)
-    # base64 in JSON takes four bytes for three.
+    # A frame in JSON is base64: four bytes for three.
     app.add_middleware(BodyLimit, limit=settings.max_frame_bytes * 4 // 3 + _BODY_SLACK)
     if settings.origins():
         app.add_middleware(
@@ -111,7 +112,7 @@ def create_app(
 async def _running(
     settings: Settings, make_predictor: PredictorFactory, weights: Weights | None
 ) -> AsyncIterator[Components]:
-    """The components, warmed up; taken down in the opposite order."""
+    """Start all components, warm up the model, and stop everything in the opposite order."""
     clock = time.monotonic
     metrics = Metrics()
     weights = weights if weights is not None else load_weights(find_weights(settings.weights))
@@ -132,7 +133,7 @@ async def _running(
     metrics.watch("siamfc_slots_used", "Exemplar slots given out.", lambda: slots.used)
     metrics.watch("siamfc_ready", "Whether the model can be used.", lambda: float(batcher.failure is None))
     metrics.watch("siamfc_store_up", "Whether the store of sessions can be used.", lambda: float(store.failure is None))
-    metrics.watch("siamfc_targets_waiting", "Targets that wait for the device.", lambda: batcher.targets_waiting)
+    metrics.watch("siamfc_targets_waiting", "Targets waiting for the device.", lambda: batcher.targets_waiting)
     metrics.watch("siamfc_wait_seconds", "Wait of a frame for each target, smoothed.", lambda: guard.wait_s)
     metrics.watch("siamfc_overloaded", "Whether new sessions are refused.", lambda: float(guard.refusing))
     limits = Limits(settings.max_targets, settings.max_frame_pixels, settings.session_ttl_s)
@@ -171,7 +172,7 @@ def _pool_size() -> int:
 def _store(url: str, metrics: Metrics, clock: Callable[[], float]) -> SessionStore:
     if url == "memory://":
         return MemoryStore(clock)
-    # Here, not above: redis is an extra.
+    # Imported here because redis is an extra.
     from service.sessions.stores.redis import RedisStore
 
     return RedisStore(url, metrics)
@@ -186,7 +187,7 @@ async def _sweep(registry: SessionRegistry, store: SessionStore) -> None:
 
 
 def _device_predictor(weights: Weights, settings: Settings, capacity: int) -> tuple[Predictor, dict[str, str]]:
-    # Here, not above: with a predictor of its own, a test of the whole service needs no network.
+    # Imported here because it loads torch, which a server with another predictor does not need.
     from service.engine.predictor import DevicePredictor
 
     predictor = DevicePredictor(
@@ -234,7 +235,7 @@ def _add_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         faults = tuple((pointer_to(*fault["loc"]), fault["msg"]) for fault in error.errors())
-        body = problem(InvalidRequest("the request does not have the fields it should", faults=faults))
+        body = problem(InvalidRequest("the request's fields are not those of this call", faults=faults))
         return answer(request, error, 422, body, {})
 
     @app.exception_handler(HTTPException)

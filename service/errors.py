@@ -1,4 +1,4 @@
-"""The errors a caller of the service can meet. Each class names its row of `siamfc.contract`.
+"""The errors that a caller of the service can meet. Each class names its row of `siamfc.contract`.
 
 ServiceError                    anything the service refuses or fails at
 ├── InvalidRequest              the request is malformed, or a field of it is
@@ -7,18 +7,18 @@ ServiceError                    anything the service refuses or fails at
 │   ├── ImageTooLarge           the frame has more pixels than allowed
 │   └── TooManyTargets          the session would follow more targets than allowed
 ├── PayloadTooLarge             the body or the frame has more bytes than allowed
-├── UnsupportedMedia            the body's media type is none of those taken
+├── UnsupportedMedia            the body's media type is not accepted
 ├── Unauthorized                an API key is needed, and missing or wrong
 ├── SessionNotFound             there is no such session (for this key)
-├── SessionEnded                the session expired or was deleted while it was driven
+├── SessionEnded                the session expired or was deleted while its lease was held
 ├── TargetNotFound              the session follows no such target
-├── SessionBusy                 another connection drives the session
+├── SessionBusy                 another connection holds the session's lease
 ├── FrameSizeChanged            a later frame has another size than the first
 ├── RateLimited                 the key sends more frames a second than allowed
-├── AtCapacity                  no room for another session
+├── AtCapacity                  the server can take no more sessions or targets
 ├── ModelUnavailable            the model failed, or its worker is dead
 ├── StoreUnavailable            the store of sessions cannot be reached
-├── IncompatibleReplica         the session was made by a model whose exemplars this one cannot use
+├── IncompatibleReplica         this replica's model cannot use the session's exemplars
 └── ShuttingDown                the server is draining
 """
 
@@ -31,7 +31,7 @@ from siamfc.contract import ProblemKind
 
 
 def pointer_to(*path: str | int) -> str:
-    """The JSON pointer (RFC 6901) to a field, by the names and indexes that lead there."""
+    """Make the JSON pointer (RFC 6901) to a field from the names and indexes that lead to it."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
@@ -52,7 +52,7 @@ class ServiceError(Exception):
 
 
 class InvalidRequest(ServiceError):
-    """The request is malformed, or a field of it is. `faults` are further (pointer, detail) pairs."""
+    """The request is malformed, or a field of it is. `faults` are (JSON pointer, detail) pairs of further fields."""
 
     kind = contract.INVALID_REQUEST
 
@@ -74,7 +74,7 @@ class InvalidImage(InvalidRequest):
 
 
 class ImageTooLarge(InvalidRequest):
-    """The frame's header says more pixels than allowed."""
+    """The frame has more pixels than allowed, by its header."""
 
     kind = contract.IMAGE_TOO_LARGE
 
@@ -92,7 +92,7 @@ class PayloadTooLarge(ServiceError):
 
 
 class UnsupportedMedia(ServiceError):
-    """The body's media type is none of those taken."""
+    """The body's media type is not accepted."""
 
     kind = contract.UNSUPPORTED_MEDIA
 
@@ -110,7 +110,7 @@ class SessionNotFound(ServiceError):
 
 
 class SessionEnded(ServiceError):
-    """The session expired or was deleted while it was driven."""
+    """The session expired or was deleted while its lease was held."""
 
     kind = contract.SESSION_ENDED
 
@@ -122,7 +122,7 @@ class TargetNotFound(ServiceError):
 
 
 class SessionBusy(ServiceError):
-    """Another connection drives the session."""
+    """Another connection holds the session's lease."""
 
     kind = contract.SESSION_BUSY
 
@@ -140,30 +140,30 @@ class RateLimited(ServiceError):
 
 
 class AtCapacity(ServiceError):
-    """No room for another session."""
+    """The server can take no more sessions or targets."""
 
     kind = contract.AT_CAPACITY
 
 
 class ModelUnavailable(ServiceError):
-    """The model failed on this frame, or its worker is dead."""
+    """The model failed on this frame, is not ready, or its worker is dead."""
 
     kind = contract.MODEL_UNAVAILABLE
 
 
 class StoreUnavailable(ServiceError):
-    """The store of sessions cannot be reached; nothing has changed, as far as the caller is concerned."""
+    """The store of sessions cannot be reached. To the caller nothing has changed."""
 
     kind = contract.STORE_UNAVAILABLE
 
 
 class IncompatibleReplica(ServiceError):
-    """The session was made by a model whose exemplars this replica's model cannot use."""
+    """This replica's model cannot use the session's exemplars; another replica may."""
 
     kind = contract.INCOMPATIBLE_REPLICA
 
 
 class ShuttingDown(ServiceError):
-    """The server is draining and takes nothing new."""
+    """The server is draining and accepts nothing new."""
 
     kind = contract.SHUTTING_DOWN

@@ -1,4 +1,4 @@
-"""Run the application under uvicorn: the right socket limits, and a drain that answers every accepted frame."""
+"""Runs the application under uvicorn, with limits on sockets and a drain that answers every accepted frame."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from service.settings import Settings
 _log = logging.getLogger(__name__)
 
 _PING_S, _PONG_S = 5.0, 20.0
-"""A connection whose other side is gone without a word is noticed within the sum of these."""
+"""A dead connection is noticed within the sum of these."""
 
 
 class DrainingServer(uvicorn.Server):
-    """A uvicorn server that, told to stop, first lets every stream answer what it has accepted.
+    """A uvicorn server that lets every stream answer its accepted frames before it stops.
 
-    uvicorn itself would close the sockets at once. SIGTERM and SIGINT end with exit status 0.
+    Plain uvicorn closes the sockets at once. SIGTERM and SIGINT end this server with exit status 0.
     """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -53,7 +53,7 @@ class DrainingServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        # uvicorn raises the signal again after its shutdown; a drained server has ended well.
+        # uvicorn would raise the signal again after its shutdown, and the exit status would not be 0.
         with _handled((signal.SIGINT, signal.SIGTERM), self.handle_exit):
             yield
 
@@ -69,10 +69,10 @@ def _handled(signals: tuple[signal.Signals, ...], handler: Any) -> Iterator[None
 
 
 def run(settings: Settings) -> int:
-    """Serve until told to stop; returns the exit status: 0 done, 2 unusable model or device, 1 anything else."""
+    """Serve until told to stop. Returns the exit status: 0 done, 2 unusable model or device, 1 any other failure."""
     logging.config.dictConfig(log_config(settings.log_format))
     try:
-        # Before uvicorn, which would bury the reason under a traceback.
+        # Before uvicorn starts: it would hide the reason behind a traceback.
         weights = load_weights(find_weights(settings.weights))
         candidates(settings.runtime, settings.precision, choose_device(settings.device), weights.network.config)
     except ModelError as error:
@@ -97,6 +97,6 @@ def run(settings: Settings) -> int:
     try:
         server.run()
     except SystemExit:
-        # uvicorn's way of saying that it could not start; it has logged why.
+        # uvicorn could not start, and has logged why.
         return 1
     return 0 if server.started else 1

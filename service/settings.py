@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "SIAMFC_"
 
-# Read by the command line, not by the server.
+# The command line reads this one; it is no setting of the server.
 _NOT_SETTINGS = frozenset({"SIAMFC_DEBUG"})
 
 
@@ -23,7 +23,7 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseSettings):
-    """Everything the server can be told. Frozen; every value bounded."""
+    """Every setting of the server. Frozen; every value has a bound."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     runtime: Literal["auto", "torch", "openvino"] = Field(
-        "auto", description="What runs the network: torch, openvino, or the faster one, measured at start."
+        "auto", description="What runs the network: torch, openvino, or auto for the faster one, measured at start."
     )
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         "auto", description="Arithmetic of the embedding."
@@ -39,31 +39,31 @@ class Settings(BaseSettings):
     weights: Path | None = Field(
         None, description="A weights file, or bundled weights by name: paper, light, baseline."
     )
-    threads: int = Field(0, ge=0, le=1024, description="CPU threads of the network; 0: one a core.")
+    threads: int = Field(0, ge=0, le=1024, description="CPU threads of the network; 0: one for each core.")
     store: str = Field(
         "memory://",
         repr=False,
         description="Where sessions live: memory://, or redis://[:PASSWORD@]HOST[:PORT][/DB] for several replicas.",
     )
     max_sessions: int = Field(512, ge=1, le=1_000_000, description="Sessions at once; one more is refused.")
-    max_targets: int = Field(16, ge=1, le=256, description="Targets a session.")
+    max_targets: int = Field(16, ge=1, le=256, description="Targets in a session.")
     session_ttl_s: float = Field(600.0, gt=0, le=604_800, description="Seconds without a frame until a session ends.")
     max_frame_bytes: int = Field(8 * 2**20, ge=1024, le=2**30, description="Bytes of an encoded frame.")
     max_frame_pixels: int = Field(4096 * 4096, ge=1024, le=2**30, description="Pixels of a frame, by its header.")
     batch_max: int = Field(32, ge=1, le=1024, description="Targets in one pass of the network.")
-    batch_max_ms: float = Field(100.0, ge=0, le=60_000, description="Time one pass should take at most; 0: any.")
+    batch_max_ms: float = Field(100.0, ge=0, le=60_000, description="Longest time of one pass; 0: no limit.")
     batch_wait_ms: float = Field(0.0, ge=0, le=1000, description="Time to wait for a batch to fill.")
     max_queue_ms: float = Field(
-        2000.0, ge=0, le=600_000, description="Wait of a frame, a target, above which no session may begin; 0: any."
+        2000.0, ge=0, le=600_000, description="Wait for each target above which new sessions are refused; 0: never."
     )
-    window: int = Field(4, ge=1, le=64, description="Unanswered frames a stream may have under way.")
-    drain_s: float = Field(8.0, gt=0, le=600, description="Time to answer what is under way when told to stop.")
-    api_keys: SecretStr | None = Field(None, description="Comma-separated keys; none: no key is asked for.")
-    api_keys_file: Path | None = Field(None, description="A file with one key a line.")
+    window: int = Field(4, ge=1, le=64, description="Unanswered frames that a stream may have under way.")
+    drain_s: float = Field(8.0, gt=0, le=600, description="Time to answer accepted frames when told to stop.")
+    api_keys: SecretStr | None = Field(None, description="Comma-separated keys; none: callers need no key.")
+    api_keys_file: Path | None = Field(None, description="A file with one key on each line.")
     rate_limit_fps: float = Field(0.0, ge=0, le=1e6, description="Frames a second for each key; 0: no limit.")
     cors_origins: str = Field("", description="Comma-separated origins whose pages may call; * for any.")
     otlp_endpoint: str = Field("", description="Base address of an OTLP/HTTP collector for traces; empty: none.")
-    log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
+    log_format: Literal["console", "json"] = Field("console", description="Format of log lines.")
 
     @field_validator("otlp_endpoint")
     @classmethod
@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     def _known_store(cls, value: str) -> str:
         if value == "memory://":
             return value
-        # No message may show the value: it may hold a password.
+        # The messages leave the value out: it may hold a password.
         if not value.startswith(("redis://", "rediss://")):
             raise ValueError("a store is memory://, or redis://HOST (rediss://HOST with TLS)")
         try:
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         return self
 
     def keys(self) -> tuple[str, ...]:
-        """The API keys; empty where none is asked for."""
+        """The API keys; empty if callers need none. Raises ValueError."""
         found: list[str] = []
         if self.api_keys is not None:
             found += [key.strip() for key in self.api_keys.get_secret_value().split(",")]
@@ -117,9 +117,9 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Settings from the environment, `overrides` (by field name) first. Raises SettingsError, naming the variable.
+    """Load the settings from the environment; `overrides`, by field name, win. Raises SettingsError.
 
-    A variable with our prefix that is no setting is refused: a misspelt name must not pass silently.
+    A variable with the prefix that is no setting is refused, so that a misspelt name does not pass silently.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     ours = (name for name in os.environ if name.upper().startswith(PREFIX))

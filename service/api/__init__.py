@@ -1,1 +1,1 @@
-"""HTTP and WebSocket routes: thin shells over sessions and wire."""
+"""HTTP and WebSocket routes, and what they need: request bodies, keys, rate limit, problems."""

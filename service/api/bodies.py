@@ -1,4 +1,4 @@
-"""Request bodies of either form, multipart or JSON, as placements on a frame. Everything here is untrusted."""
+"""Request bodies, multipart or JSON, read into frames and placements. Every byte here is untrusted."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from service.wire.codec import parse_box, parse_id
 Body = TypeVar("Body", bound=BaseModel)
 
 _MAX_PART = 256 * 1024
-"""Bytes of a multipart text part (`targets`, `box`)."""
+"""Limit of a multipart text part (`targets`, `box`), in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreateRequest:
-    """A session to start."""
+    """A session to start: its first frame, encoded, and the boxes drawn on it. `ttl_s`: the idle time asked for."""
 
     frame: bytes
     placements: tuple[Placement, ...]
@@ -36,7 +36,7 @@ class CreateRequest:
 
 
 async def read_create(request: Request, max_frame_bytes: int) -> CreateRequest:
-    """The body of a create call. Raises the InvalidRequest family, UnsupportedMedia, PayloadTooLarge."""
+    """Read the body of a create call. Raises InvalidRequest and its subclasses, UnsupportedMedia, PayloadTooLarge."""
     if _media_type(request) == "application/json":
         body = _validated(CreateIn, await request.body())
         frame = _base64_frame(body.frame, max_frame_bytes)
@@ -56,7 +56,7 @@ async def read_create(request: Request, max_frame_bytes: int) -> CreateRequest:
 
 
 async def read_placement(request: Request, target_id: str, max_frame_bytes: int) -> tuple[bytes, Placement]:
-    """The body of a target's PUT: a frame, and the box drawn on it."""
+    """Read the body of a target's PUT: a frame, and the box drawn on it. Raises as `read_create` does."""
     parse_id(target_id, pointer="/id")
     if _media_type(request) == "application/json":
         body = _validated(PlaceIn, await request.body())
@@ -70,9 +70,9 @@ async def read_placement(request: Request, target_id: str, max_frame_bytes: int)
 
 
 async def read_frame(request: Request, max_frame_bytes: int) -> bytes:
-    """A body that is one image. Raises UnsupportedMedia, PayloadTooLarge."""
+    """Read a body that is one encoded image. Raises UnsupportedMedia, PayloadTooLarge."""
     if not _media_type(request).startswith("image/"):
-        raise UnsupportedMedia("a frame's body needs an image/* Content-Type")
+        raise UnsupportedMedia("send the frame with an image/* Content-Type")
     return _bounded(await request.body(), max_frame_bytes)
 
 
@@ -87,7 +87,7 @@ def _form(request: Request) -> Any:
 
 
 class _Form:
-    """The multipart body, its files closed at the end, its syntax errors translated."""
+    """Context manager for a multipart body: closes its files, and turns its syntax errors into InvalidRequest."""
 
     def __init__(self, request: Request) -> None:
         self._opening = request.form(max_files=4, max_fields=8, max_part_size=_MAX_PART)
@@ -105,7 +105,7 @@ class _Form:
 def _only(form: FormData, names: set[str]) -> None:
     for name in form:
         if name not in names:
-            raise InvalidRequest(f"there is no part {name!r} here", pointer=pointer_to(name))
+            raise InvalidRequest(f"this call has no part {name!r}", pointer=pointer_to(name))
         if len(form.getlist(name)) > 1:
             raise InvalidRequest(f"the part {name} is given more than once", pointer=f"/{name}")
 
@@ -139,7 +139,7 @@ def _ttl(form: FormData) -> float | None:
 
 
 def _text_box(text: str) -> tuple[float, float, float, float]:
-    """`x,y,w,h`, or the same as a JSON array."""
+    """Parse `x,y,w,h` or `[x,y,w,h]`."""
     parts = text.strip().removeprefix("[").removesuffix("]").split(",")
     try:
         numbers = [float(part) for part in parts]
@@ -158,7 +158,7 @@ def _text_targets(text: str) -> list[tuple[str | None, Any]]:
     targets = []
     for index, row in enumerate(rows):
         if not isinstance(row, dict) or "box" not in row or row.keys() - {"id", "box"}:
-            raise InvalidRequest("a target is an object with box, and perhaps id", pointer=f"/targets/{index}")
+            raise InvalidRequest("a target is an object with box and optionally id", pointer=f"/targets/{index}")
         targets.append((row.get("id"), row["box"]))
     return targets
 
@@ -179,7 +179,7 @@ def _placements(targets: Sequence[tuple[str | None, Any]]) -> tuple[Placement, .
 
 
 def _named(ids: Sequence[str | None]) -> list[str]:
-    """A request's targets' names: the given ones; for the others "0", "1", … by position, or the next that is free."""
+    """Give every target of a request an id: its own, else its position ("0", "1", …), else the next free number."""
     taken: set[str] = set()
     for index, name in enumerate(ids):
         if name in taken:
@@ -203,7 +203,7 @@ def _validated(schema: type[Body], data: bytes) -> Body:
             (pointer_to(*fault["loc"]), fault["msg"].removeprefix("Value error, "))
             for fault in error.errors(include_input=False, include_url=False)
         )
-        raise InvalidRequest("the body does not have the fields it should", faults=faults) from None
+        raise InvalidRequest("the body's fields are not those of this call", faults=faults) from None
 
 
 def _base64_frame(text: str, max_frame_bytes: int) -> bytes:

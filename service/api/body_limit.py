@@ -1,4 +1,4 @@
-"""Bounds on what a request may send, enforced before anything reads it: pure ASGI."""
+"""A limit on the bytes of a request's body, enforced before a route reads it. Plain ASGI middleware."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from service.errors import PayloadTooLarge
 from siamfc.contract import PROBLEM_MEDIA_TYPE
 
 _MAX_DIGITS = 18
-"""Digits of a believable Content-Length."""
+"""A Content-Length with more digits is refused without parsing it."""
 
 
 class BodyLimit:
-    """Refuses a request body of more than `limit` bytes with 413, by its Content-Length or as it arrives."""
+    """Refuses a request body of more than `limit` bytes with 413: by its Content-Length, or while it arrives."""
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app, self._limit = app, limit

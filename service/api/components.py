@@ -1,4 +1,4 @@
-"""What `create_app` puts together and the routes use."""
+"""The running server's components, and the order to drain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from service.settings import Settings
 
 @dataclass(frozen=True)
 class Components:
-    """The running server's components."""
+    """Everything a route needs, as `create_app` put it together. Lives in `app.state.components`."""
 
     settings: Settings
     tracking: Tracking
@@ -34,7 +34,7 @@ class Components:
 
 
 class Drain:
-    """The order to finish: streams stop reading, answer what they have accepted, and close; requests end."""
+    """The order to finish: streams stop reading, answer the frames they have accepted, and close; requests end."""
 
     def __init__(self) -> None:
         self._begun = False
@@ -48,21 +48,21 @@ class Drain:
         return self._begun
 
     def enter(self, waker: asyncio.Event) -> None:
-        """A stream that must be waited for; `waker` is set when draining begins."""
+        """Register a stream to wait for; `waker` is set when draining begins."""
         self._wakers.add(waker)
         self._empty.clear()
         if self._begun:
             waker.set()
 
     def leave(self, waker: asyncio.Event) -> None:
-        """That stream has closed."""
+        """Unregister a stream that has closed."""
         self._wakers.discard(waker)
         if not self._wakers:
             self._empty.set()
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Work that must be waited for, and that ends by itself: a request."""
+        """Register work that ends by itself, such as a request, for as long as the block runs."""
         waker = asyncio.Event()
         self.enter(waker)
         try:
@@ -71,7 +71,7 @@ class Drain:
             self.leave(waker)
 
     async def finish(self, limit_s: float) -> bool:
-        """Begin, and wait for everything under way to end; False where some had not after `limit_s`."""
+        """Begin to drain and wait for all registered work; returns False if some is left after `limit_s` seconds."""
         self._begun = True
         for waker in self._wakers:
             waker.set()

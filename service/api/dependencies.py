@@ -1,4 +1,4 @@
-"""What routes ask for, by type."""
+"""FastAPI dependencies: what a route receives by the type of its parameter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.errors import RateLimited, ShuttingDown
 
 
 def components_of(connection: HTTPConnection) -> Components:
-    """The server's components; raises ShuttingDown before they are there."""
+    """Get the server's components. Raises ShuttingDown before the server has started."""
     components = getattr(connection.app.state, "components", None)
     if not isinstance(components, Components):
         raise ShuttingDown("the server is not started")
@@ -24,7 +24,7 @@ ComponentsDep = Annotated[Components, Depends(components_of)]
 
 
 def owner_of(connection: HTTPConnection, components: ComponentsDep) -> str:
-    """Who calls; raises Unauthorized."""
+    """Identify the caller by its API key. Raises Unauthorized."""
     return components.keyring.owner(connection.headers)
 
 
@@ -32,14 +32,14 @@ OwnerDep = Annotated[str, Depends(owner_of)]
 
 
 def rate_limit_key(connection: HTTPConnection, components: Components, owner: str) -> str:
-    """Whose frames are counted: the key's owner, or the caller's address where no key is asked for."""
+    """Name the bucket that the caller's frames are taken from: its key's, or its address's on a server without keys."""
     if components.keyring.asked or connection.client is None:
         return owner
     return connection.client.host
 
 
 def charge_frame(connection: HTTPConnection, components: ComponentsDep, owner: OwnerDep) -> None:
-    """Count one frame; raises RateLimited."""
+    """Take one frame from the caller's bucket. Raises RateLimited."""
     wait_s = components.rate.take(rate_limit_key(connection, components, owner))
     if wait_s:
         raise RateLimited("more frames a second than this server allows", retry_after_s=wait_s)
@@ -49,7 +49,7 @@ FrameCharge = Depends(charge_frame)
 
 
 async def waited_for(components: ComponentsDep) -> AsyncIterator[None]:
-    """A request that a draining server lets finish."""
+    """Make a draining server wait for this request."""
     with components.drain.busy():
         yield
 

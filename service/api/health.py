@@ -1,4 +1,4 @@
-"""Alive, ready, metrics, and what model runs here."""
+"""Routes for liveness, readiness, metrics and the model's description."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ router = APIRouter(tags=["service"])
 
 @router.get("/healthz")
 async def alive() -> HealthOut:
-    """The process answers."""
+    """Liveness: the process answers."""
     return HealthOut(status="ok")
 
 
 @router.get("/readyz", responses={503: {"model": HealthOut}})
 async def ready(components: ComponentsDep, response: Response) -> HealthOut:
-    """Work is taken: warmed up, not draining, the model's worker alive, the store within reach."""
+    """Readiness: warmed up, not draining, the model's worker alive, the session store reachable."""
     failure = "draining" if components.drain.begun else components.batcher.failure or components.leases.store.failure
     if failure is not None:
         response.status_code = 503
@@ -29,11 +29,11 @@ async def ready(components: ComponentsDep, response: Response) -> HealthOut:
 
 @router.get("/metrics", response_class=Response)
 async def metrics(components: ComponentsDep) -> Response:
-    """Prometheus text."""
+    """The metrics as Prometheus text."""
     return Response(components.metrics.render(), media_type=CONTENT_TYPE)
 
 
 @router.get("/v1/model", tags=["model"])
 async def model(components: ComponentsDep, _: OwnerDep) -> ModelOut:
-    """Network, sizes, scales, the weights' SHA-256, device, precision and runtime."""
+    """The network, its sizes and scales, its weights' SHA-256, and its device, precision and runtime."""
     return components.model

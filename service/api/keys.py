@@ -1,4 +1,4 @@
-"""API keys: who a caller is."""
+"""API keys: they identify a caller."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ from service.errors import Unauthorized
 from siamfc.contract import BEARER_SUBPROTOCOL
 
 ANYONE = "anyone"
-"""The owner of every session where no key is asked for."""
+"""The owner of every session on a server without keys."""
 
 
 class Keyring:
-    """The keys that are let in. Keeps digests only."""
+    """The accepted API keys, of which only SHA-256 digests are kept."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._digests = tuple(hashlib.sha256(key.encode()).digest() for key in keys)
 
     @property
     def asked(self) -> bool:
-        """Whether a key is asked for."""
+        """Whether callers need a key."""
         return bool(self._digests)
 
     def owner(self, headers: Mapping[str, str], subprotocols: Iterable[str] = ()) -> str:
-        """Who a request is from, by its `authorization` header or, on a socket, by the bearer subprotocol.
+        """Identify a caller by the `authorization` header or, on a socket, by the bearer subprotocol.
 
-        Raises Unauthorized where a key is asked for and none that is let in is given.
+        Returns the first 32 hexadecimal digits of the key's digest, or `anyone`. Raises Unauthorized if a key is needed
+        and is missing or wrong.
         """
         if not self.asked:
             return ANYONE
         key = _header_key(headers.get("authorization")) or _subprotocol_key(subprotocols)
         if key is None:
-            raise Unauthorized("this server asks for an API key: Authorization: Bearer KEY")
+            raise Unauthorized("this server needs an API key: Authorization: Bearer KEY")
         given = hashlib.sha256(key.encode()).digest()
-        # Every digest is compared, so that the time says nothing.
+        # All digests are compared, so that the time taken does not tell which one matched.
         matches = [hmac.compare_digest(given, digest) for digest in self._digests]
         if not any(matches):
-            raise Unauthorized("this API key is not known here")
+            raise Unauthorized("this API key is not accepted")
         return given.hex()[:32]
 
 

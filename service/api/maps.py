@@ -1,4 +1,4 @@
-"""Response maps as clients see them."""
+"""Response maps as clients see them: a PNG and its place in the frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.wire.messages import TargetState
 
 
 def with_map(state: TargetState, evidence: Evidence | None, model: TrackerModel) -> TargetState:
-    """The target with its map and where that lies in the frame; without, where it was not searched for."""
+    """Add the response map and its box, in frame pixels; a target that was not searched for stays without."""
     if evidence is None:
         return state
     assert evidence.maps is not None
@@ -29,6 +29,6 @@ def with_map(state: TargetState, evidence: Evidence | None, model: TrackerModel)
 
 
 def _png(logits: NDArray[np.float32]) -> bytes:
-    """A map [U, U] as an 8-bit grey PNG: 255 times the logistic of each value."""
+    """Encode logits [U, U] as an 8-bit grey PNG: 255 times the logistic function."""
     grey = (255 / (1 + np.exp(-np.clip(logits, -30, 30)))).round().astype(np.uint8)
     return cv2.imencode(".png", grey)[1].tobytes()

@@ -1,4 +1,4 @@
-"""The parts of the OpenAPI document that the framework cannot derive: bodies of two forms, problems, the key."""
+"""The parts of the OpenAPI document that FastAPI cannot derive: bodies of two forms, problems, the API key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _schema(model: type[BaseModel]) -> dict[str, str]:
 
 
 def two_forms(model: type[CreateIn | PlaceIn], parts: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    """A body that comes as multipart/form-data (a file `frame` and text `parts`) or as JSON."""
+    """Describe a body that is multipart/form-data (a file `frame` and the text `parts`) or JSON (`model`)."""
     form = {
         "type": "object",
         "properties": {"frame": {"type": "string", "format": "binary"}} | parts,
@@ -30,13 +30,13 @@ def two_forms(model: type[CreateIn | PlaceIn], parts: dict[str, Any], required: 
 
 
 def image_body() -> dict[str, Any]:
-    """A body that is one encoded image."""
+    """Describe a body that is one encoded image."""
     content = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
     return {"requestBody": {"required": True, "content": content}}
 
 
 def problems() -> dict[int | str, dict[str, Any]]:
-    """The refusals of the session calls, by status."""
+    """Describe the refusals of the session calls, by HTTP status."""
     content = {PROBLEM_MEDIA_TYPE: {"schema": _schema(ProblemOut)}}
     return {
         status: {"description": text, "content": content}
@@ -55,7 +55,7 @@ def problems() -> dict[int | str, dict[str, Any]]:
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """The framework's document with the schemas that `two_forms` and `problems` refer to, and the key."""
+    """Add the schemas that `two_forms` and `problems` refer to, and the API key, to FastAPI's document."""
     models = [(model, "validation") for model in (CreateIn, PlaceIn, ProblemOut)]
     _, definitions = models_json_schema(models, ref_template=_REFERENCE)  # type: ignore[arg-type]
     components = document.setdefault("components", {})
@@ -64,6 +64,6 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         if path.startswith("/v1/"):
             for operation in operations.values():
-                # Either none, where the server asks for no key, or this one.
+                # An empty alternative, because a server may run without keys.
                 operation["security"] = [{}, {_KEY: []}]
     return document

@@ -1,4 +1,4 @@
-"""Answers of a stream that the store does not have yet."""
+"""Answers of a stream that its session's store does not have yet."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from service.sessions.stores.store import FrameAnswer
 
 
 class PendingAnswers:
-    """Answers that changed nothing (a frame failed, or was dropped): the next step takes them along to the store.
+    """Answers to frames that failed or were dropped; they are stored with the next committed step.
 
-    Only then do they matter: of a frame that was not counted, and after which none was, nothing is lost if it is sent
+    Until then nothing is lost without them: such a frame changed nothing, so that a client which comes back may send it
     again.
     """
 
     def __init__(self, most: int) -> None:
-        """`most`: how many can matter."""
+        """`most`: how many answers are kept; older ones are forgotten."""
         self._waiting: deque[FrameAnswer] = deque(maxlen=most)
 
     def add(self, seq: int, text: str) -> None:
-        """One more answer."""
+        """Add the answer `text` to frame `seq`."""
         self._waiting.append(FrameAnswer(seq, (text,)))
 
     @contextmanager
     def carried(self) -> Iterator[list[FrameAnswer]]:
-        """The answers to take along; they go on waiting where the block raises."""
+        """Hand the answers to the block, which stores them; if it raises they stay pending."""
         carried, self._waiting = self._waiting, deque(maxlen=self._waiting.maxlen)
         try:
             yield list(carried)

@@ -1,4 +1,4 @@
-"""Request and response bodies, for validation and for the OpenAPI page."""
+"""Request and response bodies as pydantic models: they validate, and make the OpenAPI page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TargetOut(BaseModel):
 
 
 class SessionOut(BaseModel):
-    """A session's state after its last answered frame."""
+    """A session after its last answered frame."""
 
     session_id: str
     frame_index: int
@@ -54,7 +54,7 @@ class TimingOut(BaseModel):
 
 
 class ResultOut(BaseModel):
-    """A tracked frame."""
+    """The answer to one tracked frame."""
 
     frame_index: int
     targets: list[TargetOut]
@@ -62,7 +62,7 @@ class ResultOut(BaseModel):
 
 
 class ModelOut(BaseModel):
-    """The network that runs here."""
+    """The network that this server runs."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -81,7 +81,7 @@ class ModelOut(BaseModel):
 
 
 class HealthOut(BaseModel):
-    """Alive, or ready."""
+    """`ok`, `ready`, or the reason why the server is not ready."""
 
     status: str
 
@@ -113,7 +113,7 @@ class CreateIn(BaseModel):
 
 
 class PlaceIn(BaseModel):
-    """A box on a frame: base64 image and box."""
+    """A frame in base64, and the box drawn on it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -122,7 +122,7 @@ class PlaceIn(BaseModel):
 
 
 class ProblemOut(BaseModel):
-    """RFC 9457."""
+    """Why a call was refused (RFC 9457)."""
 
     type: str
     title: str
@@ -132,13 +132,13 @@ class ProblemOut(BaseModel):
 
 
 def target_state(target: StoredTarget) -> TargetState:
-    """A target as clients see it."""
+    """Show a target as clients see it."""
     track = target.track
     return TargetState(target.id, track.box.as_list(), track.score, track.status)
 
 
 def session_body(facts: Facts, state: State) -> SessionOut:
-    """A session as clients see it."""
+    """Show a session as clients see it."""
     return SessionOut(
         session_id=facts.session_id,
         frame_index=state.frame_index,

@@ -1,4 +1,4 @@
-"""Sessions over HTTP."""
+"""Routes of sessions over HTTP."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def read_session(session_id: str, components: ComponentsDep, owner: OwnerD
 
 @router.delete("/{session_id}", status_code=204, responses=_PROBLEMS)
 async def delete_session(session_id: str, components: ComponentsDep, owner: OwnerDep) -> None:
-    """End the session, free its memory, close its socket with 4410."""
+    """End the session, free its memory and close its socket with 4410."""
     await components.leases.delete(session_id, owner)
 
 
@@ -65,10 +65,10 @@ async def delete_session(session_id: str, components: ComponentsDep, owner: Owne
     openapi_extra=image_body(),
 )
 async def track_frame(session_id: str, request: Request, components: ComponentsDep, owner: OwnerDep) -> ResultOut:
-    """One more frame: its bytes are the body."""
+    """Track one more frame, whose bytes are the body."""
     began = time.perf_counter()
     tracking = components.tracking
-    # Before the body: a session that is not there is the first thing to say.
+    # Before the body: a missing session is worth more to know than a fault of the body.
     await components.leases.read(session_id, owner)
     data = await bodies.read_frame(request, components.settings.max_frame_bytes)
     async with components.leases.hold(session_id, owner) as lease:
@@ -99,7 +99,7 @@ async def track_frame(session_id: str, request: Request, components: ComponentsD
 async def put_target(
     session_id: str, target_id: str, request: Request, components: ComponentsDep, owner: OwnerDep
 ) -> SessionOut:
-    """Add a target, or correct its box, on a frame sent with it; the frame's count stays as it is."""
+    """Add a target, or correct its box, on a frame sent with it. The frame is not counted."""
     tracking = components.tracking
     await components.leases.read(session_id, owner)
     data, placement = await bodies.read_placement(request, target_id, components.settings.max_frame_bytes)

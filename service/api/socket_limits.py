@@ -1,4 +1,4 @@
-"""Bounds on what a socket may send, for servers that set none and read ahead without end: pure ASGI."""
+"""Limits on a socket's messages, for ASGI servers that have none and read ahead without end. Plain ASGI middleware."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from siamfc.contract import CloseCode
 
 
 class SocketLimits:
-    """Closes a socket with 1009 for a message of more than `message_bytes`, and with 1013 where the client is more
-    than `unread_bytes` ahead of the application.
+    """Closes a socket with 1009 for a message of more than `message_bytes`, and with 1013 when more than `unread_bytes`
+    have arrived that the application has not taken.
 
-    The project's own server needs neither: it knows the first limit, and TCP holds back who is ahead.
+    Under uvicorn neither is needed: it has the first limit itself, and stops reading, so that TCP slows the client.
     """
 
     def __init__(self, app: ASGIApp, message_bytes: int, unread_bytes: int) -> None:
@@ -33,7 +33,7 @@ class SocketLimits:
 
 
 class _Inbox:
-    """One socket: reads as it comes, counts what the application has not taken."""
+    """One socket's messages: reads them as they arrive, and counts the bytes that the application has not taken."""
 
     def __init__(self, receive: Receive, send: Send, message_bytes: int, unread_bytes: int) -> None:
         self._receive, self._send = receive, send
@@ -43,12 +43,12 @@ class _Inbox:
         self._refused = False
 
     async def read(self) -> None:
-        """Until the connection ends or is closed for being over a limit."""
+        """Read until the connection ends or exceeds a limit."""
         while True:
             try:
                 message = await self._receive()
             except Exception:
-                # What the server raises for a connection that is lost; the application must hear of it.
+                # The server raises for a lost connection; the application expects a message.
                 message = {"type": "websocket.disconnect", "code": 1006}
             size = _size(message)
             self._unread += size
@@ -67,9 +67,9 @@ class _Inbox:
         return message
 
     async def send(self, message: Message) -> None:
-        """From the application; raises OSError once the socket has been closed here."""
+        """Send the application's message; raises OSError after the socket was closed here."""
         if self._refused:
-            raise OSError("the socket was closed for what the client sent")
+            raise OSError("the socket was closed because the client exceeded a limit")
         await self._send(message)
 
     async def _refuse(self, code: int, reason: str) -> Message:

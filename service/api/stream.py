@@ -46,7 +46,7 @@ async def stream(
     map_: Annotated[str, Query(alias="map")] = "0",
     resume: Annotated[str | None, Query()] = None,
 ) -> None:
-    """Stream a session's frames (see /asyncapi.yaml)."""
+    """Stream a session's frames; /asyncapi.yaml describes the messages."""
     offered = websocket.scope.get("subprotocols", [])
     await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
     try:
@@ -80,12 +80,12 @@ def _options(mode: str, map_: str) -> tuple[Mode, bool]:
 
 
 def _reason(text: str) -> str:
-    """A close frame's reason: at most 123 bytes (RFC 6455, section 5.5)."""
+    """Shorten a text to a close frame's reason, at most 123 bytes (RFC 6455, section 5.5)."""
     return text.encode()[:120].decode(errors="ignore")
 
 
 class _Stream:
-    """One connection that drives one session."""
+    """One connection that advances one session."""
 
     def __init__(
         self, websocket: WebSocket, components: Components, lease: Lease, owner: str, mode: Mode, wants_map: bool
@@ -96,16 +96,16 @@ class _Stream:
         self._window = components.settings.window
         self._protocol = StreamProtocol(self._window, mode, components.settings.max_targets)
         self._wake = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
         self._sending = asyncio.Lock()
         self._pending = PendingAnswers(self._protocol.most_unanswered)
         self._stalled_until = 0
-        """Frames before this one were sent when their sender could not know that one before them had failed."""
+        """Frames with a smaller `seq` were sent before their client could know that the store had failed."""
         self._early: tuple[int, asyncio.Task[Decoded]] | None = None
 
     async def run(self) -> None:
-        """Until either side is done; closes the socket with the right code."""
+        """Serve the connection until either side is done, then close the socket with the right code."""
         drain, metrics = self._components.drain, self._components.metrics
         drain.enter(self._wake)
         metrics.stream(1)
@@ -135,8 +135,8 @@ class _Stream:
         protocol, websocket = self._protocol, self._websocket
         while True:
             while not protocol.wants_input:
-                self._room.clear()
-                await self._room.wait()
+                self._may_read.clear()
+                await self._may_read.wait()
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
                 protocol.lost()
@@ -181,7 +181,7 @@ class _Stream:
             if self._components.drain.begun:
                 protocol.end()
             item = protocol.take()
-            self._room.set()
+            self._may_read.set()
             if isinstance(item, Frame):
                 await self._answer(item)
             elif isinstance(item, RemoveTarget):
@@ -256,7 +256,7 @@ class _Stream:
         following = self._protocol.peek_frame()
         if following is not None:
             task = asyncio.create_task(self._components.tracking.decode(following.data))
-            # Its failure is that frame's answer; the frame may also never be reached.
+            # A failure is told when that frame is answered. Reading it here keeps asyncio from warning about it.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._early = following.seq, task
 
@@ -267,11 +267,11 @@ class _Stream:
             await self._say(codec.error(problem(error)))
 
     async def _send(self, texts: list[str]) -> None:
-        # Both coroutines come here: what the protocol gave out first must leave first, even if a send has to wait.
+        # Both coroutines send. The lock keeps the protocol's order even if a send has to wait.
         async with self._sending:
             for text in texts:
                 await self._say(text)
-        self._room.set()
+        self._may_read.set()
 
     async def _say(self, text: str) -> None:
         try:
@@ -280,7 +280,7 @@ class _Stream:
             raise _ConnectionLost from error
 
     async def _close(self, code: int, reason: str) -> None:
-        # First: who is told to come back must not find the session taken.
+        # Before the close, so that a client which reconnects at once does not find the session taken.
         await self._components.leases.release(self._lease)
         try:
             await self._websocket.close(code, _reason(reason))

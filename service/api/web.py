@@ -1,4 +1,4 @@
-"""The demo page and the socket's AsyncAPI document."""
+"""Routes of the demo page and of the socket's AsyncAPI document."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ async def page() -> FileResponse:
 
 @router.get("/asyncapi.yaml")
 async def asyncapi() -> FileResponse:
-    """What passes over the socket."""
+    """The description of the socket's messages."""
     return FileResponse(_FOLDER.parent / "api" / "asyncapi.yaml", media_type="application/yaml")
 
 
 def static_files() -> StaticFiles:
-    """The page's scripts and styles, mounted at /web."""
+    """Serve the page's scripts and styles, to be mounted at /web."""
     return StaticFiles(directory=_FOLDER)

@@ -1,1 +1,1 @@
-"""The device's side: slots for exemplars, batching, and the thread that runs the network."""
+"""The device side: slots for exemplars, batches of jobs, and the thread that runs the network."""

@@ -1,4 +1,4 @@
-"""How log lines look."""
+"""The formats of log lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC), level, logger, message, and the traceback if there is one."""
+    """Writes a record as one JSON object: time (UTC), level, logger, message, and the traceback if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -25,7 +25,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_config(style: Literal["console", "json"]) -> dict[str, Any]:
-    """A `logging.config` dictionary: everything from INFO up, to stderr."""
+    """Make a `logging.config` dictionary that sends everything from INFO up to stderr."""
     formatter: dict[str, Any] = {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}
     if style == "json":
         formatter = {"()": JsonFormatter}
@@ -35,6 +35,6 @@ def log_config(style: Literal["console", "json"]) -> dict[str, Any]:
         "formatters": {"line": formatter},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"level": "INFO", "handlers": ["stderr"]},
-        # uvicorn would log every socket's path, and with it the session's id.
+        # At INFO uvicorn logs the path of every socket, which holds the session's id.
         "loggers": {"uvicorn.error": {"level": "WARNING"}},
     }

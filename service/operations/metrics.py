@@ -1,4 +1,4 @@
-"""Every metric's name, labels and buckets. No session id is ever a label."""
+"""All metrics: names, labels and buckets. A session's id is never a label."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.05, 0.075, 0.1, 0.15, 0.2
 
 
 class Metrics:
-    """The server's metrics, on a registry of its own."""
+    """One server's metrics, in a registry of their own."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         registry = self._registry
-        frames = Counter("siamfc_frames", "Frames by what became of them.", ["outcome"], registry=registry)
+        frames = Counter("siamfc_frames", "Frames by outcome.", ["outcome"], registry=registry)
         stages = Histogram(
             "siamfc_frame_stage_seconds", "Time of a frame by stage.", ["stage"], buckets=_SECONDS, registry=registry
         )
-        # Looked up by label for every stage of every frame, they would cost more than the counting.
+        # Found once here: a look-up by label costs more than the counting, and comes several times for every frame.
         self._outcomes = {outcome: frames.labels(outcome) for outcome in get_args(Outcome)}
         self._by_stage = {stage: stages.labels(stage) for stage in get_args(Stage)}
         self._batches = Histogram(
@@ -47,63 +47,63 @@ class Metrics:
         )
         self._takeovers = Counter("siamfc_lease_takeovers", "Sessions taken from a living lease.", registry=registry)
         self._reembeds = Counter(
-            "siamfc_reembeds", "Exemplars embedded again, those of other weights.", registry=registry
+            "siamfc_reembeds", "Exemplars of other weights that were embedded again.", registry=registry
         )
         self._streams = Gauge("siamfc_streams", "Open sockets.", registry=registry)
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """A gauge that asks `value` whenever the metrics are read."""
+        """Add a gauge that calls `value` whenever the metrics are read."""
         Gauge(name, text, registry=self._registry).set_function(value)
 
     def batch(self, targets: int, seconds: float) -> None:
-        """One pass of the network."""
+        """Count one pass of the network with that many targets."""
         self._batches.observe(targets)
         self._device.observe(seconds)
 
     def frame(self, outcome: Outcome) -> None:
-        """One frame answered."""
+        """Count one answered frame."""
         self._outcomes[outcome].inc()
 
     def stages(self, seconds: dict[Stage, float]) -> None:
-        """The stage times of one tracked frame."""
+        """Record stage times of one tracked frame."""
         for stage, value in seconds.items():
             self._by_stage[stage].observe(value)
 
     @contextmanager
     def timed(self, stage: Stage) -> Iterator[None]:
-        """The block is that stage of a frame; one that raises is not counted."""
+        """Record the block's time as that stage of a frame, unless it raises."""
         begun = time.perf_counter()
         yield
         self._by_stage[stage].observe(time.perf_counter() - begun)
 
     def created(self) -> None:
-        """One session started."""
+        """Count one started session."""
         self._created.inc()
 
     def ended(self, reason: EndReason) -> None:
-        """One session ended."""
+        """Count one ended session."""
         self._ended.labels(reason).inc()
 
     def store(self, call: StoreCall, seconds: float) -> None:
-        """One call to the shared store."""
+        """Record the time of one call to the shared store."""
         self._store.labels(call).observe(seconds)
 
     def taken_over(self) -> None:
-        """A session taken from a lease that had not lapsed, by the client that held it."""
+        """Count a client that resumed its session before its old lease had lapsed."""
         self._takeovers.inc()
 
     def reembedded(self, count: int) -> None:
-        """Exemplars of other weights embedded again."""
+        """Count exemplars of other weights that were embedded again."""
         self._reembeds.inc(count)
 
     def refused(self, slug: str) -> None:
-        """One request refused, by its problem's slug."""
+        """Count one refused request by its problem's slug."""
         self._refused.labels(slug).inc()
 
     def stream(self, change: Literal[1, -1]) -> None:
-        """A socket opened (1) or closed (-1)."""
+        """Count a socket that opened (1) or closed (-1)."""
         self._streams.inc(change)
 
     def render(self) -> bytes:
-        """The Prometheus text."""
+        """Write all metrics as Prometheus text."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""Traces by OTLP over HTTP: one span a request, one a socket; none a message."""
+"""Traces by OTLP over HTTP: one span for each request and each socket, none for a socket's messages."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _FLUSH_MS = 2000
 
 
 class Tracing:
-    """The exporter of one application: `close` it when the application ends."""
+    """One application's exporter of traces. Close it when the application ends."""
 
     def __init__(self, endpoint: str) -> None:
-        """`endpoint`: the collector's base, such as http://localhost:4318; traces go to its /v1/traces."""
+        """`endpoint`: the collector's base address, such as http://localhost:4318; traces go to its /v1/traces."""
         self._provider = TracerProvider(
             resource=Resource.create({"service.name": "siamfc-service"}), shutdown_on_exit=False
         )
@@ -27,17 +27,17 @@ class Tracing:
 
     @property
     def provider(self) -> TracerProvider:
-        """Where spans are made."""
+        """The provider that makes spans."""
         return self._provider
 
     def close(self) -> None:
-        """Send what is left, for at most two seconds. Blocks."""
+        """Send the remaining spans. Blocks for up to two seconds."""
         self._provider.force_flush(_FLUSH_MS)
         self._provider.shutdown()
 
 
 class TracingMiddleware:
-    """Spans around requests and sockets, but for probes and metrics."""
+    """Makes spans around requests and sockets, except health probes and metrics."""
 
     def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
         self._app = OpenTelemetryMiddleware(
@@ -45,7 +45,7 @@ class TracingMiddleware:
             excluded_urls=ExcludeList(["/healthz$", "/readyz$", "/metrics$"]),
             tracer_provider=tracing.provider,
             meter_provider=NoOpMeterProvider(),
-            # A span a socket message would be one a frame.
+            # These would be a span for every frame.
             exclude_spans=["send", "receive"],
         )
 

@@ -1,1 +1,1 @@
-"""Sessions: their state, their life, and the step from one frame to the next."""
+"""Sessions: their state, leases and stores, and the step from one frame to the next."""

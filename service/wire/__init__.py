@@ -1,1 +1,1 @@
-"""The socket protocol without a socket: bytes and text in, events out. Knows no framework, no torch, no asyncio."""
+"""The socket protocol without a socket: bytes and text in, events out. No framework, no torch, no asyncio."""
