@@ -1,7 +1,7 @@
 """The same application as a Ray Serve deployment: `serve run service.ray:app store=redis://HOST`. See docs/ray.md.
 
-The only module that imports Ray. Every replica is the whole server, its sessions live in the shared store, and Ray's
-proxy takes the place of uvicorn's door: `host` and `port` are Serve's to say.
+The only module that imports Ray. Every replica is a whole server, and the sessions live in the shared store. Ray's
+proxy accepts the connections instead of uvicorn, so `host` and `port` are settings of Ray Serve.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ _log = logging.getLogger(__name__)
 
 _NOT_HERE = frozenset({"host", "port"})
 _STOP_SLACK_S = 5.0
-"""Seconds beyond the drain until Ray kills a replica: it polls, and the components are taken down."""
+"""Seconds after the drain until Ray kills a replica: for Ray's polling, and to stop the components."""
 _POLL_S = 0.2
 _HEALTH_S, _HEALTH_PATIENCE_S = 2.0, 10.0
 
 
 class Scaling(BaseModel):
-    """How many replicas there are and what each may take. A stream is one ongoing request for as long as it lasts."""
+    """How many replicas there are, and how much a replica accepts. To Ray a stream is one long request."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_replicas: int = Field(1, ge=1, le=10_000, description="Replicas when there is little to do.")
-    max_replicas: int = Field(1, ge=1, le=10_000, description="Replicas at most; as many as the least: no autoscaling.")
+    min_replicas: int = Field(1, ge=1, le=10_000, description="Fewest replicas.")
+    max_replicas: int = Field(1, ge=1, le=10_000, description="Most replicas; equal to the fewest: no autoscaling.")
     target_streams: float = Field(8, gt=0, le=100_000, description="Streams and requests a replica should have.")
-    max_streams: int = Field(100, ge=1, le=100_000, description="Streams and requests a replica takes; more wait.")
+    max_streams: int = Field(100, ge=1, le=100_000, description="Streams and requests a replica accepts; more wait.")
     num_cpus: float = Field(1, ge=0, le=1024, description="CPUs reserved for a replica, and threads of its network.")
     num_gpus: float = Field(0, ge=0, le=64, description="GPUs reserved for a replica; a fraction shares one.")
 
@@ -59,7 +59,7 @@ class Scaling(BaseModel):
         return self
 
     def options(self, drain_s: float) -> dict[str, Any]:
-        """Serve's options of the deployment; `drain_s` is the time a replica has to answer what is under way."""
+        """Make Serve's options of the deployment. `drain_s`: seconds a replica has to answer its accepted frames."""
         count: dict[str, Any] = {"num_replicas": self.min_replicas}
         if self.max_replicas > self.min_replicas:
             autoscaling = AutoscalingConfig(
@@ -70,12 +70,12 @@ class Scaling(BaseModel):
             count = {"autoscaling_config": autoscaling}
         return count | {
             "max_ongoing_requests": self.max_streams,
-            # Refused at the door with 503 rather than left to wait without end.
+            # More are refused with 503; without this they would wait without end.
             "max_queued_requests": self.max_streams,
             "ray_actor_options": {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus},
             "graceful_shutdown_wait_loop_s": _POLL_S,
             "graceful_shutdown_timeout_s": drain_s + _STOP_SLACK_S,
-            # As in service/operations/logs.py: paths hold sessions' ids.
+            # As in service/operations/logs.py: paths hold the ids of sessions.
             "logging_config": LoggingConfig(enable_access_log=False),
             "health_check_period_s": _HEALTH_S,
             "health_check_timeout_s": _HEALTH_PATIENCE_S,
@@ -83,11 +83,12 @@ class Scaling(BaseModel):
 
 
 class Tracker:
-    """One replica: the application, its weights loaded once, its lifespan run by Serve."""
+    """One replica: the application, whose lifespan Serve runs, and its weights, loaded once."""
 
     def __init__(self, told: Mapping[str, Any]) -> None:
-        """`told`: settings by field name; the others come from the replica's environment. Raises SettingsError and
-        ModelError, which Serve shows as the reason why the deployment fails.
+        """`told`: settings by field name; the other settings come from the replica's environment.
+
+        Raises SettingsError and ModelError, which Serve shows as the reason why the deployment fails.
         """
         self._settings = load_settings(**told)
         logging.config.dictConfig(log_config(self._settings.log_format))
@@ -97,7 +98,7 @@ class Tracker:
         self._watch: LongPollClient | None = None
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
-        """The application, for Serve to run."""
+        """Make the application for Serve to run."""
         self._application = create_app(self._settings, weights=self._weights)
         self._application.add_middleware(
             SocketLimits,
@@ -108,9 +109,9 @@ class Tracker:
         return self._application
 
     async def check_health(self) -> None:
-        """Raises RuntimeError where another replica would do better: the model has failed, or this one drains.
+        """Raises RuntimeError if another replica should take over: the model has failed, or this replica drains.
 
-        A store out of reach, of which `/readyz` complains too, is no reason to lose what runs.
+        An unreachable store, which `/readyz` reports, is no reason to lose the streams of this replica.
         """
         components = self._components()
         if components is None:
@@ -126,7 +127,7 @@ class Tracker:
     def _retire(self) -> None:
         components = self._components()
         if components is not None and self._retiring is None:
-            _log.info("retiring: %g s to answer what is under way", components.settings.drain_s)
+            _log.info("retiring: %g s to answer the accepted frames", components.settings.drain_s)
             self._retiring = asyncio.create_task(self._drain(components))
 
     async def _drain(self, components: Components) -> None:
@@ -136,18 +137,18 @@ class Tracker:
 
 
 def _watch_retirement(retire: Callable[[], None]) -> LongPollClient:
-    """Calls `retire` in this event loop once Serve no longer routes to this replica.
+    """Call `retire` in this event loop once Serve no longer routes to this replica.
 
-    Serve waits for a replica's ongoing requests before it tells the replica anything, and a stream does not end by
-    itself: without this, stopping a replica would cut its streams when its time is over. What Serve's own proxies
-    listen to says it at once; there is no public name for it.
+    Serve tells a replica to stop only after its ongoing requests have ended, and a stream does not end by itself. So
+    without this, Serve would cut the streams of a stopping replica when its time is over. Serve's proxies listen to the
+    same announcement, which has no public name.
     """
     me = serve.get_replica_context().replica_id
     routed = False
 
     def changed(targets: DeploymentTargetInfo) -> None:
         nonlocal routed
-        listed = any(each.replica_id == me for each in targets.running_replicas)
+        listed = any(replica.replica_id == me for replica in targets.running_replicas)
         if routed and not listed:
             retire()
         routed = routed or listed
@@ -161,10 +162,10 @@ def _watch_retirement(retire: Callable[[], None]) -> LongPollClient:
 
 
 def app(arguments: dict[str, Any]) -> serve.Application:
-    """The Serve application, from `key=value` arguments: the fields of `Scaling`, and settings in lower case.
+    """Make the Serve application from `key=value` arguments: the fields of `Scaling`, and settings in lower case.
 
-    Settings that are not given come from `SIAMFC_*` here, and then from the replica's own environment. Raises
-    SettingsError: a key or value that cannot be, or a store that several replicas cannot share.
+    Other settings come from `SIAMFC_*` here, and then from the replica's own environment. Raises SettingsError for an
+    unknown key, a value out of bounds, or a store that several replicas cannot share.
     """
     theirs = {name: value for name, value in arguments.items() if name in Scaling.model_fields}
     told = {name: value for name, value in arguments.items() if name not in theirs}
@@ -172,7 +173,7 @@ def app(arguments: dict[str, Any]) -> serve.Application:
     if unknown:
         raise SettingsError(f"no such argument: {', '.join(unknown)}")
     if told.keys() & _NOT_HERE:
-        raise SettingsError("host and port are Ray Serve's: say them in http_options, or to `serve start`")
+        raise SettingsError("host and port are settings of Ray Serve: give them in http_options or to `serve start`")
     try:
         scaling = Scaling(**theirs)
     except ValidationError as error:
@@ -181,8 +182,8 @@ def app(arguments: dict[str, Any]) -> serve.Application:
         raise SettingsError(where + first["msg"].removeprefix("Value error, ")) from None
     settings = load_settings(**told)
     if scaling.max_replicas > 1 and settings.store == "memory://":
-        raise SettingsError("several replicas need a store that they share: store=redis://HOST")
-    # The values, not the environment: a replica may run on another machine.
+        raise SettingsError("several replicas need a shared store: store=redis://HOST")
+    # Values and not the environment, because a replica may run on another machine.
     told = {name: getattr(settings, name) for name in settings.model_fields_set - _NOT_HERE}
     replica = serve.ingress()(Tracker)
     return serve.deployment(replica, name="Tracker", **scaling.options(settings.drain_s)).bind(told)

@@ -37,8 +37,8 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for server in self.servers if self.started else []:
-            for each in server.sockets:
-                host, port = each.getsockname()[:2]
+            for listener in server.sockets:
+                host, port = listener.getsockname()[:2]
                 _log.info("serving on http://%s:%d", f"[{host}]" if ":" in host else host, port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -60,12 +60,12 @@ class DrainingServer(uvicorn.Server):
 
 @contextlib.contextmanager
 def _handled(signals: tuple[signal.Signals, ...], handler: Any) -> Iterator[None]:
-    before = {each: signal.signal(each, handler) for each in signals}
+    before = {number: signal.signal(number, handler) for number in signals}
     try:
         yield
     finally:
-        for each, old in before.items():
-            signal.signal(each, old)
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 def run(settings: Settings) -> int:

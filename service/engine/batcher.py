@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.fair_queue import FairQueue, Part, Waiting
+from service.engine.fair_queue import FairQueue, JobPart, QueuedJob
 from service.engine.jobs import Found, Job, Predictor, Respond
 from service.engine.pace import Pace
 from service.engine.passes import Pass, joined
@@ -48,7 +48,7 @@ class Answer:
 class _UnderWay:
     """A pass that the device was given at `begun` (seconds), and whose it is."""
 
-    parts: list[Part]
+    parts: list[JobPart]
     run: Pass
     begun: float
 
@@ -118,7 +118,7 @@ class Batcher:
         if failure is not None:
             raise ModelUnavailable(failure, retry_after_s=_RETRY_S)
         assert self._loop is not None
-        waiting = Waiting(job, self._loop.create_future(), self._clock())
+        waiting = QueuedJob(job, self._loop.create_future(), self._clock())
         with self._changed:
             if self._stopping:
                 raise ModelUnavailable("the server is stopping", retry_after_s=_RETRY_S)
@@ -148,7 +148,7 @@ class Batcher:
             with self._changed:
                 self._stopping = True
                 left = self._waiting.clear()
-            left += [part.waiting for each in self._under_way for part in each.parts]
+            left += [part.queued for each in self._under_way for part in each.parts]
             self._fail(left, ModelUnavailable("the model worker has ended", retry_after_s=_RETRY_S))
 
     def _work(self) -> None:
@@ -165,7 +165,7 @@ class Batcher:
         """Whether the first pass under way is to be answered before another is begun."""
         return idle or len(self._under_way) > 1 or self._under_way[0].run.there or self._failure is not None
 
-    def _next_batch(self) -> list[Part] | None:
+    def _next_batch(self) -> list[JobPart] | None:
         """What runs next, perhaps nothing while a pass is under way; None at the end."""
         with self._changed:
             while not self._waiting and not self._stopping and not self._under_way:
@@ -183,10 +183,10 @@ class Batcher:
                 return
             self._changed.wait(left)
 
-    def _begin(self, batch: list[Part]) -> None:
+    def _begin(self, batch: list[JobPart]) -> None:
         """Give the device a pass."""
-        fresh = [part for part in batch if all(map(self._slots.holds, part.waiting.job.slots))]
-        stale = [part.waiting for part in batch if part not in fresh]
+        fresh = [part for part in batch if all(map(self._slots.holds, part.queued.job.slots))]
+        stale = [part.queued for part in batch if part not in fresh]
         self._fail(stale, SessionEnded("the target was removed meanwhile"))
         if not fresh:
             return
@@ -212,18 +212,18 @@ class Batcher:
         self._pace.passed(done.run.jobs, infer_s)
         answers = []
         for part, result in zip(done.parts, results, strict=True):
-            part.waiting.infer_s += infer_s
+            part.queued.infer_s += infer_s
             if result is not None:
-                part.waiting.results.append(result)
+                part.queued.results.append(result)
             if part.last:
-                answers.append((part.waiting.future, _answer(part.waiting, ended), None))
+                answers.append((part.queued.future, _answer(part.queued, ended), None))
         assert self._loop is not None
         _post(self._loop, _settle_all, answers)
 
     @contextmanager
-    def _failing(self, parts: list[Part]) -> Iterator[None]:
+    def _failing(self, parts: list[JobPart]) -> Iterator[None]:
         """Where the block, the device's, fails, the parts' jobs do, and nothing is taken until a probe passes."""
-        waiting = [part.waiting for part in parts]
+        waiting = [part.queued for part in parts]
         try:
             yield
         except Exception as error:
@@ -251,7 +251,7 @@ class Batcher:
                 self._failure = None
                 return
 
-    def _fail(self, waiting: Sequence[Waiting], error: Exception) -> None:
+    def _fail(self, waiting: Sequence[QueuedJob], error: Exception) -> None:
         for each in waiting:
             each.over = True
         if waiting:
@@ -259,7 +259,7 @@ class Batcher:
             _post(self._loop, _settle_all, [(each.future, None, error) for each in waiting])
 
 
-def _answer(waiting: Waiting, ended: float) -> Answer:
+def _answer(waiting: QueuedJob, ended: float) -> Answer:
     queue_s = ended - waiting.since - waiting.infer_s
     result = joined(waiting.results) if waiting.results else None
     if isinstance(waiting.job, Respond):

@@ -1,4 +1,4 @@
-"""Whose turn it is on the device. Bookkeeping only: no thread, no clock, no torch."""
+"""The queue of jobs for the device, fair between sessions. Bookkeeping only: no thread, no clock, no torch."""
 
 from __future__ import annotations
 
@@ -14,133 +14,139 @@ from service.engine.jobs import Job
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
-    """A job in line since `since` (seconds): how many of its targets were taken, and what has come of them so far."""
+class QueuedJob:
+    """A job that waits since `since` (seconds), with `taken` of its targets taken, and their results so far."""
 
     job: Job
     future: asyncio.Future[Any]
     since: float
     taken: int = 0
     over: bool = False
-    """Whether it has been answered: nobody wants what is left of it."""
+    """Whether the job has been answered, so that the rest of it need not run."""
     infer_s: float = 0.0
+    """Seconds of the passes that held a part of the job."""
     results: list[Any] = field(default_factory=list)
 
     @property
     def left(self) -> int:
-        """Targets not taken yet."""
+        """Targets that no pass has taken yet."""
         return len(self.job.slots) - self.taken
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What one pass takes of a job: its targets from `start` to `stop`, perhaps all."""
+class JobPart:
+    """The share of a job that one pass takes: its targets from `start` to `stop`, perhaps all of them."""
 
-    waiting: Waiting
+    queued: QueuedJob
     start: int
     stop: int
 
     @property
     def job(self) -> Job:
         """The part as a job of its own."""
-        job = self.waiting.job
+        job = self.queued.job
         return job if self.whole else job.part(self.start, self.stop)
 
     @property
     def whole(self) -> bool:
-        """Whether it is all of its job."""
-        return self.stop - self.start == len(self.waiting.job.slots)
+        """Whether the part is the whole job."""
+        return self.stop - self.start == len(self.queued.job.slots)
 
     @property
     def last(self) -> bool:
-        """Whether the job is done with it."""
-        return self.stop == len(self.waiting.job.slots)
+        """Whether the part ends the job."""
+        return self.stop == len(self.queued.job.slots)
 
 
 class FairQueue:
-    """The jobs that wait, fair between sessions.
+    """Queued jobs, served fairly between sessions.
 
-    A session's jobs run in the order they came in. When a job gets to the head of its session's line it is due its
-    own cost after what its session had last was due, or after the line's clock, whichever is later; the clock stands
-    at the due time of what the latest pass began with. What is due first is taken first, and of two the one that got
-    there first: fair queueing by finish times, with the device's own progress for a clock. So while others wait every
-    session has the same share of the device, however many targets or frames it brings: sixteen targets are due after
-    sixteen turns of a session with one. Nobody starves, since whatever a session gets puts off what it gets next; and
-    one that was silent has saved nothing up.
+    This is fair queueing by finish times, with the device's own progress as the clock. A session's jobs run in the
+    order of their arrival. When a job becomes the first of its session, its finish time is set: its own cost after the
+    finish time of the session's previous job, or after the clock, whichever is later. The job with the earliest finish
+    time runs first; of two equal ones, the one that became first in its session earlier. The clock stands at the finish
+    time of the first job of the latest pass.
 
-    A job of which only a part fits into a pass goes on in the next one. One that nobody waits for any more costs its
-    session nothing.
+    So while others wait, every session gets the same share of the device, however many targets or frames it brings: a
+    job of sixteen targets finishes after sixteen turns of a session with one target. No session starves, because every
+    job that a session gets postpones its next one; and an idle session saves nothing up.
+
+    A job that fits into a pass only in part continues in the next pass. A job whose caller has gone costs its session
+    nothing.
     """
 
     def __init__(self) -> None:
-        self._lines: dict[Hashable, deque[Waiting]] = {}
-        self._heads: list[tuple[float, int, Hashable]] = []
-        self._arrivals = itertools.count()
+        self._queues: dict[Hashable, deque[QueuedJob]] = {}
+        """The jobs of every session in order of arrival; a job without a session has a queue of its own."""
+        self._firsts: list[tuple[float, int, Hashable]] = []
+        """A heap with an entry for every queue: its first job's finish time, a serial number, the session."""
+        self._serials = itertools.count()
         self._clock = 0.0
-        self._had: dict[Hashable, float] = {}
-        """When what each session had last was due, where that is later than the clock."""
+        self._finished: dict[Hashable, float] = {}
+        """The finish time of every session's previous job, if it is later than the clock."""
         self._jobs = 0
         self.targets = 0
-        """Targets that wait, those of callers who have gone included."""
+        """Targets that wait, including targets of callers who have gone."""
 
     def __len__(self) -> int:
         return self._jobs
 
-    def add(self, waiting: Waiting) -> None:
-        """One more job."""
-        # A new session has no name yet: its jobs are a line of their own.
-        session = waiting.job.session or waiting
-        line = self._lines.setdefault(session, deque())
-        line.append(waiting)
+    def add(self, queued: QueuedJob) -> None:
+        """Add a job."""
+        # A session that is being created has no id yet.
+        session = queued.job.session or queued
+        queue = self._queues.setdefault(session, deque())
+        queue.append(queued)
         self._jobs += 1
-        self.targets += waiting.left
-        if len(line) == 1:
-            self._head(session)
+        self.targets += queued.left
+        if len(queue) == 1:
+            self._push_first(session)
 
-    def take(self, most: int) -> list[Part]:
-        """The parts of the next pass, in the order of their turns: at most `most` targets."""
-        parts: list[Part] = []
-        while self._heads:
-            due, _, session = self._heads[0]
-            waiting = self._lines[session][0]
-            if waiting.over or waiting.future.done():
-                self._pop(session)
+    def take(self, most: int) -> list[JobPart]:
+        """Take the parts of the next pass, in the order of their turns: at most `most` targets."""
+        parts: list[JobPart] = []
+        while self._firsts:
+            finish, _, session = self._firsts[0]
+            queued = self._queues[session][0]
+            if queued.over or queued.future.done():
+                self._pop_first(session)
                 continue
-            if waiting.left and not most:
+            if queued.left and not most:
                 break
             if not parts:
-                self._clock = due
-                self._had = {each: had for each, had in self._had.items() if had > due}
-            count = min(waiting.left, most)
-            parts.append(Part(waiting, waiting.taken, waiting.taken + count))
-            self._had[session] = due
-            waiting.taken += count
+                self._clock = finish
+                self._finished = {other: at for other, at in self._finished.items() if at > finish}
+            count = min(queued.left, most)
+            parts.append(JobPart(queued, queued.taken, queued.taken + count))
+            self._finished[session] = finish
+            queued.taken += count
             self.targets -= count
             most -= count
-            if not waiting.left:
-                self._pop(session)
+            if not queued.left:
+                self._pop_first(session)
         return parts
 
-    def clear(self) -> list[Waiting]:
-        """Empty it; returns who waited."""
-        left = [waiting for line in self._lines.values() for waiting in line]
-        self._lines.clear()
-        self._heads.clear()
-        self._had.clear()
+    def clear(self) -> list[QueuedJob]:
+        """Remove and return all jobs."""
+        left = [queued for queue in self._queues.values() for queued in queue]
+        self._queues.clear()
+        self._firsts.clear()
+        self._finished.clear()
         self._jobs = self.targets = 0
         return left
 
-    def _head(self, session: Hashable) -> None:
-        begins = max(self._clock, self._had.get(session, 0.0))
-        heapq.heappush(self._heads, (begins + self._lines[session][0].job.cost, next(self._arrivals), session))
+    def _push_first(self, session: Hashable) -> None:
+        """Set the finish time of the session's first job."""
+        begin = max(self._clock, self._finished.get(session, 0.0))
+        heapq.heappush(self._firsts, (begin + self._queues[session][0].job.cost, next(self._serials), session))
 
-    def _pop(self, session: Hashable) -> None:
-        """Drop the first of all heads, which is that session's, and make the next one its head."""
-        heapq.heappop(self._heads)
-        line = self._lines[session]
-        self.targets -= line.popleft().left
+    def _pop_first(self, session: Hashable) -> None:
+        """Remove the session's first job, which is the first of all, and let its next job follow."""
+        heapq.heappop(self._firsts)
+        queue = self._queues[session]
+        self.targets -= queue.popleft().left
         self._jobs -= 1
-        if line:
-            self._head(session)
+        if queue:
+            self._push_first(session)
         else:
-            del self._lines[session]
+            del self._queues[session]

@@ -1,4 +1,4 @@
-"""Whether the server is behind its frames, and so whether another session may begin."""
+"""Measures how far the server is behind its frames, and refuses new sessions when it is too far."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from service.errors import AtCapacity
 
 _TICK_S = 0.5
 _SLOW, _FAST = 0.1, 0.4
-"""Weights of one tick's mean: the slow average knows the last five seconds or so, the fast one the last one."""
+"""Weights of one tick's mean: the slow average covers about the last five seconds, the fast one the last second."""
 
 _FALLING = 0.8
-"""The fast average below this share of the slow one: what there was is being worked off."""
+"""If the fast average is below this share of the slow one, the server is catching up."""
 
 _RELIEF = 0.7
-"""Share of the bound under which the fast average has to come before sessions are taken again."""
+"""New sessions are accepted again when the fast average is below this share of the bound."""
 
 _FORGOTTEN = 200
-"""Ticks without frames after which nothing is left of what was."""
+"""After so many ticks without frames both averages are zero for every purpose."""
 
 _RETRY_S = 5.0
 
 
 @dataclass(slots=True)
 class Passage:
-    """One frame under way. Whoever carries it says at the end how long it waited in all, in seconds."""
+    """One frame under way. Its caller sets `waited_s`, the frame's whole wait in seconds, at the end."""
 
     waited_s: float | None = None
 
 
 class OverloadGuard:
-    """Refuses new sessions while frames wait too long. Sessions that are there go on.
+    """Refuses new sessions while frames wait too long. Existing sessions go on.
 
-    Judged is how long a frame waits for a worker or for the device, divided by its targets: the time that passes until
-    each of the sessions that compete has had one target served. A client that sends as fast as it is answered keeps
-    the device busy and waits for nobody, so it is no overload however full its window is; nor is a session of many
-    targets, whose frames wait longer by right. It is averaged over ticks of half a second, a tick without frames
-    counting as no wait, so that neither a burst nor the first frames after a start refuse anybody.
+    The measure is a frame's wait, for a worker and for the device, divided by its targets: about the time in which
+    every competing session has one target served. So a single client that sends as fast as it is answered is no
+    overload: it keeps the device busy, but waits for nobody. Nor is a session of many targets, whose frames rightly
+    wait longer. The measure is averaged over ticks of half a second, and a tick without frames counts as no wait, so
+    that neither a burst nor the first frames after a start cause refusals.
 
-    New sessions are refused from when the slow average is above the bound and the fast one is not falling away from
-    it, until the fast one is well below the bound. Use it from one thread.
+    Refusing starts when the slow average is above the bound and the fast one is not well below the slow one. It stops
+    when the fast average is well below the bound. Use a guard from one thread.
     """
 
     def __init__(self, bound_s: float, clock: Callable[[], float]) -> None:
-        """`bound_s`: seconds that a frame may wait for each target, 0 for any; `clock`: monotonic seconds."""
+        """`bound_s`: the longest wait for each target in seconds, 0 for no limit; `clock`: monotonic seconds."""
         self._bound_s, self._clock = bound_s, clock
         self._slow = self._fast = 0.0
         self._sum, self._frames, self._under_way = 0.0, 0, 0
@@ -54,7 +54,7 @@ class OverloadGuard:
 
     @property
     def wait_s(self) -> float:
-        """The fast average, in seconds: how long a frame waits for each of its targets."""
+        """A frame's wait for each of its targets, in seconds: the fast average."""
         self._catch_up()
         return self._fast
 
@@ -65,7 +65,7 @@ class OverloadGuard:
         return self._refusing
 
     def check(self) -> None:
-        """Raises AtCapacity where no session should begin now."""
+        """Raises AtCapacity if new sessions are refused now."""
         if self.refusing:
             raise AtCapacity(
                 f"the server is behind its streams: a frame waits {self._fast:.1f} s for each target",
@@ -74,7 +74,7 @@ class OverloadGuard:
 
     @contextmanager
     def passage(self, targets: int) -> Iterator[Passage]:
-        """Carry one frame of so many targets through. One that fails says nothing of how long frames wait."""
+        """Follow one frame with that many targets through the block. A frame without a `waited_s` is not counted."""
         passage = Passage()
         self._catch_up()
         self._under_way += 1
@@ -88,7 +88,7 @@ class OverloadGuard:
                 self._frames += 1
 
     def _catch_up(self) -> None:
-        """Close the ticks that have ended. Comes before every change of what is under way, so that held in all."""
+        """Close the ticks that have ended. Called before `_under_way` changes, so its value held in all of them."""
         ticks = int((self._clock() - self._tick_began) / _TICK_S)
         if not ticks:
             return
@@ -97,7 +97,7 @@ class OverloadGuard:
             self._blend(self._sum / self._frames)
             self._sum, self._frames, ticks = 0.0, 0, ticks - 1
         if self._under_way:
-            # Frames are under way and none has come through: nothing is known of these ticks.
+            # Frames are under way and none has finished: these ticks are unknown, not zero.
             return
         for _ in range(min(ticks, _FORGOTTEN)):
             self._blend(0.0)

@@ -1,7 +1,7 @@
-"""Places for exemplars in the device's memory: which are free, and who may use the others.
+"""Slots: the places of the tensor that holds every exemplar on the device.
 
-Bookkeeping only, no torch: the tensor that the slots index lies with the predictor. A slot carries the generation it
-was given out in, so that a job which outlived its target can never read or write the next owner's exemplar.
+Bookkeeping only, without torch; the predictor owns the tensor. A slot carries the generation in which it was given out,
+so that a job which outlived its target can never read or write the next owner's exemplar.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class SlotTable:
         return len(self._used)
 
     def allocate(self, count: int) -> tuple[Slot, ...]:
-        """`count` slots, or none: raises AtCapacity where fewer are free."""
+        """Give out `count` slots. Raises AtCapacity if fewer are free; then none is given out."""
         with self._lock:
             if len(self._used) + count > self.capacity:
-                raise AtCapacity("no room for another target", retry_after_s=5)
+                raise AtCapacity("every slot for a target is in use", retry_after_s=5)
             return tuple(self._take() for _ in range(count))
 
     def _take(self) -> Slot:
@@ -55,12 +55,12 @@ class SlotTable:
         return Slot(index, generation)
 
     def release(self, slot: Slot) -> None:
-        """Take a slot back. A slot that was taken back before is left alone."""
+        """Take a slot back. A slot that was released before is left alone."""
         with self._lock:
             if self.holds(slot):
                 self._used.discard(slot.index)
                 self._free.append(slot.index)
 
     def holds(self, slot: Slot) -> bool:
-        """Whether the slot is still its owner's."""
+        """Whether the slot still belongs to the owner it was given to."""
         return slot.index in self._used and self._generations.get(slot.index) == slot.generation

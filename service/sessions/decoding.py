@@ -1,4 +1,4 @@
-"""Frames from untrusted bytes: the model's decoder, with the service's errors."""
+"""Decodes frames from untrusted bytes: the model's decoder, with the service's errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Image", "decode_frame"]
 
 
 def decode_frame(data: bytes, max_pixels: int) -> Image:
-    """Decode to uint8 [height, width, 3] RGB; raises InvalidImage, ImageTooLarge."""
+    """Decode to uint8 [height, width, 3] RGB. Raises InvalidImage, ImageTooLarge (checked before decoding)."""
     try:
         return images.decode(data, max_pixels)
     except images.ImageTooLargeError as error:

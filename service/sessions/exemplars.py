@@ -1,4 +1,4 @@
-"""Exemplars on their way between frames, the device's slots and the store."""
+"""Moves exemplars between frames, the device's slots and the store."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """New targets, their exemplars in slots; `kept`: the exemplars by name, for a store that is shared."""
+    """New targets, their exemplars in slots. `kept`: the same exemplars by name, for a shared store to keep."""
 
     targets: tuple[Target, ...] = ()
     kept: tuple[tuple[str, Exemplar], ...] = ()
 
 
 class Exemplars:
-    """Makes exemplars of boxes, and brings those of the store back to the device."""
+    """Makes exemplars from boxes on a frame, and loads exemplars of the store into slots."""
 
     def __init__(
         self,
@@ -51,9 +51,10 @@ class Exemplars:
         self._store, self._metrics, self._pool = store, metrics, pool
 
     async def place(self, image: Image, ids: Sequence[str], boxes: Sequence[Box], session_id: str = "") -> Placed:
-        """New targets on a frame, in slots of their own; `session_id`: whose, where the session has a name already.
+        """Make new targets from boxes on a frame, each exemplar embedded in a slot of its own.
 
-        Raises AtCapacity, ModelUnavailable; then none are taken.
+        `image`: uint8 [height, width, 3] RGB; `session_id`: the session, empty for one that is being created. Raises
+        AtCapacity, ModelUnavailable; then no slots are taken.
         """
         if not ids:
             return Placed()
@@ -82,10 +83,10 @@ class Exemplars:
         )
 
     async def bring(self, session_id: str, names: Sequence[str]) -> dict[str, Slot]:
-        """Exemplars of the store into slots, by name; those of other weights are embedded anew.
+        """Load exemplars of the store into slots; returns the slots by name.
 
-        Raises IncompatibleReplica, SessionNotFound (it ended meanwhile), AtCapacity, ModelUnavailable,
-        StoreUnavailable; then no slots are taken.
+        Exemplars of other weights are embedded again from their crops. Raises IncompatibleReplica, SessionNotFound (the
+        session ended meanwhile), AtCapacity, ModelUnavailable, StoreUnavailable; then no slots are taken.
         """
         if not names:
             return {}
@@ -97,7 +98,7 @@ class Exemplars:
                 theirs, ours = exemplar.geometry, self._model.geometry
                 raise IncompatibleReplica(
                     f"the session's exemplars are {theirs.exemplar_size} px with context {theirs.context:g};"
-                    f" this replica's model wants {ours.exemplar_size} px with context {ours.context:g}",
+                    f" this replica's model needs {ours.exemplar_size} px with context {ours.context:g}",
                     retry_after_s=1,
                 )
         slots = dict(zip(names, self._registry.allocate(len(names)), strict=True))

@@ -1,7 +1,7 @@
-"""Who drives a session: leases taken, kept alive and let go; steps committed; the cache kept true to the store.
+"""Takes, renews and releases leases, commits steps, and keeps this process's sessions true to the store.
 
-A step is done when the store has it. Whoever lost the lease finds out at the next commit or heartbeat, and has changed
-nothing since.
+A step is done when the store has it. The holder of a lost lease finds out at its next commit or heartbeat; until then
+it has changed nothing.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from service.sessions.stores.store import (
 _log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 0.5
-"""Between renewals of the leases that no commit renews: a good part of a lease, and how late a DELETE is noticed."""
+"""Seconds between renewals of the leases that no commit renews. A session deleted elsewhere is noticed as late."""
 
 
 class LeaseManager:
-    """Gives out the right to advance a session, and carries every step to the store."""
+    """Gives out leases and commits every step to the store."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class LeaseManager:
         self._beating: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin the heartbeat, where leases lapse."""
+        """Begin the heartbeat, if the store's leases lapse."""
         if self.store.shared:
             self._beating = asyncio.create_task(self._beat_on())
 
@@ -70,16 +70,16 @@ class LeaseManager:
                 await self._beating
 
     def check(self) -> None:
-        """Raises StoreUnavailable where a step would be in vain."""
+        """Raises StoreUnavailable if the store cannot be used now, so that no work is done in vain."""
         if self.store.failure is not None:
             raise StoreUnavailable(self.store.failure, retry_after_s=1)
 
     async def read(self, session_id: str, owner: str) -> Snapshot:
-        """The session now. Raises SessionNotFound, StoreUnavailable."""
+        """Read the session as the store has it. Raises SessionNotFound, StoreUnavailable."""
         return await self.store.read(session_id, owner)
 
     async def delete(self, session_id: str, owner: str) -> None:
-        """End the session, wherever it is driven. Raises SessionNotFound, StoreUnavailable."""
+        """End the session, whichever process holds its lease. Raises SessionNotFound, StoreUnavailable."""
         await self.store.delete(session_id, owner)
         session = self._registry.find(session_id)
         if session is not None:
@@ -87,11 +87,12 @@ class LeaseManager:
 
     @asynccontextmanager
     async def hold(self, session_id: str, owner: str, resume: Resume | None = None) -> AsyncIterator[Lease]:
-        """Lease the session within the block, alone.
+        """Hold the session's lease within the block.
 
-        Raises SessionNotFound, SessionBusy, AtCapacity, IncompatibleReplica, ModelUnavailable, StoreUnavailable.
+        `resume`: the client's earlier connection, whose lease it may take over. Raises SessionNotFound, SessionBusy,
+        AtCapacity, IncompatibleReplica, ModelUnavailable, StoreUnavailable.
         """
-        # One at a time: between the store's word and the cache no other's may come.
+        # One claim at a time, so that the session here is brought up to date in the order of the store's answers.
         lock = self._claiming.get(session_id)
         if lock is None:
             lock = self._claiming[session_id] = asyncio.Lock()
@@ -110,7 +111,7 @@ class LeaseManager:
             await self.release(lease)
 
     async def release(self, lease: Lease) -> None:
-        """Let go, before the block's end; again does nothing."""
+        """Release the lease before its block ends. A released lease is left alone."""
         if lease not in self._leases:
             return
         self._leases.discard(lease)
@@ -130,8 +131,11 @@ class LeaseManager:
         ring: int = RING,
         added: Sequence[tuple[str, Exemplar]] = (),
     ) -> None:
-        """Make `progress` the session's, in the store first. Raises SessionEnded, SessionBusy (taken over) and
-        StoreUnavailable; then it has not changed, as far as anyone is told.
+        """Write `progress` to the store, then make it the session's.
+
+        `answers`: what the client will be told, of which the store keeps the last `ring`. `added`: new exemplars by
+        name. Raises SessionEnded, SessionBusy (another connection took the session over) and StoreUnavailable; then to
+        every client the session is unchanged.
         """
         lease.check()
         session, now = lease.session, self._clock()
@@ -143,7 +147,7 @@ class LeaseManager:
         try:
             standing = await self.store.commit(lease.token, step)
         except StoreUnavailable:
-            # It may have been written all the same: the heartbeat overwrites it.
+            # The store may have written it all the same; the heartbeat then overwrites it.
             lease.commit_unknown = True
             raise
         finally:
@@ -156,7 +160,7 @@ class LeaseManager:
         self._release_others(before, progress.targets)
 
     async def _take(self, claim: Claim) -> Lease:
-        """The claim's session here as the store has it, driven by this claim alone."""
+        """Make the session here equal to the store's, with this claim's lease as its only one."""
         snapshot, session_id = claim.snapshot, claim.token.session_id
         session = self._registry.find(session_id)
         if session is None:
@@ -169,7 +173,7 @@ class LeaseManager:
             if session.lease is not None:
                 session.lease.revoke(SessionBusy("another connection has taken the session over"))
             lease = session.lease = Lease(session, claim)
-            # Before anything else: it may have lived on elsewhere, and the sweep goes by what is known here.
+            # First the deadline: another replica may have prolonged it, and the sweep uses the one known here.
             session.restore(session.progress, snapshot.state.expires_at, self._deadline(snapshot))
             try:
                 await self._restore(session, claim)
@@ -195,7 +199,7 @@ class LeaseManager:
         self._registry.release(tuple(target.slot for target in before if target.slot not in kept))
 
     async def _progress(self, claim: Claim, here: Sequence[Target]) -> Progress:
-        """The store's state with slots: those that are here, the others brought."""
+        """The store's state, its exemplars in slots. `here`: targets whose exemplars are in slots already."""
         state = claim.snapshot.state
         slots = {target.exemplar: target.slot for target in here}
         missing = [target.exemplar for target in state.targets if target.exemplar not in slots]
@@ -224,12 +228,12 @@ class LeaseManager:
             try:
                 await self._beat()
             except ServiceError as error:
-                _log.debug("no heartbeat: %s", error)
+                _log.debug("leases were not renewed: %s", error)
             except Exception:
                 _log.exception("the heartbeat failed")
 
     async def _beat(self) -> None:
-        """Renew what no commit has renewed; say again what the store may have wrong."""
+        """Renew the leases that no commit has renewed, and overwrite steps that may have been written in vain."""
         now = self._clock()
         quiet = [lease for lease in self._leases if now - lease.committed_at >= HEARTBEAT_S / 2]
         for lease in [each for each in quiet if each.commit_unknown and not each.committing]:

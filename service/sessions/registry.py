@@ -1,4 +1,4 @@
-"""The sessions that this process knows: admission, look-up, expiry, and who makes room for another."""
+"""The sessions that this process knows: admission, look-up, expiry and eviction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.sessions.session import Session
 
 
 class SessionRegistry:
-    """Sessions by id. Every way out of it gives the slots back."""
+    """Sessions by id. A session that leaves gives its slots back."""
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class SessionRegistry:
         *,
         cache: bool = False,
     ) -> None:
-        """`clock`: monotonic seconds. `cache`: whether a session that nobody drives here can be had again."""
+        """`clock`: monotonic seconds; `cache`: whether a store has the sessions too, so idle ones may be forgotten."""
         self._slots, self._metrics, self._max, self._clock = slots, metrics, max_sessions, clock
         self._cache = cache
         self._sessions: OrderedDict[str, Session] = OrderedDict()
@@ -36,14 +36,14 @@ class SessionRegistry:
 
     @contextmanager
     def admission(self) -> Iterator[None]:
-        """A place for a session about to be taken in. Raises AtCapacity, ShuttingDown before any work is done."""
+        """Reserve a place for one more session while the block runs. Raises AtCapacity, ShuttingDown."""
         if self._closed:
             raise ShuttingDown("the server is shutting down", retry_after_s=5)
         if len(self._sessions) + self._admitted >= self._max:
             self.sweep()
         while len(self._sessions) + self._admitted >= self._max:
             if not self._evict():
-                raise AtCapacity(f"all {self._max} sessions are taken", retry_after_s=5)
+                raise AtCapacity(f"all {self._max} sessions are in use", retry_after_s=5)
         self._admitted += 1
         try:
             yield
@@ -51,7 +51,7 @@ class SessionRegistry:
             self._admitted -= 1
 
     def allocate(self, count: int) -> tuple[Slot, ...]:
-        """Slots for new exemplars; raises AtCapacity where there is no room, nor any to be made."""
+        """Allocate slots for new exemplars, evicting idle sessions if that helps. Raises AtCapacity."""
         while True:
             try:
                 return self._slots.allocate(count)
@@ -60,48 +60,48 @@ class SessionRegistry:
                     raise
 
     def release(self, slots: Iterator[Slot] | tuple[Slot, ...]) -> None:
-        """Take slots back."""
+        """Give slots back."""
         for slot in slots:
             self._slots.release(slot)
 
     def add(self, session: Session) -> None:
-        """Take a session in (within its `admission`)."""
+        """Add a session, within its `admission`."""
         self._sessions[session.id] = session
 
     def find(self, session_id: str) -> Session | None:
-        """The session, if it is here."""
+        """Find a session by id; None if this process does not know it."""
         return self._sessions.get(session_id)
 
     def used(self, session: Session) -> None:
-        """The session has just been driven: the last to make room for another."""
+        """Mark a session as just used: it is evicted last."""
         if session.id in self._sessions:
             self._sessions.move_to_end(session.id)
 
     def end(self, session: Session, reason: EndReason) -> None:
-        """End a session and free its memory; one that has ended already is left alone."""
+        """End a session and give its slots back. A session that has ended is left alone."""
         if session.ended is None:
             self.release(tuple(target.slot for target in session.end(reason)))
             self._metrics.ended(reason)
         self._drop(session)
 
     def sweep(self) -> list[Session]:
-        """End every session that is due; returns them."""
+        """End or forget every session that is due; returns them."""
         now = self._clock()
         due = [session for session in self._sessions.values() if session.due(now)]
         for session in due:
             if self._cache and session.lease is None:
-                # It may have lived on elsewhere.
+                # Another replica may have prolonged it.
                 self._forget(session)
             else:
                 self.end(session, "expired")
         return due
 
     def close(self) -> None:
-        """Take no new session from now on."""
+        """Admit no more sessions."""
         self._closed = True
 
     def _evict(self) -> bool:
-        """Forget the session that has not been driven here for longest; False where all are, or none may be."""
+        """Forget the session that was used here least recently and has no lease. Returns False if there is none."""
         idle = next((each for each in self._sessions.values() if each.lease is None), None) if self._cache else None
         if idle is None:
             return False

@@ -1,4 +1,4 @@
-"""What a client asks of a session, as values: boxes on a frame, the frame, and the bounds on both."""
+"""A client's requests as values: boxes on a frame, the decoded frame, and the limits on both."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from service.sessions.decoding import Image
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A box that a client drew on a frame; `pointer` says where it stood in the request."""
+    """A box [x, y, w, h], in frame pixels, that a client drew for the target `id`.
+
+    `pointer`: JSON pointer to the box in the request, for errors.
+    """
 
     id: str
     box: Sequence[float]
@@ -19,7 +22,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what a client may ask for."""
+    """Limits on a client's requests: targets of a session, pixels of a frame, seconds that a session stays idle."""
 
     max_targets: int
     max_frame_pixels: int

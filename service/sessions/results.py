@@ -1,4 +1,4 @@
-"""What a step of tracking found, as values."""
+"""The results of tracking a frame, as values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """Targets in a new frame, in their order: evidence, tracks, and seconds of waiting for the device and on it."""
+    """Targets tracked into a new frame, in order: evidence and tracks; seconds of waiting for the device and on it."""
 
     evidence: tuple[Evidence, ...] = ()
     tracks: tuple[Track, ...] = ()

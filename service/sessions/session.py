@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target(StoredTarget):
-    """A followed object with the slot of its exemplar on this device."""
+    """A target with the slot of its exemplar on this process's device."""
 
     slot: Slot
 
@@ -30,7 +30,7 @@ class Target(StoredTarget):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a session is: the index of its last answered frame, and its targets as of that frame."""
+    """A session after a frame: the frame's index, and the targets as of that frame."""
 
     frame_index: int
     targets: tuple[Target, ...]
@@ -42,30 +42,30 @@ class Progress:
 
 
 class Session:
-    """A session's facts and its progress, which is only ever replaced whole: a cache of what the store has."""
+    """A cache of what the store has: facts that never change, and progress that is replaced as a whole."""
 
     def __init__(self, facts: Facts, progress: Progress, expires_at: datetime, deadline: float) -> None:
-        """It is due at `deadline` (monotonic seconds), which people read as `expires_at`."""
+        """The session expires at `deadline` (monotonic seconds), which is the moment `expires_at` (UTC)."""
         self.facts = facts
         self.lease: Lease | None = None
-        """Who drives it through this process; None while nobody does."""
+        """The lease that is held through this process; None if there is none."""
         self._progress = progress
         self._expires_at, self._deadline = expires_at, deadline
         self._end_reason: EndReason | None = None
 
     @property
     def id(self) -> str:
-        """Its name."""
+        """The session's id."""
         return self.facts.session_id
 
     @property
     def progress(self) -> Progress:
-        """The state as after the last answered frame."""
+        """The progress after the last answered frame."""
         return self._progress
 
     @property
     def state(self) -> State:
-        """The same, as a store keeps it."""
+        """The session's state in the form that a store keeps."""
         return State(self._progress.frame_index, self._progress.targets, self._expires_at)
 
     @property
@@ -74,37 +74,37 @@ class Session:
         return self._end_reason
 
     def due(self, now: float) -> bool:
-        """Whether it has been idle for its time to live."""
+        """Whether the session has expired at `now` (monotonic seconds)."""
         return now >= self._deadline
 
     def remaining_s(self, now: float) -> float:
-        """Seconds until it is due."""
+        """Seconds until the session expires."""
         return self._deadline - now
 
     def target(self, target_id: str) -> Target:
-        """The target of that name; raises TargetNotFound."""
+        """Find a target by id. Raises TargetNotFound."""
         for target in self._progress.targets:
             if target.id == target_id:
                 return target
         raise TargetNotFound(f"the session follows no target {target_id!r}")
 
     def expiry_from(self, now: float) -> datetime:
-        """When it will expire if a frame is answered `now`."""
+        """The moment at which the session expires if a frame is answered `now` (monotonic seconds)."""
         return self._expires_at + timedelta(seconds=now + self.facts.ttl_s - self._deadline)
 
     def advance(self, progress: Progress, now: float) -> None:
-        """Replace the progress; raises SessionEnded where the session ended meanwhile."""
+        """Replace the progress and prolong the session's life. Raises SessionEnded."""
         if self._end_reason is not None:
             raise SessionEnded(f"the session was {self._end_reason}")
         self._expires_at, self._deadline = self.expiry_from(now), now + self.facts.ttl_s
         self._progress = progress
 
     def restore(self, progress: Progress, expires_at: datetime, deadline: float) -> None:
-        """Become what the store has."""
+        """Replace everything that can change by what the store has."""
         self._progress, self._expires_at, self._deadline = progress, expires_at, deadline
 
     def end(self, reason: EndReason) -> tuple[Target, ...]:
-        """End it, once; returns the targets whose slots are now nobody's."""
+        """End the session and revoke its lease; returns the targets whose slots are to be given back."""
         if self._end_reason is not None:
             return ()
         self._end_reason = reason

@@ -1,4 +1,4 @@
-"""Text messages to and from values, with every limit on what a client may say."""
+"""Turns text messages into values and back, and enforces every limit on a client's text."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from service.errors import InvalidBox, InvalidRequest, pointer_to
 from service.wire.messages import ClientMessage, End, FrameResult, RemoveTarget, SetTarget, TargetState
 
 MAX_TEXT = 16 * 1024
-"""Characters of a client's text message."""
+"""Limit of a client's text message, in characters."""
 
 MAX_ID = 64
-"""Characters of a target's id."""
+"""Limit of a target's id, in characters."""
 
 _FIELDS = {"set_target": {"id", "box"}, "remove_target": {"id"}, "end": set[str]()}
 
 
 def parse(text: str) -> ClientMessage:
-    """A client's text message; raises InvalidRequest or InvalidBox, saying what is wrong with it."""
+    """Parse a client's text message. Raises InvalidRequest or InvalidBox, which say what is wrong."""
     if len(text) > MAX_TEXT:
         raise InvalidRequest(f"a text message may have at most {MAX_TEXT} characters")
     try:
@@ -45,14 +45,14 @@ def parse(text: str) -> ClientMessage:
 
 
 def parse_id(value: Any, pointer: str = "/id") -> str:
-    """A target's id: 1 to 64 printable characters. Raises InvalidRequest."""
+    """Check a target's id: 1 to 64 printable characters. Raises InvalidRequest."""
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID or not value.isprintable():
         raise InvalidRequest(f"id must be a string of 1 to {MAX_ID} printable characters", pointer=pointer)
     return value
 
 
 def parse_box(value: Any, pointer: str = "/box") -> tuple[float, float, float, float]:
-    """A box: four finite numbers, the last two at least 1. Raises InvalidBox."""
+    """Check a box: four finite numbers x, y, w, h, with w and h at least 1. Raises InvalidBox."""
     if not isinstance(value, list | tuple) or len(value) != 4:
         raise InvalidBox("a box is four numbers x, y, w, h", pointer=pointer)
     if any(isinstance(number, bool) or not isinstance(number, int | float) for number in value):
@@ -76,7 +76,7 @@ def ready(
     connection: str,
     missed: Sequence[str] | None = None,
 ) -> str:
-    """The server's first message. `missed`: messages that a client which resumed may not have had."""
+    """Write the server's first message. `missed`: messages that a resuming client may not have received."""
     extra = {} if missed is None else {"missed": [json.loads(message) for message in missed]}
     return _text(
         type="ready",
@@ -90,7 +90,7 @@ def ready(
 
 
 def result(message: FrameResult) -> str:
-    """The answer to a tracked frame."""
+    """Write the answer to a tracked frame."""
     timing = message.timing
     return _text(
         type="result",
@@ -102,7 +102,7 @@ def result(message: FrameResult) -> str:
 
 
 def target_fields(target: TargetState) -> dict[str, Any]:
-    """A target as it stands in JSON, over HTTP and socket alike."""
+    """Make a target's JSON object, which HTTP and socket share."""
     fields: dict[str, Any] = {
         "id": target.id,
         "box": [round(number, 4) for number in target.box],
@@ -116,17 +116,17 @@ def target_fields(target: TargetState) -> dict[str, Any]:
 
 
 def dropped(seq: int) -> str:
-    """The answer to a frame that a newer one displaced."""
+    """Write the answer to a dropped frame."""
     return _text(type="dropped", seq=seq)
 
 
 def error(problem: dict[str, Any], seq: int | None = None) -> str:
-    """The answer to a frame that failed; without `seq`, to a text message that did."""
+    """Write the answer to a failed frame; without `seq`, the complaint about a text message or a box."""
     return _text(type="error", problem=problem) if seq is None else _text(type="error", seq=seq, problem=problem)
 
 
 def bye() -> str:
-    """The last message before a clean close."""
+    """Write the last message before a clean close."""
     return _text(type="bye")
 
 

@@ -1,4 +1,4 @@
-"""What passes over a socket, as values: a client's messages, and the fields of the server's."""
+"""The socket's messages as values: a client's messages, and the fields of the server's answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class SetTarget:
-    """The next frame is the one on which this box was drawn: add the target, or put it right."""
+    """Add the target, or correct its box. The box was drawn on the next frame. `box`: x, y, w, h in frame pixels."""
 
     id: str
     box: tuple[float, float, float, float]
@@ -15,21 +15,21 @@ class SetTarget:
 
 @dataclass(frozen=True, slots=True)
 class RemoveTarget:
-    """Stop following a target, after the frames sent before."""
+    """Stop following a target, after the frames that were sent before this message."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Answer what is under way, say bye, close."""
+    """Answer the accepted frames, say bye, close."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One accepted binary message: the `seq`-th of its connection, the boxes drawn on it, and when it came.
+    """One accepted binary message: the `seq`-th of its connection, and the boxes drawn on it.
 
-    `received_at` is whatever clock the shell reads; the protocol only carries it.
+    `received_at`: when it arrived, in seconds of the shell's clock; the protocol only carries it.
     """
 
     seq: int
@@ -40,7 +40,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """One target in a result. `response_map` (PNG bytes) and `map_box` only where the client asked for them."""
+    """One target in a result: `box` is [x, y, w, h] in frame pixels.
+
+    `response_map` (PNG bytes) and `map_box` ([x, y, w, h] in frame pixels) are there if the client asked for maps.
+    """
 
     id: str
     box: list[float]
@@ -62,7 +65,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """A tracked frame."""
+    """The answer to a tracked frame."""
 
     seq: int
     frame_index: int
@@ -71,4 +74,4 @@ class FrameResult:
 
 
 ClientMessage = SetTarget | RemoveTarget | End
-"""What a text message of a client can say."""
+"""A text message of a client."""

@@ -1,7 +1,7 @@
 """The stream's state machine: no socket, no clock, no thread.
 
-Messages go in, work comes out by `take`, answers go in, and what may be sent now comes out, in order. Which input is
-legal in which state is the table `_NEXT`.
+Messages go in and work comes out (`take`); answers go in and texts to send come out, in order. The table `_NEXT` says
+which input is legal in which state.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from service.wire.messages import ClientMessage, End, Frame, RemoveTarget, SetTa
 Mode = Literal["every", "latest"]
 
 _LATEST_BACKLOG = 64
-"""Unanswered frames in `latest`: most are dropped at once, but their answers wait for the one under way."""
+"""Limit of unanswered frames in `latest`. Most are dropped at once, but their answers wait for the one under way."""
 
 
 _MAILBOX = 256
-"""Things to do that may wait, whatever they are: messages that ask for no answer must not pile up either."""
+"""Limit of frames and messages that wait, because messages without an answer must not pile up either."""
 
 
-class State(Enum):
-    """Where a stream is. OPEN takes everything; ENDING answers what it has; CLOSED takes and gives nothing."""
+class StreamState(Enum):
+    """OPEN accepts everything; ENDING answers what it has accepted; CLOSED accepts and sends nothing."""
 
     OPEN = "open"
     ENDING = "ending"
@@ -32,7 +32,7 @@ class State(Enum):
 
 
 class Input(Enum):
-    """What can happen to a stream."""
+    """The events of a stream: a binary or a text message, its end, the loss of the connection."""
 
     BINARY = "binary"
     TEXT = "text"
@@ -40,31 +40,31 @@ class Input(Enum):
     LOST = "lost"
 
 
-_NEXT: dict[tuple[State, Input], State] = {
-    (State.OPEN, Input.BINARY): State.OPEN,
-    (State.OPEN, Input.TEXT): State.OPEN,
-    (State.OPEN, Input.END): State.ENDING,
-    (State.ENDING, Input.END): State.ENDING,
-    (State.OPEN, Input.LOST): State.CLOSED,
-    (State.ENDING, Input.LOST): State.CLOSED,
-    (State.CLOSED, Input.LOST): State.CLOSED,
+_NEXT: dict[tuple[StreamState, Input], StreamState] = {
+    (StreamState.OPEN, Input.BINARY): StreamState.OPEN,
+    (StreamState.OPEN, Input.TEXT): StreamState.OPEN,
+    (StreamState.OPEN, Input.END): StreamState.ENDING,
+    (StreamState.ENDING, Input.END): StreamState.ENDING,
+    (StreamState.OPEN, Input.LOST): StreamState.CLOSED,
+    (StreamState.ENDING, Input.LOST): StreamState.CLOSED,
+    (StreamState.CLOSED, Input.LOST): StreamState.CLOSED,
 }
-"""An input that has no row is ignored: what comes after `end` is not accepted, so it gets no answer."""
+"""An input without a row is ignored: a frame after `end` is not accepted, so it gets no answer."""
 
 
 class StreamProtocol:
     """One connection's frames, from acceptance to answer.
 
-    Every accepted frame is answered once; answers leave in the order of acceptance. In `every` at most `window` frames
-    are under way (`wants_input` says when to stop reading). In `latest` a newer frame displaces the one that waits,
-    unless boxes were drawn on that one.
+    Every accepted frame gets one answer, in the order of acceptance. In mode `every` at most `window` frames are under
+    way; `wants_input` says when to stop reading. In mode `latest` a newer frame displaces the waiting one, unless boxes
+    were drawn on the waiting one.
     """
 
     def __init__(self, window: int, mode: Mode, max_placements: int) -> None:
-        """`max_placements`: boxes that may be drawn on one frame."""
+        """`window`: unanswered frames that may be under way; `max_placements`: boxes that may be drawn on one frame."""
         self.mode = mode
         self._window, self._max_placements = window, max_placements
-        self._state = State.OPEN
+        self._state = StreamState.OPEN
         self._placements: dict[str, SetTarget] = {}
         self._mailbox: deque[Frame | RemoveTarget] = deque()
         self._unanswered: deque[int] = deque()
@@ -73,33 +73,33 @@ class StreamProtocol:
         self._dropped: list[int] = []
 
     @property
-    def state(self) -> State:
-        """Where the stream is."""
+    def state(self) -> StreamState:
+        """The stream's state."""
         return self._state
 
     @property
     def wants_input(self) -> bool:
         """Whether the shell should read on."""
-        open_ = self._state is State.OPEN
+        open_ = self._state is StreamState.OPEN
         return open_ and len(self._unanswered) < self.most_unanswered and len(self._mailbox) < _MAILBOX
 
     @property
     def most_unanswered(self) -> int:
-        """Frames that can have been accepted and not answered."""
+        """The largest number of frames that can be accepted and unanswered."""
         return self._window if self.mode == "every" else max(self._window, _LATEST_BACKLOG)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing accepted is left to do or to answer."""
+        """Whether all accepted messages are done and all accepted frames are answered."""
         return not self._mailbox and not self._unanswered
 
     @property
     def may_refuse(self) -> bool:
-        """Whether the next frame may be `refused`: in `latest`, unless boxes were drawn on it."""
+        """Whether the next frame may be dropped for being over the rate: in `latest`, if no boxes were drawn on it."""
         return self.mode == "latest" and not self._placements
 
     def receive_frame(self, data: bytes, received_at: float = 0.0, *, refused: bool = False) -> bool:
-        """A binary message; returns whether it was accepted. One `refused` (over the rate) is answered as dropped."""
+        """Take a binary message; returns whether it was accepted. `refused`: over the rate, so answered as dropped."""
         if not self._move(Input.BINARY):
             return False
         frame = Frame(self._count, data, tuple(self._placements.values()), received_at)
@@ -115,7 +115,7 @@ class StreamProtocol:
         return True
 
     def receive(self, message: ClientMessage) -> str | None:
-        """A client's text message; returns a complaint to send, if there is one."""
+        """Take a client's text message; returns a complaint to send, or None."""
         if not self._move(Input.END if isinstance(message, End) else Input.TEXT):
             return None
         if isinstance(message, SetTarget):
@@ -128,28 +128,28 @@ class StreamProtocol:
         return None
 
     def end(self) -> None:
-        """Accept nothing more; what was accepted is still answered."""
+        """Accept nothing more; accepted frames are still answered."""
         self._move(Input.END)
 
     def lost(self) -> None:
-        """The connection is gone: nothing can be answered any more."""
+        """Forget everything: the connection is lost, so nothing can be answered."""
         self._move(Input.LOST)
         self._mailbox.clear()
         self._unanswered.clear()
         self._answers.clear()
 
     def take(self) -> Frame | RemoveTarget | None:
-        """The next thing to do; None while there is none."""
+        """The next frame or message to work on; None while there is none."""
         return self._mailbox.popleft() if self._mailbox else None
 
     def peek_frame(self) -> Frame | None:
-        """The frame that `take` gives next in `every`, to decode it early; None where that is not certain."""
+        """The frame that `take` will return next, to decode it early; None if that is not certain, as in `latest`."""
         first = self._mailbox[0] if self._mailbox and self.mode == "every" else None
         return first if isinstance(first, Frame) else None
 
     def answer(self, seq: int, text: str) -> list[str]:
-        """Answer a frame; returns the answers that may be sent now, in order: none where the connection is gone."""
-        if self._state is State.CLOSED:
+        """Answer a frame; returns the answers to send now, in order. A lost connection has none."""
+        if self._state is StreamState.CLOSED:
             return []
         assert seq in self._unanswered, f"frame {seq} is not under way"
         assert seq not in self._answers, f"frame {seq} was answered before"
@@ -157,7 +157,7 @@ class StreamProtocol:
         return self._sendable()
 
     def fail_all(self, problem: dict[str, Any]) -> list[str]:
-        """Answer every accepted frame that has no answer with that problem, and accept nothing more."""
+        """Answer every accepted frame that has no answer with `problem`, and accept nothing more."""
         self.end()
         self._mailbox.clear()
         for seq in self._unanswered:
@@ -184,11 +184,11 @@ class StreamProtocol:
         self._dropped.append(frame.seq)
 
     def displaced(self) -> list[str]:
-        """Answers to displaced frames that may be sent now, in order."""
+        """The answers to dropped frames that may be sent now, in order."""
         return self._sendable()
 
     def take_dropped(self) -> list[int]:
-        """Which frames were answered as dropped since this was asked last."""
+        """The frames that were answered as dropped since the last call."""
         dropped, self._dropped = self._dropped, []
         return dropped
 

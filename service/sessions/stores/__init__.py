@@ -1,1 +1,1 @@
-"""Where sessions live: what a store must do, in memory and in Redis."""
+"""Stores of sessions: the protocol, one in memory, one in Redis."""

@@ -1,8 +1,8 @@
-"""Sessions as bytes: what the shared store holds, with a version in front.
+"""Encodes sessions as bytes for a shared store. Every value carries a format version.
 
-States and facts are JSON, whose floats come back exactly; exemplars are raw fp16 and a PNG of the crop. A replica
-reads what another version wrote as long as the version in front is the same: fields that it does not know are left
-out, fields that are missing take their defaults.
+States and facts are JSON, whose floats come back exactly. Exemplars are raw fp16 values and a PNG of the crop. A
+replica can read what another release wrote if the format version is the same: it ignores unknown fields, and missing
+fields take their defaults.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LENGTH = struct.Struct("<BI")
 
 
 def pack_facts(facts: Facts) -> bytes:
-    """Facts as JSON."""
+    """Encode facts as JSON."""
     return _json(
         id=facts.session_id,
         owner=facts.owner,
@@ -39,14 +39,14 @@ def pack_facts(facts: Facts) -> bytes:
 
 
 def unpack_facts(data: bytes) -> Facts:
-    """The facts of `pack_facts`; raises IncompatibleReplica."""
+    """Decode the bytes of `pack_facts`. Raises IncompatibleReplica."""
     body = _parsed(data)
     width, height = body["size"]
     return Facts(body["id"], body["owner"], (width, height), body["ttl_s"], datetime.fromisoformat(body["created_at"]))
 
 
 def pack_state(state: State) -> bytes:
-    """A state as JSON."""
+    """Encode a state as JSON."""
     targets = [
         {
             "id": target.id,
@@ -60,7 +60,7 @@ def pack_state(state: State) -> bytes:
 
 
 def unpack_state(data: bytes) -> State:
-    """The state of `pack_state`, exactly; raises IncompatibleReplica."""
+    """Decode the bytes of `pack_state` to an equal state. Raises IncompatibleReplica."""
     body = _parsed(data)
     targets = tuple(
         StoredTarget(
@@ -77,7 +77,7 @@ def unpack_state(data: bytes) -> State:
 
 
 def pack_exemplar(exemplar: Exemplar) -> bytes:
-    """An exemplar: header, fp16 values, the crop as PNG."""
+    """Encode an exemplar: header, fp16 values, the crop as PNG."""
     header = _json(
         weights=exemplar.weights,
         size=exemplar.geometry.exemplar_size,
@@ -89,7 +89,7 @@ def pack_exemplar(exemplar: Exemplar) -> bytes:
 
 
 def unpack_exemplar(data: bytes) -> Exemplar:
-    """The exemplar of `pack_exemplar`, exactly; raises IncompatibleReplica."""
+    """Decode the bytes of `pack_exemplar` to an equal exemplar. Raises IncompatibleReplica."""
     version, length = _LENGTH.unpack_from(data)
     if version != VERSION:
         raise _other_version(version)
@@ -104,12 +104,12 @@ def unpack_exemplar(data: bytes) -> Exemplar:
 
 
 def pack_answer(token: str, answer: FrameAnswer) -> bytes:
-    """An answer of the connection `token`."""
+    """Encode an answer of the connection `token`."""
     return json.dumps([token, answer.seq, answer.messages], separators=(",", ":")).encode()
 
 
 def unpack_answer(data: bytes) -> tuple[str, FrameAnswer]:
-    """The connection and its answer."""
+    """Decode the bytes of `pack_answer`: the connection's token and its answer."""
     token, seq, messages = json.loads(data)
     return token, FrameAnswer(seq, tuple(messages))
 

@@ -1,4 +1,4 @@
-"""Sessions in this process's memory: the store of a server that is alone."""
+"""A store in this process's memory, for a server without replicas."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class _Record:
     driver: str = ""
     held: bool = False
     resumed: str = ""
-    """What the present driver resumed from, as long as it has committed nothing."""
+    """The connection that the present holder resumed from; empty once it has committed a step."""
     journal: dict[int, tuple[str, FrameAnswer]] = field(default_factory=dict)
 
 
 class MemoryStore:
-    """See `SessionStore`. A lease is held until it is released: its driver cannot die alone.
+    """A `SessionStore`. Leases do not lapse, because a holder cannot die without the store.
 
-    Keeps no exemplars: those on the device are never given up before their session.
+    It keeps no exemplars, because a session's slots are never given up before the session ends.
     """
 
     shared = False
@@ -67,7 +67,7 @@ class MemoryStore:
         record = self._record(session_id, owner)
         known = resume is not None and resume.token in (record.driver, record.resumed)
         if record.held and not known:
-            raise SessionBusy("another connection drives this session")
+            raise SessionBusy("another connection holds this session")
         living, record.held, record.driver = record.held, True, token
         record.resumed = resume.token if known and resume is not None else ""
         record.generation += 1
@@ -106,7 +106,7 @@ class MemoryStore:
         return {}
 
     def sweep(self) -> None:
-        """Drop what has expired."""
+        """Forget expired sessions."""
         now = self._clock()
         for session_id in [each for each, record in self._records.items() if record.deadline <= now]:
             del self._records[session_id]

@@ -1,4 +1,4 @@
-"""Sessions in Redis or Valkey, for any number of replicas. See `redis_scripts` for what lies there."""
+"""A store in Redis or Valkey, for any number of replicas. `redis_scripts` describes the data."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 LEASE_S = 2.5
-"""How long a lease holds that nobody renews: a killed driver's lapses within three seconds."""
+"""Seconds that a lease holds without renewal: the lease of a killed process lapses within three seconds."""
 
 CALL_S = 1.0
-"""The longest wait for one answer of Redis."""
+"""The longest wait for one answer of Redis, in seconds."""
 
 PROBE_S = 0.5
 CONNECTIONS = 32
@@ -59,18 +59,18 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def redacted(url: str) -> str:
-    """The store's address without user and password, for logs."""
+    """The store's address without user and password, for log lines."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
 
 
 class RedisStore:
-    """See `SessionStore`. While Redis is away calls are refused at once, and a probe waits for its return."""
+    """A `SessionStore`. While Redis cannot be reached, calls fail at once, and a probe watches for its return."""
 
     shared = True
 
     def __init__(self, url: str, metrics: Metrics, *, lease_s: float = LEASE_S, prefix: str = "siamfc:") -> None:
-        """`url`: redis:// or rediss://; nothing is connected yet. `prefix`: of every key."""
+        """`url`: redis:// or rediss://, connected to at the first call; `prefix`: the beginning of every key."""
         self._metrics, self._lease_ms, self._prefix = metrics, int(lease_s * 1e3), prefix
         self._address = redacted(url)
         pool = BlockingConnectionPool.from_url(
@@ -80,7 +80,7 @@ class RedisStore:
             socket_timeout=CALL_S,
             socket_connect_timeout=CALL_S,
             protocol=2,
-            # Once, for a connection that Redis has closed since; a step sent twice is written once.
+            # One retry, for a connection that Redis has closed meanwhile. A step sent twice is written once.
             retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
         )
         self._redis: Redis = Redis.from_pool(pool)
@@ -97,7 +97,7 @@ class RedisStore:
         self._probing = asyncio.create_task(self._probe_on())
 
     async def stop(self) -> None:
-        # Not cancelled: a call that is being answered can swallow that, and the probe would go on for ever.
+        # An event and no cancellation: a call can swallow a cancellation, and the probe would never end.
         self._stopping.set()
         if self._probing is not None:
             await self._probing
@@ -132,7 +132,7 @@ class RedisStore:
         if found[0] == b"gone":
             raise SessionNotFound("there is no such session")
         if found[0] == b"busy":
-            raise SessionBusy("another connection drives this session")
+            raise SessionBusy("another connection holds this session")
         _, generation, known, living, remaining_ms, (facts, state, version, *answers) = found
         missed = _missed(answers, resume) if resume is not None and known else None
         snapshot = Snapshot(unpack_facts(facts), unpack_state(state), remaining_ms / 1e3)
@@ -196,7 +196,7 @@ class RedisStore:
         return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
 
     async def _call(self, name: StoreCall, call: Callable[[], Awaitable[Result]]) -> Result:
-        """Make a call in bounded time, to its end even where the caller is cancelled: half a call is none."""
+        """Make a call in bounded time. It runs to its end even if the caller is cancelled, to leave no half step."""
         if self._failure is not None:
             raise StoreUnavailable(self._failure, retry_after_s=1)
         task = asyncio.ensure_future(self._timed(name, call))
@@ -214,7 +214,7 @@ class RedisStore:
             async with asyncio.timeout(2 * CALL_S):
                 return await call()
         except OutOfMemoryError as error:
-            # It answers: the next call may well find room.
+            # Redis answers, so the store does not count as unreachable.
             raise StoreUnavailable("the session store is full", retry_after_s=1) from error
         except (RedisError, OSError, TimeoutError) as error:
             self._failed(error)

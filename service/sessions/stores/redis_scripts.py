@@ -1,15 +1,15 @@
-"""The scripts that Redis (or Valkey) runs for the store. Each touches one key, and is one step of the whole.
+"""The scripts that Redis (or Valkey) runs for the store. A script is atomic and uses one key.
 
 A session is one hash, which expires by itself:
 
     o   owner            f   facts          s   state            v   version of the state
-    d   the driver's token                  u   until when its lease holds, ms by the server's clock
-    g   generation: how many drivers there have been
-    b   the token that the driver resumed from, until its first commit
-    a0… the last answers, by seq modulo the ring; each says whose connection it was
+    d   the holder's token                  u   end of its lease, in ms of the Redis server's clock
+    g   generation: the number of leases so far
+    b   the token that the holder resumed from, until its first commit
+    a0… the last answers with their connection's token, by seq modulo the ring
     x…  exemplars by name
 
-Time is the server's, so that the replicas' clocks do not matter.
+Time is the Redis server's, so that the replicas' clocks do not matter.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ local values = redis.call('HMGET', KEYS[1], unpack(names))
 return {{'ok', g, known and 1 or 0, living and 1 or 0, redis.call('PTTL', KEYS[1]), values}}
 """
 )
-"""Become the driver."""
+"""Take the lease."""
 
 COMMIT = Script(
     _NOW
@@ -61,7 +61,7 @@ if not r[1] then return 'gone' end
 if r[1] ~= ARGV[1] then return 'fenced' end
 local before, version = tonumber(r[2]), tonumber(ARGV[2])
 if before > version then return 'late' end
--- The same step again: its answer was lost, and it was sent anew.
+-- The same step again: its answer was lost, so it was sent a second time.
 if before == version then return 'held' end
 local gone = tonumber(ARGV[5])
 if gone > 0 then redis.call('HDEL', KEYS[1], unpack(ARGV, 6, 5 + gone)) end
@@ -75,7 +75,7 @@ return 'held'
 RENEW = Script(
     _NOW
     + """
--- token, lease in ms; 0 lets it go
+-- token, lease in ms; 0 releases it
 local d = redis.call('HGET', KEYS[1], 'd')
 if not d then return 'gone' end
 if d ~= ARGV[1] then return 'fenced' end
@@ -83,7 +83,7 @@ redis.call('HSET', KEYS[1], 'u', now + ARGV[2])
 return 'held'
 """
 )
-"""Renew a lease, or let it go."""
+"""Renew a lease, or release it."""
 
 READ = Script(
     """
@@ -93,7 +93,7 @@ if not r[1] or r[1] ~= ARGV[1] then return {} end
 return {r[2], r[3], redis.call('PTTL', KEYS[1])}
 """
 )
-"""A session's facts, state and remaining life."""
+"""Read a session's facts, state and remaining life."""
 
 DELETE = Script(
     """

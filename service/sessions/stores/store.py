@@ -1,7 +1,7 @@
-"""What outlives a connection: a session as a store keeps it, and what a store must be able to do.
+"""A session as a store keeps it, and the protocol of a store.
 
-The store's state is the truth; the sessions of a process, and the exemplars on its device, are a cache of it. A lease
-makes one driver at a time: whoever acquires gets a fresh token, and a commit with any other token changes nothing.
+The store's state is the truth; a process's sessions, and the exemplars on its device, are a cache of it. A lease is
+fenced: acquiring makes a fresh token, and a commit with any other token changes nothing.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from model.tracker import Track
 from service.errors import InvalidRequest
 
 RING = 64
-"""Answers that a store can keep of one connection: as many as can be unanswered in either mode."""
+"""The most answers that a store keeps of one connection: as many as can be unanswered in either mode."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTarget:
-    """One target: its name, where it is, and the name of its exemplar, which is never used for another one."""
+    """One target: its id, its track, and the name of its exemplar, which no other exemplar ever has."""
 
     id: str
     track: Track
@@ -33,7 +33,11 @@ class StoredTarget:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What of a session never changes. `frame_size`: (width, height); `owner`: the digest of the key, or `anyone`."""
+    """The part of a session that never changes.
+
+    `owner`: digest of the API key, or `anyone`; `frame_size`: (width, height) in pixels; `ttl_s`: idle seconds after
+    which it expires; `created_at`: UTC.
+    """
 
     session_id: str
     owner: str
@@ -44,7 +48,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A session after its last answered frame."""
+    """A session after its last answered frame; `expires_at` is UTC."""
 
     frame_index: int
     targets: tuple[StoredTarget, ...]
@@ -53,7 +57,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A session as the store has it; `remaining_s` until it expires."""
+    """A session as the store has it. It expires after `remaining_s` seconds."""
 
     facts: Facts
     state: State
@@ -62,7 +66,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How exemplars are cut: pixels a side, and the share of the target's size around it."""
+    """How exemplars are cut: side in pixels, and margin around the target as a share of its size."""
 
     exemplar_size: int
     context: float
@@ -70,9 +74,10 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """A target's appearance: its embedding, fp16 [C, e, e], by the weights with that SHA-256, and what was embedded.
+    """A target's appearance.
 
-    `crop`: uint8 [127, 127, 3] RGB (the side is the geometry's), from which other weights can embed it anew.
+    `embedding`: fp16 [C, e, e], made by the weights whose SHA-256 is `weights`; `crop`: uint8 [side, side, 3] RGB with
+    the geometry's side, from which other weights can embed it again.
     """
 
     weights: str
@@ -83,7 +88,7 @@ class Exemplar:
 
 @dataclass(frozen=True, slots=True)
 class FrameAnswer:
-    """What a connection was told of its frame `seq`: the socket's messages, the last of which has that `seq`."""
+    """The messages that answered frame `seq` of a connection. The last one carries that `seq`."""
 
     seq: int
     messages: tuple[str, ...]
@@ -91,23 +96,26 @@ class FrameAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """A client's word: it drove over the connection `token`, and has had every answer before `seq`."""
+    """A client's claim that its last connection was `token`, and that it has every answer before `seq`."""
 
     token: str
     seq: int
 
     @classmethod
     def parse(cls, text: str) -> Resume:
-        """`TOKEN:SEQ`; raises InvalidRequest."""
+        """Parse `TOKEN:SEQ`. Raises InvalidRequest."""
         match = re.fullmatch(r"([A-Za-z0-9_-]{1,64}):(\d{1,12})", text, re.ASCII)
         if match is None:
-            raise InvalidRequest("resume must be CONNECTION:SEQ, the connection as `ready` called it")
+            raise InvalidRequest("resume must be CONNECTION:SEQ, with the connection that `ready` named")
         return cls(match[1], int(match[2]))
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseToken:
-    """The right to drive a session: the token that fences every write, and how many drivers there have been."""
+    """A lease as the store knows it.
+
+    `value` fences every write; `generation` is the number of leases that the session has had.
+    """
 
     session_id: str
     value: str
@@ -116,10 +124,10 @@ class LeaseToken:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A lease just taken, and the session to go on from.
+    """A lease just acquired, and the session as of now.
 
-    `version`: of the state, to count on from. `missed`: what the client of `resume` may not have had, in order; None
-    where it was not that client which drove last. `living`: whether the lease was another's until now.
+    `version`: the state's version, from which the holder counts on. `missed`: answers that the resuming client may not
+    have received, in order; None if it was not the last holder. `living`: whether another lease was still held.
     """
 
     token: LeaseToken
@@ -131,11 +139,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One step of a session, written whole, which then lives for `ttl_s`.
+    """One step of a session, written atomically; the session then lives for `ttl_s` seconds.
 
-    `version` grows with each step; `ring`: how many answers are kept.
-
-    `added` and `gone`: exemplars by name.
+    `version` grows with every step. `ring`: the number of answers that are kept. `added` and `gone`: exemplars to keep
+    and to forget, by name.
     """
 
     version: int
@@ -148,48 +155,48 @@ class Commit:
 
 
 Standing = Literal["held", "late", "fenced", "gone"]
-"""A lease's standing: still the driver's, still but with a newer step written, another's, or the session is no more."""
+"""A lease's standing: held; held, but a newer step is written; taken over by another; or the session has ended."""
 
 
 class SessionStore(Protocol):
-    """Where sessions live. Calls raise StoreUnavailable where it cannot be reached; none waits for long."""
+    """Keeps sessions. Calls raise StoreUnavailable if it cannot be reached, and take bounded time."""
 
     shared: bool
-    """Whether other processes drive its sessions too, and exemplars have to be kept beside the device."""
+    """Whether other processes use the store too. Then it keeps exemplars as well."""
 
     @property
     def failure(self) -> str | None:
-        """Why the store cannot be used now; None where it can."""
+        """Why the store cannot be used now; None if it can."""
 
     async def start(self) -> None:
-        """Begin to watch over the store; does not wait for it."""
+        """Begin to watch the store. Does not wait until it can be reached."""
 
     async def stop(self) -> None:
-        """Give connections back."""
+        """Close the connections."""
 
     async def create(self, facts: Facts, state: State, exemplars: Sequence[tuple[str, Exemplar]]) -> None:
-        """Take a new session in, driven by nobody."""
+        """Add a new session without a lease."""
 
     async def read(self, session_id: str, owner: str) -> Snapshot:
-        """Raises SessionNotFound where there is none of that owner."""
+        """Read a session. Raises SessionNotFound if there is none of that owner."""
 
     async def acquire(self, session_id: str, owner: str, token: str, resume: Resume | None = None) -> Claim:
-        """Become the driver, with that fresh token. Raises SessionNotFound, SessionBusy.
+        """Take the lease with a fresh `token`. Raises SessionNotFound, SessionBusy.
 
-        Busy is a session whose lease is another's, unless `resume` names the connection that holds it.
+        SessionBusy: another holds the lease, and `resume` does not name its connection.
         """
 
     async def commit(self, token: LeaseToken, commit: Commit) -> Standing:
-        """Write a step, renew lease and life; one round trip. Nothing is written unless the answer is `held`."""
+        """Write a step and renew the lease and the session's life, in one round trip; written only if `held`."""
 
     async def renew(self, tokens: Sequence[LeaseToken]) -> list[Standing]:
-        """Renew leases, whose sessions live no longer by it; one round trip. One standing a lease."""
+        """Renew leases, but not their sessions' lives, in one round trip; returns their standings in order."""
 
     async def release(self, token: LeaseToken) -> None:
-        """Let the lease go, if it is still held."""
+        """Release the lease, if it is still held."""
 
     async def delete(self, session_id: str, owner: str) -> None:
-        """End a session, whoever drives it. Raises SessionNotFound."""
+        """End a session, whether its lease is held or not. Raises SessionNotFound."""
 
     async def exemplars(self, session_id: str, names: Sequence[str]) -> dict[str, Exemplar]:
-        """Those of the exemplars that the session has."""
+        """Read exemplars of a session by name; missing ones are left out."""

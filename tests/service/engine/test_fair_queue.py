@@ -10,31 +10,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.fair_queue import FairQueue, Part, Waiting
+from service.engine.fair_queue import FairQueue, JobPart, QueuedJob
 from service.engine.jobs import Embed, Job, Load, Respond
 from service.engine.slots import Slot
 
 
-def waiting(job: Job) -> Waiting:
+def waiting(job: Job) -> QueuedJob:
     future: Future[Any] = Future()
-    return Waiting(job, future, 0.0)  # type: ignore[arg-type]
+    return QueuedJob(job, future, 0.0)  # type: ignore[arg-type]
 
 
-def search(session: str, targets: int = 1) -> Waiting:
+def search(session: str, targets: int = 1) -> QueuedJob:
     """A frame of so many targets, each of the same cost."""
     slots = tuple(Slot(index, 1) for index in range(targets))
     return waiting(Respond(slots, np.zeros((targets, 3, 4, 4, 3), np.uint8), session))
 
 
-def embedding(session: str = "", targets: int = 1) -> Waiting:
+def embedding(session: str = "", targets: int = 1) -> QueuedJob:
     """So many exemplars, each a twelfth of a search."""
     slots = tuple(Slot(index, 1) for index in range(targets))
     return waiting(Embed(slots, np.zeros((targets, 2, 2, 3), np.uint8), session=session))
 
 
-def taken(parts: list[Part]) -> list[tuple[str, int]]:
+def taken(parts: list[JobPart]) -> list[tuple[str, int]]:
     """Whose, and how many targets."""
-    return [(part.waiting.job.session, part.stop - part.start) for part in parts]
+    return [(part.queued.job.session, part.stop - part.start) for part in parts]
 
 
 class Crowd:
@@ -50,9 +50,9 @@ class Crowd:
     def run_pass(self, most: int) -> set[str]:
         """One pass; returns whose frames were answered."""
         parts = self.line.take(most)
-        answered = {part.waiting.job.session for part in parts if part.last}
+        answered = {part.queued.job.session for part in parts if part.last}
         for part in parts:
-            session = part.waiting.job.session
+            session = part.queued.job.session
             if session in self.served:
                 self.served[session] += part.stop - part.start
         for session in answered & set(self.targets):
@@ -234,7 +234,7 @@ def test_sessions_that_always_have_something_get_the_same(sizes: list[list[int]]
         parts = line.take(most)
         assert sum(part.stop - part.start for part in parts) == most
         for part in parts:
-            index, count = int(part.waiting.job.session), part.stop - part.start
+            index, count = int(part.queued.job.session), part.stop - part.start
             served[index] += count
             queued[index] -= count
         assert max(served) - min(served) <= 16 + 16
@@ -246,8 +246,8 @@ def test_sessions_that_always_have_something_get_the_same(sizes: list[list[int]]
 )
 def test_everything_is_taken_once_in_its_session_s_order(arrivals: list[list[tuple[str, int]]], most: int) -> None:
     line = FairQueue()
-    wanted: dict[str, list[Waiting]] = {session: [] for session in "abcde"}
-    had: dict[str, list[Waiting]] = {session: [] for session in "abcde"}
+    wanted: dict[str, list[QueuedJob]] = {session: [] for session in "abcde"}
+    had: dict[str, list[QueuedJob]] = {session: [] for session in "abcde"}
     rounds = list(arrivals)
     while rounds or len(line):
         for session, size in rounds.pop(0) if rounds else []:
@@ -258,6 +258,6 @@ def test_everything_is_taken_once_in_its_session_s_order(arrivals: list[list[tup
         assert parts or not len(line)
         for part in parts:
             if part.last:
-                had[part.waiting.job.session].append(part.waiting)
+                had[part.queued.job.session].append(part.queued)
     assert had == wanted
     assert line.targets == 0

@@ -208,7 +208,7 @@ async def test_other_weights_embed_the_kept_crop_anew(a: Replica, redis: RedisSe
 async def test_another_geometry_is_refused_and_nothing_is_lost(a: Replica, redis: RedisServer) -> None:
     session = await a.start()
     async with running(redis.url, OTHER_GEOMETRY) as other:
-        with pytest.raises(IncompatibleReplica, match=r"context 0\.5; this replica's model wants .* 0\.7"):
+        with pytest.raises(IncompatibleReplica, match=r"context 0\.5; this replica's model needs .* 0\.7"):
             await other.advance(session, await other.decoded(62, 50))
         assert (other.slots.used, len(other.registry)) == (0, 0)
     await a.advance(session, await a.decoded(62, 50))

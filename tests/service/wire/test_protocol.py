@@ -8,7 +8,7 @@ import pytest
 
 from service.wire import codec, protocol
 from service.wire.messages import End, Frame, RemoveTarget, SetTarget
-from service.wire.protocol import Input, Mode, State, StreamProtocol
+from service.wire.protocol import Input, Mode, StreamProtocol, StreamState
 
 BOX = (0.0, 0.0, 1.0, 1.0)
 PROBLEM = {"status": 410}
@@ -35,11 +35,11 @@ def take_frame(stream: StreamProtocol) -> Frame:
     return item
 
 
-def in_state(state: State) -> StreamProtocol:
+def in_state(state: StreamState) -> StreamProtocol:
     made = machine(frames=1)
-    if state is State.ENDING:
+    if state is StreamState.ENDING:
         made.end()
-    if state is State.CLOSED:
+    if state is StreamState.CLOSED:
         made.lost()
     assert made.state is state
     return made
@@ -53,9 +53,9 @@ INPUTS = {
 }
 
 
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", StreamState)
 @pytest.mark.parametrize("event", Input)
-def test_the_table_says_what_every_input_does_in_every_state(state: State, event: Input) -> None:
+def test_the_table_says_what_every_input_does_in_every_state(state: StreamState, event: Input) -> None:
     stream = in_state(state)
     unread = len(stream._mailbox)
     INPUTS[event](stream)
@@ -65,13 +65,13 @@ def test_the_table_says_what_every_input_does_in_every_state(state: State, event
 
 
 def test_no_state_is_left_backwards() -> None:
-    order = list(State)
+    order = list(StreamState)
     assert all(order.index(after) >= order.index(before) for (before, _), after in protocol._NEXT.items())
 
 
 def test_every_state_can_be_reached_and_lost() -> None:
-    assert {State.OPEN, *protocol._NEXT.values()} == set(State)
-    assert all(protocol._NEXT[state, Input.LOST] is State.CLOSED for state in State)
+    assert {StreamState.OPEN, *protocol._NEXT.values()} == set(StreamState)
+    assert all(protocol._NEXT[state, Input.LOST] is StreamState.CLOSED for state in StreamState)
 
 
 def test_frames_are_numbered_and_taken_in_order() -> None:
@@ -222,7 +222,7 @@ def test_too_many_boxes_on_one_frame_are_refused_and_the_others_kept() -> None:
 def test_after_the_end_nothing_is_accepted_and_everything_accepted_is_answered() -> None:
     stream = machine(frames=2)
     assert stream.receive(End()) is None
-    assert stream.state is State.ENDING
+    assert stream.state is StreamState.ENDING
     assert not stream.wants_input
     assert not stream.receive_frame(b"")
     assert stream.receive(RemoveTarget("a")) is None

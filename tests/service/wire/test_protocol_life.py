@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from service.wire.messages import End, Frame, RemoveTarget, SetTarget
-from service.wire.protocol import Mode, State, StreamProtocol
+from service.wire.protocol import Mode, StreamProtocol, StreamState
 
 BOX = (0.0, 0.0, 1.0, 1.0)
 PROBLEM = {"status": 410}
@@ -33,7 +33,7 @@ class Streams(RuleBasedStateMachine):
     def send(self, texts: list[str]) -> None:
         self.answers += [json.loads(text) for text in texts]
 
-    @precondition(lambda self: self.stream.wants_input or self.stream.state is not State.OPEN)
+    @precondition(lambda self: self.stream.wants_input or self.stream.state is not StreamState.OPEN)
     @rule(refused=st.booleans())
     def frame(self, refused: bool) -> None:
         refused = refused and self.stream.may_refuse
@@ -46,7 +46,7 @@ class Streams(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from("abc"))
     def set_target(self, name: str) -> None:
-        if self.stream.receive(SetTarget(name, BOX)) is None and self.stream.state is State.OPEN:
+        if self.stream.receive(SetTarget(name, BOX)) is None and self.stream.state is StreamState.OPEN:
             self.pending = True
 
     @rule(name=st.sampled_from("abc"))
@@ -97,14 +97,14 @@ class Streams(RuleBasedStateMachine):
 
     @invariant()
     def the_window_holds(self) -> None:
-        if self.mode == "every" and self.stream.state is not State.CLOSED:
+        if self.mode == "every" and self.stream.state is not StreamState.CLOSED:
             assert len(self.accepted) - len(self.answers) <= self.window
 
     def teardown(self) -> None:
         """Worked off to the end, every accepted frame has its answer, unless the connection was lost."""
         if not hasattr(self, "stream"):
             return
-        gone = self.stream.state is State.CLOSED
+        gone = self.stream.state is StreamState.CLOSED
         while self.under_way is not None or not self.stream.idle:
             if self.under_way is None:
                 self.take()
