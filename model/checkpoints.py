@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import zipfile
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -16,8 +17,10 @@ from safetensors.torch import save_file
 
 from model.config import Preprocessing, TrackerConfig, preset
 from model.errors import CheckpointError, ConfigError
+from model.file_kinds import foreign_kind
 from model.files import replacing
 from model.network import SiamFC
+from model.torch_files import is_safetensors
 from model.tracker import Calibration
 
 FORMAT = "siamfc-service/1"
@@ -99,7 +102,7 @@ def load_weights(path: Path) -> Weights:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: cannot be read as a weights file: {error}") from error
+        raise CheckpointError(f"{path}: cannot be read as a weights file: {_why_unread(path, error)}") from error
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a {FORMAT} file (its format is {metadata.get('format')!r})")
     try:
@@ -118,6 +121,21 @@ def load_weights(path: Path) -> Weights:
     load_strictly(network, tensors, path)
     network.eval().requires_grad_(False)
     return weights
+
+
+def _why_unread(path: Path, error: Exception) -> str:
+    """The reason in our own words, where the file shows it."""
+    try:
+        kind = foreign_kind(path)
+        if kind is not None:
+            return f"it is {kind}"
+        if is_safetensors(path):
+            return f"a safetensors file, but cut short or damaged ({error})"
+        if zipfile.is_zipfile(path) or path.read_bytes()[:1] == b"\x80":
+            return "it is a PyTorch file; `siamfc convert` makes a weights file of a public checkpoint"
+    except OSError as unread:
+        return unread.strerror or str(unread)
+    return f"it is no safetensors file ({error})"
 
 
 def load_strictly(network: SiamFC, tensors: dict[str, torch.Tensor], path: Path) -> None:

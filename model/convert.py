@@ -19,12 +19,11 @@ which ours is set to be. The context margin is 0.5 (`TrackerSiamFC.parse_args`).
 from __future__ import annotations
 
 import hashlib
-import pickle
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +31,7 @@ from model.checkpoints import Weights, save_weights
 from model.config import Preprocessing, TrackerConfig, preset
 from model.errors import CheckpointError
 from model.network import SiamFC
+from model.torch_files import load_tensors
 from model.tracker import Calibration
 
 _OUT_SCALE = 0.001
@@ -85,12 +85,8 @@ def convert(path: Path) -> Weights:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The state dict, without a DataParallel wrapper's prefix, and what is known of the file."""
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise CheckpointError(f"{path}: cannot be read as a PyTorch checkpoint: {reason}") from error
+    content = load_tensors(path, "a PyTorch checkpoint")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     facts: dict[str, Any] = {"file": path.name, "source_sha256": digest}
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         if isinstance(content.get("epoch"), int):
@@ -98,6 +94,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         content = content["state_dict"]
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise CheckpointError(f"{path}: holds no state dict but {type(content).__name__}")
+    content = {name: value for name, value in content.items() if not isinstance(value, np.generic)}
     odd = sorted(name for name, value in content.items() if not isinstance(value, Tensor))
     if odd or not content:
         raise CheckpointError(f"{path}: holds no state dict; not tensors: {', '.join(odd[:8]) or 'nothing in it'}")
@@ -106,6 +103,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _recognise(path: Path, state: dict[str, Tensor]) -> _Source:
     """The format of the state's keys; among several networks, the one whose keys differ least."""
+    if "match_norm.weight" in state or any(name.startswith("embedding.") for name in state):
+        raise CheckpointError(f"{path}: is a weights file of ours already; give it to --weights as it is")
     if any(name.startswith("backbone.conv") for name in state):
         return _siamfc_pytorch()
     if any(name.startswith("embedding_net.fully_conv.") for name in state):

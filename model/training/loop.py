@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import pickle
 import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from model.config import Preprocessing, preset
 from model.errors import CheckpointError
 from model.files import replacing
 from model.network import SiamFC, initialise, preprocess
+from model.torch_files import load_tensors
 from model.training.config import TrainingConfig
 from model.training.distillation import Distillation
 from model.training.objective import Loss, Maps, Truth, objective
@@ -30,6 +30,9 @@ from model.training.teachers import load_teacher
 
 _LASTING = ("objective", "upscale", "optimizer", "freeze", "teacher")
 """What a resumed run cannot change."""
+
+_PARTS = ("config", "step", "network", "average", "optimizer")
+"""What every checkpoint holds."""
 
 PREPROCESSING = Preprocessing(order="rgb", mean=114.0, std=58.0)
 """Mean and spread of natural images' pixels, roughly; becomes a part of the weights."""
@@ -156,23 +159,29 @@ class Trainer:
         The configuration is this run's own: a resumed run may be given more steps, another rate or other data, but
         not another network, optimizer, objective or teacher.
         """
-        try:
-            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-            made_for = state["config"]
-            held = made_for["preset"]
-        except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
-            raise CheckpointError(f"{path}: cannot be read as a training checkpoint: {error}") from error
+        state = load_tensors(path, "a training checkpoint", self.device)
+        lacking = [name for name in _PARTS if not isinstance(state, dict) or name not in state]
+        if lacking or "preset" not in state["config"]:
+            raise CheckpointError(
+                f"{path}: cannot be read as a training checkpoint: without {', '.join(lacking or ['a preset'])}"
+            )
+        made_for = state["config"]
+        held = made_for["preset"]
         if held != self.config.preset:
             raise CheckpointError(f"{path}: holds a {held} network; this run trains {self.config.preset}")
         for name in _LASTING:
             here = getattr(self.config, name)
             if made_for.get(name, here) != here:
                 raise CheckpointError(f"{path}: made with {name} {made_for[name]!r}; this run has {here!r}")
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.distillation is not None:
-            self.distillation.load_state_dict(state["distillation"])
-        self.preprocessing = Preprocessing.from_dict(state.get("preprocessing", asdict(PREPROCESSING)))
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.distillation is not None:
+                self.distillation.load_state_dict(state["distillation"])
+            self.preprocessing = Preprocessing.from_dict(state.get("preprocessing", asdict(PREPROCESSING)))
+            SiamFC(self.network.config).load_state_dict(state["average"])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path}: does not fit this run: {str(error).splitlines()[0]}") from error
         self.average, self.step = state["average"], state["step"]
 
     def averaged(self) -> SiamFC:

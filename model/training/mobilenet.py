@@ -7,7 +7,6 @@ modules, which is the same. Shape legend: M views.
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.errors import CheckpointError
+from model.torch_files import load_tensors
 from model.training.objective import Maps
 
 _STAGES = ((1, 16, 1, 1, 1), (6, 24, 2, 2, 1), (6, 32, 3, 2, 1), (6, 64, 4, 1, 2), (6, 96, 3, 1, 2))
@@ -59,11 +59,11 @@ class MobileNetV2:
     def __init__(self, path: Path) -> None:
         """Raises CheckpointError where the file is no such state dict."""
         blocks = _blocks()
+        state = load_tensors(path, "MobileNetV2's state dict")
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
             # Without the norms' counters.
             found = [value for name, value in state.items() if name.startswith("features.") and value.ndim]
-        except (OSError, RuntimeError, AttributeError, pickle.UnpicklingError) as error:
+        except AttributeError as error:
             raise CheckpointError(f"{path}: cannot be read as MobileNetV2's state dict: {error}") from error
         own = {name: value for name, value in blocks.state_dict().items() if value.ndim}
         for (name, value), given in zip(own.items(), found, strict=False):

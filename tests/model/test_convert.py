@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from model.checkpoints import Weights, load_weights, save_weights
@@ -18,6 +19,7 @@ from model.convert import convert
 from model.errors import CheckpointError
 from model.network import fold_norms
 from tests.support.networks import randomise_norms
+from tests.support.odd_checkpoints import NUMBERS
 
 State = dict[str, Any]
 
@@ -268,6 +270,25 @@ def test_what_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> Non
     path = tmp_path / "odd.pth"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="cannot be read as a PyTorch checkpoint"):
+        convert(path)
+
+
+def test_numpys_numbers_beside_a_sound_state_are_allowed(tmp_path: Path) -> None:
+    state = untrained(SiamFCPytorch()).state_dict()
+    for content in ({"state_dict": state, **NUMBERS}, {**state, **NUMBERS}):
+        assert convert(saved(content, tmp_path / "x.pth")).network.config.name == "paper"
+
+
+def test_a_safetensors_file_of_public_keys_is_converted(tmp_path: Path) -> None:
+    path = tmp_path / "public.safetensors"
+    save_file(dict(untrained(SiamFCPytorch()).state_dict()), path)
+    assert convert(path).network.config.name == "paper"
+
+
+def test_a_weights_file_of_ours_needs_no_conversion(tmp_path: Path) -> None:
+    path = tmp_path / "ours.safetensors"
+    save_weights(path, convert(saved(untrained(SiamFCPytorch()).state_dict(), tmp_path / "x.pth")))
+    with pytest.raises(CheckpointError, match="is a weights file of ours already"):
         convert(path)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,33 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         Trainer(CONFIG, CPU).load(path)
     with pytest.raises(CheckpointError, match=r"none\.pt"):
         Trainer(CONFIG, CPU).load(tmp_path / "none.pt")
+
+
+def _with(**values: object) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda state: {**state, **values}
+
+
+@pytest.mark.usefixtures("_tiny")
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param(lambda _: {}, "without config, step, network, average, optimizer", id="empty"),
+        pytest.param(lambda _: [1], "without config", id="a list"),
+        pytest.param(lambda state: {"config": state["config"]}, "without step, network", id="its settings alone"),
+        pytest.param(_with(config={}), "without a preset", id="no preset"),
+        pytest.param(_with(network={}), "does not fit this run", id="no network"),
+        pytest.param(_with(optimizer={"state": {}, "param_groups": []}), "does not fit this run", id="no optimizer"),
+        pytest.param(_with(average={}), "does not fit this run", id="no average"),
+    ],
+)
+def test_a_partial_checkpoint_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], Any], reason: str) -> None:
+    path = tmp_path / "last.pt"
+    Trainer(CONFIG, CPU).save(path)
+    torch.save(change(torch.load(path, weights_only=True)), path)
+    with pytest.raises(CheckpointError, match=reason) as caught:
+        Trainer(CONFIG, CPU).load(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("_tiny")

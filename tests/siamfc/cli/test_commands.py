@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import types
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from model.checkpoints import load_weights
@@ -16,6 +19,7 @@ from service.settings import Settings
 from siamfc.cli import bench
 from tests.siamfc.cli.conftest import Run
 from tests.support.networks import random_weights
+from tests.support.odd_checkpoints import ODD
 
 
 @pytest.fixture
@@ -72,6 +76,53 @@ def test_convert_refuses(run: Run, tmp_path: Path, content: bytes, out: str, par
     assert result.exit_code == 2
     assert part in result.stderr
     assert not (tmp_path / out).exists()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GOT-10k corpus of one clip of three frames."""
+    folder = tmp_path_factory.mktemp("corpus")
+    clip = folder / "train" / "GOT-10k_Train_000001"
+    clip.mkdir(parents=True)
+    for index in range(1, 4):
+        cv2.imwrite(str(clip / f"{index:08d}.jpg"), np.full((48, 64, 3), 90, np.uint8))
+    (clip / "groundtruth.txt").write_text("11,11,20,20\n" * 3)
+    return folder
+
+
+@pytest.mark.parametrize("name", list(ODD))
+def test_convert_says_what_a_file_is_that_is_no_checkpoint(run: Run, tmp_path: Path, name: str) -> None:
+    source, out = tmp_path / "in.pth", tmp_path / "out.safetensors"
+    make, message = ODD[name]
+    make(source)
+    result = run("convert", source, out)
+    assert result.exit_code == 2
+    assert re.fullmatch(rf"siamfc: {re.escape(str(source))}: .*{message}.*\n", result.stderr)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", list(ODD))
+def test_weights_that_are_none_are_said_to_be(run: Run, tmp_path: Path, name: str) -> None:
+    source = tmp_path / "in.safetensors"
+    ODD[name][0](source)
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "1.jpg").write_bytes(b"an image")
+    result = run("track", tmp_path / "frames", "--box", "1,2,3,4", "--weights", source)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"siamfc: {source}: cannot be read as a weights file: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", list(ODD))
+def test_train_does_not_resume_what_is_no_checkpoint(run: Run, corpus: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    ODD[name][0](out / "last.pt")
+    before = (out / "last.pt").read_bytes()
+    result = run("train", "--corpus", corpus, "--out", out, "--resume", "--device", "cpu")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"siamfc: {out / 'last.pt'}: cannot be read as a training checkpoint: ")
+    assert (out / "last.pt").read_bytes() == before
 
 
 @pytest.mark.parametrize(("finished", "status"), [(True, 0), (False, 130)])
