@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.evaluation.rendered import Image, Photograph, Place, Scene, detail, photograph, render
+from model.arrays import RgbImage
+from model.data.rendered import Photograph, Place, Scene, detail, photograph, render
 
 KINDS = ("edge", "pillar", "passer")
 WIDTH, HEIGHT = 320, 240
@@ -71,7 +72,7 @@ def case(seed: int, index: int) -> Case:
     return Case(f"{seed}-{index}-{kind}", kind, scene, int(gone[0]), int(back[0]))
 
 
-def _crop(rng: np.random.Generator, name: Photograph, size: tuple[int, int]) -> Image:
+def _crop(rng: np.random.Generator, name: Photograph, size: tuple[int, int]) -> RgbImage:
     """A random detail of the photograph with that shape: the busiest of a few, so that there is something to see."""
     image = photograph(name, 640)
     height, width = image.shape[:2]
@@ -88,7 +89,7 @@ def _crop(rng: np.random.Generator, name: Photograph, size: tuple[int, int]) -> 
     return chosen
 
 
-def _weathered(rng: np.random.Generator, frames: tuple[Image, ...]) -> Iterator[Image]:
+def _weathered(rng: np.random.Generator, frames: tuple[RgbImage, ...]) -> Iterator[RgbImage]:
     brightness = 1.0
     for frame in frames:
         brightness = float(np.clip(brightness + rng.normal(0, 0.01), 0.9, 1.1))

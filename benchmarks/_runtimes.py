@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from model.checkpoints import Weights, bundled_names, bundled_weights, load_weights
 from model.config import NetworkConfig
-from model.inference import Predictor
-from model.runtimes.choice import Candidate, candidates
-from model.runtimes.devices import choose_device
+from model.inference.choice import Candidate, candidates
+from model.inference.devices import choose_device
+from model.inference.loading import load_predictor
+from model.inference.predictor import Predictor
 
 
 def weights_at_hand() -> dict[str, Weights]:
@@ -24,4 +25,4 @@ def ways(network: NetworkConfig) -> tuple[Candidate, ...]:
 
 def predictor(weights: Weights, way: Candidate) -> Predictor:
     """The network, run that way."""
-    return Predictor(weights, runtime=way.runtime, precision=way.precision)
+    return load_predictor(weights, runtime=way.runtime, precision=way.precision)

@@ -1,6 +1,6 @@
 """Rendered scenes with exact boxes: a detail of one photograph moves over another photograph.
 
-`model.evaluation.rendered` renders them from the photographs inside scikit-image. Boxes are 0-indexed float pixels
+`model.data.rendered` renders them from the photographs inside scikit-image. Boxes are 0-indexed float pixels
 `[x, y, w, h]`.
 """
 
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.evaluation.rendered import Image, Place, Scene, along, detail, photograph, render
+from model.arrays import RgbImage
+from model.data.rendered import Place, Scene, along, detail, photograph, render
 
 
-def face() -> Image:
+def face() -> RgbImage:
     """The astronaut's face, uint8 RGB [64, 52, 3]."""
     return detail(photograph("astronaut"), (170, 60, 104, 128), (52, 64))
 
 
-def cup() -> Image:
+def cup() -> RgbImage:
     """The coffee's cup from above, uint8 RGB [56, 80, 3]."""
     return detail(photograph("coffee"), (180, 60, 240, 168), (80, 56))
 

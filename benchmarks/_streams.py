@@ -23,7 +23,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from benchmarks._scenes import translation
 from benchmarks._server import Server, running_server
 from model.checkpoints import find_weights, load_weights
-from model.inference import Predictor
+from model.inference.loading import load_predictor
+from model.inference.predictor import Predictor
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -50,7 +51,7 @@ class Chosen:
 
     def predictor(self, model: Json, batch_max: int = 1) -> Predictor:
         """The network in this process, run as the server runs it, by what that says of its `model`."""
-        return Predictor(
+        return load_predictor(
             load_weights(find_weights(self.weights)),
             device=model["device"],
             precision=model["precision"],

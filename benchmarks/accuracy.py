@@ -16,14 +16,14 @@ from benchmarks._runtimes import predictor, ways, weights_at_hand
 from benchmarks._scenes import occlusion, scale_change, translation
 from model.boxes import Box
 from model.checkpoints import Weights
+from model.data.rendered import Scene
 from model.evaluation.in_process import InProcessFollower
 from model.evaluation.one_pass import evaluate
-from model.evaluation.rendered import Scene
 from model.evaluation.sequences import read_sequences
-from model.inference import Predictor
-from model.runtimes.choice import REFERENCE, Candidate
-from model.runtimes.probe import drift
-from model.single import SingleTracker
+from model.inference.choice import REFERENCE, Candidate
+from model.inference.predictor import Predictor
+from model.inference.probe import drift
+from model.inference.single import SingleTracker
 
 FRAMES = 40
 

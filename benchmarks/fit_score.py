@@ -19,13 +19,14 @@ import numpy as np
 
 from benchmarks._disappearances import Case, case
 from model.boxes import Box
+from model.calibration import Calibration
 from model.checkpoints import Weights, find_weights, load_weights, save_weights
 from model.config import TrackerConfig
 from model.errors import ConfigError
 from model.evaluation.reliability import reliability
-from model.inference import Predictor
+from model.inference.loading import load_predictor
+from model.inference.predictor import Predictor
 from model.score_map import Peak
-from model.tracker import Calibration
 from model.training.calibration import Evidence, Reading, fit, readings
 
 VISIBLE = 0.2
@@ -56,7 +57,9 @@ def scored(weights: Weights, evidence: Evidence, chosen: argparse.Namespace) -> 
         lost_below=chosen.lost_below,
         uncertain_below=chosen.uncertain_below,
     )
-    return replace(weights, calibration=fitted, tracker=replace(weights.tracker, redetect_score=chosen.redetect_score))
+    return replace(
+        weights, calibration=fitted, constants=replace(weights.constants, redetect_score=chosen.redetect_score)
+    )
 
 
 def _parsed(arguments: list[str] | None) -> argparse.Namespace:
@@ -90,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Fit, write, print."""
     chosen = _parsed(arguments)
     weights = load_weights(find_weights(chosen.source))
-    predictor = Predictor(weights, runtime="auto")
+    predictor = load_predictor(weights, runtime="auto")
 
     def runs() -> Iterator[tuple[list[Reading], float]]:
         for index in range(chosen.cases):

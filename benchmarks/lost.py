@@ -20,8 +20,9 @@ from benchmarks._disappearances import FULLY, KINDS, Case, cases
 from benchmarks._machine import facts
 from model.boxes import Box, iou
 from model.checkpoints import find_weights, load_weights
-from model.inference import Predictor
-from model.single import SingleTracker
+from model.inference.loading import load_predictor
+from model.inference.predictor import Predictor
+from model.inference.single import SingleTracker
 from model.tracker import Track
 
 LOST_WITHIN = 10
@@ -73,7 +74,7 @@ class Numbers:
 def run(seed: int = 0, count: int = 48, weights: Path | None = None) -> dict[str, Any]:
     """The numbers over `count` cases of a seed, by kind and over all; a table of them goes to stderr."""
     machine = facts()
-    predictor = Predictor(load_weights(find_weights(weights)))
+    predictor = load_predictor(load_weights(find_weights(weights)))
     outcomes = []
     for index, case in enumerate(cases(seed, count), 1):
         outcomes.append(outcome(case, follow(case, predictor)))

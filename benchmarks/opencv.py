@@ -17,16 +17,18 @@ import numpy as np
 from benchmarks._machine import facts
 from benchmarks._report import plain_numbers
 from benchmarks._scenes import translation
+from model.arrays import RgbImage
 from model.boxes import Box, iou
 from model.checkpoints import find_weights, load_weights
+from model.data.rendered import Scene
 from model.evaluation.opencv import available
-from model.evaluation.rendered import Image, Scene
-from model.inference import Predictor
-from model.single import SingleTracker
+from model.inference.loading import load_predictor
+from model.inference.predictor import Predictor
+from model.inference.single import SingleTracker
 
 WANTED = ("csrt", "kcf", "mil")
 
-Update = Callable[[Image], list[float]]
+Update = Callable[[RgbImage], list[float]]
 """An RGB frame to the target's box in it."""
 
 
@@ -41,7 +43,9 @@ def run(
 ) -> dict[str, Any]:
     """`trackers`: of OpenCV; those that this build lacks are said to be missing."""
     machine, scene, makers = facts(), translation(frames), available()
-    predictor = Predictor(load_weights(find_weights(weights)), runtime=runtime, precision=precision, threads=threads)
+    predictor = load_predictor(
+        load_weights(find_weights(weights)), runtime=runtime, precision=precision, threads=threads
+    )
     starts: dict[str, Callable[[Scene], Update]] = {"ours": lambda scene: _ours(predictor, scene)}
     for name in trackers:
         if name in makers:
@@ -83,7 +87,7 @@ def _opencv(tracker: Any, scene: Scene) -> Update:
     box = [float(value) for value in scene.truth[0]]
     tracker.init(_bgr(scene.frames[0]), tuple(round(value) for value in box))
 
-    def update(frame: Image) -> list[float]:
+    def update(frame: RgbImage) -> list[float]:
         nonlocal box
         found, seen = tracker.update(_bgr(frame))
         box = [float(value) for value in seen] if found else box
@@ -92,7 +96,7 @@ def _opencv(tracker: Any, scene: Scene) -> Update:
     return update
 
 
-def _bgr(frame: Image) -> Image:
+def _bgr(frame: RgbImage) -> RgbImage:
     return np.ascontiguousarray(frame[..., ::-1])
 
 

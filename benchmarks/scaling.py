@@ -32,9 +32,8 @@ from benchmarks._streams import (
     stage_sums,
     stages_ms,
 )
-from model.crops import Region
-from model.inference import Predictor
-from model.tracker import Search, together
+from model.boxes import Box
+from model.inference.predictor import Predictor
 
 AIM_SESSIONS, AIM = 16, 0.95
 """So many sessions should reach this share of the runtime's best."""
@@ -85,20 +84,19 @@ async def _measure(
 
 def batch_throughput(predictor: Predictor, seconds: float) -> dict[int, float]:
     """Targets a second of the network and what runs with it, by targets in a pass: the median pass of each size."""
-    config, tracker = predictor.network_config, predictor.weights.tracker
+    tracker = predictor.tracker
     rng, most = np.random.default_rng(0), max(_BATCHES)
-    regions = tuple(Region(256, 256, config.search_size * factor) for factor in tracker.scale_factors)
     frame = rng.integers(0, 256, (512, 512, 3), np.uint8)
-    search = Search(regions, predictor.cut(frame, regions, config.search_size, (0, 0, 0)))
-    crops = together([search] * most)
-    exemplars = predictor.embed(rng.integers(0, 256, (most, config.exemplar_size, config.exemplar_size, 3), np.uint8))
+    track, exemplar = tracker.start(frame, Box.around((256, 256), (64, 64)))
+    searches = [tracker.search(frame, track, predictor.cutter)] * most
+    exemplars = predictor.embed(np.stack([exemplar] * most))
     taken: dict[int, list[float]] = {size: [] for size in _BATCHES}
     ends = time.perf_counter() + seconds
     while len(taken[most]) < 3 or time.perf_counter() < ends:
         # In turn, so that a busy moment of the machine falls on all of them.
         for size in _BATCHES:
             begun = time.perf_counter()
-            predictor.respond(exemplars[:size], crops[:size])
+            predictor.respond(exemplars[:size], searches[:size])
             taken[size].append(time.perf_counter() - begun)
     return {size: size / float(np.median(seconds)) for size, seconds in taken.items()}
 

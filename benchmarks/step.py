@@ -23,8 +23,8 @@ from model.boxes import Box
 from model.checkpoints import Weights
 from model.correlation import match_corr
 from model.crops import context_side, mean_colour
-from model.runtimes.choice import Candidate
-from model.single import SingleTracker
+from model.inference.choice import Candidate
+from model.inference.single import SingleTracker
 
 Image = NDArray[np.uint8]
 _ROUNDS = 3
@@ -88,7 +88,7 @@ def _ours(weights: Weights, way: Candidate, scene: Any, box: Box) -> Callable[[I
 
 def _plain(weights: Weights, scene: Any, box: Box) -> Callable[[Image], object]:
     network = weights.network.eval()
-    constants, config = weights.tracker, weights.network.config
+    constants, config = weights.constants, weights.network.config
     center, size = np.array(box.center), np.array(box.size)
     fill = mean_colour(scene.frames[0])
     window = np.outer(np.hanning(272), np.hanning(272))

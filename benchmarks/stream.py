@@ -30,8 +30,8 @@ from benchmarks._streams import (
 )
 from model.boxes import Box
 from model.images import decode
-from model.inference import Predictor
-from model.single import SingleTracker
+from model.inference.predictor import Predictor
+from model.inference.single import SingleTracker
 
 TOTAL_MOST, P99_MOST = 1.15, 1.6
 """The aims: the server's total over the step, and its p99 over its p50."""

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks._machine import facts
-from model.inference import choose_device
+from model.inference.devices import choose_device
 from model.training.config import TrainingConfig, recipe
 from model.training.corpus import Corpus
 from model.training.loop import Trainer, prefetched

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from model.arrays import Float64
 from model.errors import InvalidBoxError
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class Box:
         return [self.x, self.y, self.w, self.h]
 
 
-def iou(a: FloatArray, b: FloatArray) -> FloatArray:
+def iou(a: Float64, b: Float64) -> Float64:
     """Intersection over union of boxes [..., 4] with boxes [..., 4], broadcast; 0 where either has no area.
 
     nan in, nan out.
@@ -83,14 +81,14 @@ def iou(a: FloatArray, b: FloatArray) -> FloatArray:
         return np.asarray(np.where(union == 0, 0.0, intersection / union), np.float64)
 
 
-def center_error(a: FloatArray, b: FloatArray) -> FloatArray:
+def center_error(a: Float64, b: Float64) -> Float64:
     """Euclidean distance in pixels between the centres of boxes [..., 4] and boxes [..., 4], broadcast."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     difference = (a[..., :2] + a[..., 2:] / 2) - (b[..., :2] + b[..., 2:] / 2)
     return np.asarray(np.hypot(difference[..., 0], difference[..., 1]))
 
 
-def from_one_indexed(boxes: FloatArray) -> FloatArray:
+def from_one_indexed(boxes: Float64) -> Float64:
     """Boxes [..., 4] of a format whose first pixel is 1 (OTB, VOT, GOT-10k files) in our 0-indexed frame."""
-    shifted: FloatArray = np.asarray(boxes, np.float64) - np.array([1.0, 1.0, 0.0, 0.0])
+    shifted: Float64 = np.asarray(boxes, np.float64) - np.array([1.0, 1.0, 0.0, 0.0])
     return shifted

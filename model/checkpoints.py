@@ -15,13 +15,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from model.calibration import Calibration
 from model.config import Preprocessing, TrackerConfig, preset
 from model.errors import CheckpointError, ConfigError
 from model.file_kinds import foreign_kind
 from model.files import replacing
 from model.network import SiamFC
 from model.torch_files import is_safetensors
-from model.tracker import Calibration
+from model.tracker import Tracker
 
 FORMAT = "siamfc-service/1"
 
@@ -36,10 +37,15 @@ class Weights:
 
     network: SiamFC
     preprocessing: Preprocessing
-    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    constants: TrackerConfig = field(default_factory=TrackerConfig)
     calibration: Calibration = field(default_factory=Calibration)
     training: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
+
+    @property
+    def tracker(self) -> Tracker:
+        """The pure steps of tracking with this network."""
+        return Tracker(self.network.config, self.constants, self.calibration)
 
 
 def bundled_names() -> list[str]:
@@ -83,7 +89,7 @@ def save_weights(path: Path, weights: Weights, *, dtype: torch.dtype = torch.flo
         "format": FORMAT,
         "preset": weights.network.config.name,
         "preprocessing": json.dumps(dataclasses.asdict(weights.preprocessing)),
-        "tracker": json.dumps(dataclasses.asdict(weights.tracker)),
+        "tracker": json.dumps(dataclasses.asdict(weights.constants)),
         "calibration": json.dumps(dataclasses.asdict(weights.calibration)),
         "training": json.dumps(weights.training),
     }
@@ -111,7 +117,7 @@ def load_weights(path: Path) -> Weights:
         weights = Weights(
             network=network,
             preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
-            tracker=TrackerConfig.from_dict(fields["tracker"]),
+            constants=TrackerConfig.from_dict(fields["tracker"]),
             calibration=Calibration.from_dict(fields["calibration"]),
             training=fields["training"],
             sha256=digest,

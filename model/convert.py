@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model.calibration import Calibration
 from model.checkpoints import Weights, save_weights
 from model.config import Preprocessing, TrackerConfig, preset
 from model.errors import CheckpointError
 from model.network import SiamFC
 from model.torch_files import load_tensors
-from model.tracker import Calibration
 
 _OUT_SCALE = 0.001
 """`out_scale` of huanglianghua/siamfc-pytorch."""
@@ -77,7 +77,7 @@ def convert(path: Path) -> Weights:
     return Weights(
         network=network,
         preprocessing=Preprocessing(order="rgb", mean=0.0, std=255.0 / pixel_range),
-        tracker=TrackerConfig(context=0.5),
+        constants=TrackerConfig(context=0.5),
         calibration=_UNCALIBRATED,
         training={"converted_from": source.repository, "pixel_range": pixel_range, **facts},
     )

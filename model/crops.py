@@ -1,8 +1,8 @@
-"""Square crops of a frame around a target: which region, and its pixels.
+"""Square crops of a frame around a target: the geometry, and crops cut with OpenCV.
 
-Frames are uint8 [height, width, 3] RGB. A region is given in frame pixels (pixel i covers [i, i + 1)); what of it
-lies outside the frame is filled with one colour. Work and memory depend on the crop's and region's part inside the
-frame only: the frame itself is never copied or padded.
+Frames are uint8 [height, width, 3] RGB. A region is given in frame pixels (pixel i covers [i, i + 1)); the part of a
+region outside the frame is filled with one colour. Work and memory depend on the crop's size and on the region's part
+inside the frame only: the frame itself is never copied or padded.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
+from model.arrays import RgbCrops, RgbImage
+
 Colour = tuple[float, float, float]
 
 
@@ -28,6 +28,100 @@ class Region:
     side: float
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of whole frame pixels, from left and top up to right and bottom."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @classmethod
+    def seen_by(cls, region: Region, frame: RgbImage) -> Window:
+        """The frame pixels that a crop of the region reads.
+
+        A margin of two pixels lets the bilinear kernel read real neighbours instead of the fill.
+        """
+        height, width = frame.shape[:2]
+        x, y = region.cx - region.side / 2, region.cy - region.side / 2
+        return cls(
+            max(0, math.floor(x) - 2),
+            max(0, math.floor(y) - 2),
+            min(width, math.ceil(x + region.side) + 2),
+            min(height, math.ceil(y + region.side) + 2),
+        )
+
+    @property
+    def empty(self) -> bool:
+        """Whether the region lies outside the frame."""
+        return self.left >= self.right or self.top >= self.bottom
+
+    def holds(self, other: Window) -> bool:
+        """Whether the other window lies inside this one."""
+        across = self.left <= other.left and other.right <= self.right
+        return across and self.top <= other.top and other.bottom <= self.bottom
+
+    def within(self, other: Window) -> Window:
+        """This window counted from the other's corner."""
+        x, y = other.left, other.top
+        return Window(self.left - x, self.top - y, self.right - x, self.bottom - y)
+
+    def view(self, image: RgbImage) -> RgbImage:
+        """Its pixels [h, w, C], not copied; [0, 0, C] where it is empty."""
+        return image[:0, :0] if self.empty else image[self.top : self.bottom, self.left : self.right]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """The places that a crop's pixels are read from: pixel (u, v) reads (left + u * across, top + v * down).
+
+    Places are pixels of a window, perhaps reduced, counted from its corner; whole numbers are the pixels' middles.
+    """
+
+    left: float
+    across: float
+    top: float
+    down: float
+
+
+def sampling(region: Region, size: int, window: Window, pixels: RgbImage) -> Sampling:
+    """How a crop [size, size] of the region reads the `pixels` of its window, which may have been reduced.
+
+    Both ways to cut crops follow it: `cut` here, and `model.windows` for crops that a device cuts.
+    """
+    rows, columns = pixels.shape[:2]
+    step = region.side / size
+    left, top = region.cx - region.side / 2, region.cy - region.side / 2
+    # Frame pixels of one pixel of the window.
+    rx = (window.right - window.left) / columns if columns else 1.0
+    ry = (window.bottom - window.top) / rows if rows else 1.0
+    # Crop pixel u has its middle at the frame's place left + (u + 0.5) * step.
+    return Sampling(
+        (left + step / 2 - window.left) / rx - 0.5,
+        step / rx,
+        (top + step / 2 - window.top) / ry - 0.5,
+        step / ry,
+    )
+
+
+def reduction(region: Region, size: int) -> int:
+    """The number of frame pixels, along a side, that are averaged into one before a crop [size, size] is read.
+
+    1 unless the region is more than twice as fine as the crop: then the crop would alias.
+    """
+    step = region.side / size
+    return math.floor(step) if step > 2 else 1
+
+
+def reduced(pixels: RgbImage, factor: int) -> RgbImage:
+    """Pixels averaged by `factor` along both sides, to one at least; as they are for a factor of 1 or without any."""
+    if factor == 1 or not pixels.size:
+        return pixels
+    columns, rows = (max(1, round(length / factor)) for length in (pixels.shape[1], pixels.shape[0]))
+    return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def context_side(size: tuple[float, float], context: float) -> float:
     """Side, in frame pixels, of the square that an exemplar covers for a target of `size` (w, h).
 
@@ -38,111 +132,51 @@ def context_side(size: tuple[float, float], context: float) -> float:
     return math.sqrt((w + margin) * (h + margin))
 
 
-def mean_colour(frame: Image) -> Colour:
-    """Mean R, G, B of a frame; the colour that stands for what lies outside it."""
+def mean_colour(frame: RgbImage) -> Colour:
+    """Mean red, green and blue of a frame; the colour of everything outside it."""
     red, green, blue, _ = cv2.mean(frame)
     return red, green, blue
 
 
-def crop(frame: Image, region: Region, size: int, fill: Colour) -> Image:
+def crop(frame: RgbImage, region: Region, size: int, fill: Colour) -> RgbImage:
     """The region's pixels, resampled to uint8 [size, size, 3].
 
-    Bilinear; where the region is more than twice the crop, its pixels are averaged first so that nothing aliases.
+    Bilinear; a region more than twice as fine as the crop is averaged first so that nothing aliases.
     """
-    pixels = np.empty((1, size, size, 3), np.uint8)
-    cut(frame, (region,), fill, pixels)
-    return np.asarray(pixels[0])
+    return np.asarray(cut(frame, (region,), size, fill)[0])
 
 
-def cut(frame: Image, regions: Sequence[Region], fill: Colour, into: Image) -> None:
-    """Write the pixels of N regions, each as `crop` gives them, to `into`, uint8 [N, size, size, 3]."""
-    size = into.shape[1]
-    parts = [_part(frame, region) for region in regions]
-    widest = max(parts, key=lambda part: part.right - part.left)
-    # Regions around one place lie in the largest of them, which is made ready for all at once.
-    together = all(map(widest.holds, parts)) and not any(region.side > 2 * size for region in regions)
-    common = _padded(widest.of(frame)) if together and not widest.empty else None
-    for pixels, region, part in zip(into, regions, parts, strict=True):
-        if part.empty:
-            pixels[...] = np.round(fill)
+def cut(frame: RgbImage, regions: Sequence[Region], size: int, fill: Colour) -> RgbCrops:
+    """The crops uint8 [N, size, size, 3] of N regions, each as `crop` gives it."""
+    crops = np.empty((len(regions), size, size, 3), np.uint8)
+    windows = [Window.seen_by(region, frame) for region in regions]
+    widest = max(windows, key=lambda window: window.right - window.left)
+    # Regions around one place lie in the largest window, which is made ready for all of them at once.
+    shared = all(map(widest.holds, windows)) and all(reduction(region, size) == 1 for region in regions)
+    common = _padded(widest.view(frame)) if shared and not widest.empty else None
+    for into, region, window in zip(crops, regions, windows, strict=True):
+        if window.empty:
+            into[...] = np.round(fill)
         elif common is not None:
-            _warp(part.inside(widest).of(common), region, part, fill, pixels)
+            _warp(window.within(widest).view(common), region, window, fill, into)
         else:
-            read = part.of(frame)
-            if region.side > 2 * size:
-                read = averaged(read, region.side / size)
-            _warp(_padded(read), region, part, fill, pixels)
+            pixels = reduced(window.view(frame), reduction(region, size))
+            _warp(_padded(pixels), region, window, fill, into)
+    return crops
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A rectangle of whole pixels, from left and top up to right and bottom."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def empty(self) -> bool:
-        return self.left >= self.right or self.top >= self.bottom
-
-    def holds(self, other: _Part) -> bool:
-        across = self.left <= other.left and other.right <= self.right
-        return across and self.top <= other.top and other.bottom <= self.bottom
-
-    def inside(self, other: _Part) -> _Part:
-        """The same, counted from the other's corner."""
-        x, y = other.left, other.top
-        return _Part(self.left - x, self.top - y, self.right - x, self.bottom - y)
-
-    def of(self, image: Image) -> Image:
-        return image[self.top : self.bottom, self.left : self.right]
-
-
-def _part(frame: Image, region: Region) -> _Part:
-    """What of the frame a region needs."""
-    height, width = frame.shape[:2]
-    left, right = clip_span(region.cx - region.side / 2, region.side, width)
-    top, bottom = clip_span(region.cy - region.side / 2, region.side, height)
-    return _Part(left, top, right, bottom)
-
-
-def clip_span(start: float, length: float, limit: int) -> tuple[int, int]:
-    """The whole pixels of a line of `limit` that a span needs, from and up to; the first is not below the second where
-    there are none. Two pixels of margin let the bilinear kernel read real neighbours instead of the fill."""
-    return max(0, math.floor(start) - 2), min(limit, math.ceil(start + length) + 2)
-
-
-def averaged(pixels: Image, step: float) -> Image:
-    """Pixels averaged to about one a step, which is how far apart they will be read."""
-    height, width = pixels.shape[:2]
-    columns, rows = (max(1, round(length / math.floor(step))) for length in (width, height))
-    return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _padded(pixels: Image) -> Image:
-    """With a fourth channel: OpenCV warps four in half the time that it takes for three, to the same values."""
+def _padded(pixels: RgbImage) -> RgbImage:
+    """Pixels with a fourth channel: OpenCV warps four in half the time that it takes for three, to the same values."""
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA), np.uint8)
 
 
-def _warp(padded: Image, region: Region, part: _Part, fill: Colour, into: Image) -> None:
-    """Read the region bilinearly out of the pixels of `part`, uint8 [h, w, 4], which may have been averaged."""
-    size, (rows, columns) = len(into), padded.shape[:2]
-    step = region.side / size
-    left, top = region.cx - region.side / 2, region.cy - region.side / 2
-    rx, ry = (part.right - part.left) / columns, (part.bottom - part.top) / rows
-    # Crop index u reads frame index left + (u + 0.5) * step - 0.5.
-    matrix = np.array(
-        [
-            [step / rx, 0.0, (left + step / 2 - part.left) / rx - 0.5],
-            [0.0, step / ry, (top + step / 2 - part.top) / ry - 0.5],
-        ]
-    )
+def _warp(padded: RgbImage, region: Region, window: Window, fill: Colour, into: RgbImage) -> None:
+    """Read the region bilinearly out of its window's pixels, uint8 [h, w, 4]."""
+    places = sampling(region, len(into), window, padded)
     warped = cv2.warpAffine(
         padded,
-        matrix,
-        (size, size),
+        np.array([[places.across, 0.0, places.left], [0.0, places.down, places.top]]),
+        (len(into), len(into)),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=fill,

@@ -15,13 +15,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+from model.arrays import Float32, Float64
+
 Indexes = tuple[NDArray[np.intp], ...]
 """Of K patches: map, row and column, each [K]."""
 
 
 @lru_cache(maxsize=16)
-def upscale_matrix(cells: int, factor: int) -> FloatArray:
+def upscale_matrix(cells: int, factor: int) -> Float32:
     """Bicubic upscaling of a line as a matrix: float32 [(cells - 1) * factor + 1, cells].
 
     Keys' kernel with a = -0.5, edges repeated; every row sums to 1 and row i * factor picks cell i.
@@ -54,22 +55,22 @@ class Patches:
     """
 
     factor: int
-    hull: FloatArray
-    lines: FloatArray
-    across: FloatArray
-    sums: NDArray[np.float64]
+    hull: Float32
+    lines: Float32
+    across: Float32
+    sums: Float64
 
-    def bounds(self, maps: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def bounds(self, maps: Float32) -> tuple[Float32, Float32]:
         """What no value of a patch is below and above, float32 [N, P, P] each, of maps [N, S, S]; but for rounding."""
-        ordinates: FloatArray = np.asarray(self.hull @ maps @ self.hull.T, np.float32)
+        ordinates: Float32 = np.asarray(self.hull @ maps @ self.hull.T, np.float32)
         return _pooled(ordinates, np.minimum), _pooled(ordinates, np.maximum)
 
-    def values(self, maps: FloatArray, where: Indexes) -> FloatArray:
+    def values(self, maps: Float32, where: Indexes) -> Float32:
         """The chosen patches of the upscaled maps, float32 [K, f + 1, f + 1]."""
         each, row, column = where
         return np.asarray(self.lines[row] @ maps[each] @ self.across[column], np.float32)
 
-    def total(self, cells: FloatArray) -> float:
+    def total(self, cells: Float32) -> float:
         """The sum of all values of one upscaled map [S, S]."""
         return float(self.sums @ cells @ self.sums)
 
@@ -85,7 +86,7 @@ def patches_of(cells: int, factor: int) -> Patches:
     return Patches(factor, *arrays)
 
 
-def _hull_matrix(cells: int) -> FloatArray:
+def _hull_matrix(cells: int) -> Float32:
     """From cells to Bézier ordinates: every third is a cell, those between lie on its tangent.
 
     Keys' kernel with a = -0.5 is Catmull and Rom's spline, whose tangent at a cell is half the difference of its
@@ -100,9 +101,9 @@ def _hull_matrix(cells: int) -> FloatArray:
     return matrix.astype(np.float32)
 
 
-def _pooled(ordinates: FloatArray, extreme: np.ufunc) -> FloatArray:
+def _pooled(ordinates: Float32, extreme: np.ufunc) -> Float32:
     """The extreme of each patch's 4 x 4 ordinates, [N, 3P + 1, 3P + 1] to [N, P, P]."""
     o = ordinates
     o = extreme(extreme(o[:, :-1:3], o[:, 1::3]), extreme(o[:, 2::3], o[:, 3::3]))  # (N, P, 3P + 1)
-    pooled: FloatArray = extreme(extreme(o[..., :-1:3], o[..., 1::3]), extreme(o[..., 2::3], o[..., 3::3]))
+    pooled: Float32 = extreme(extreme(o[..., :-1:3], o[..., 1::3]), extreme(o[..., 2::3], o[..., 3::3]))
     return pooled

@@ -12,12 +12,10 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
+from model.arrays import Float32
 from model.config import TrackerConfig
 from model.patches import Patches, patches_of, upscale_matrix
-
-FloatArray = NDArray[np.float32]
 
 _ROUNDING = 1e-5
 """Of a map's greatest value: more than rounding can put between a bound and what it bounds."""
@@ -42,21 +40,21 @@ class Peak:
 
 
 @lru_cache(maxsize=16)
-def cosine_window(size: int) -> FloatArray:
+def cosine_window(size: int) -> Float32:
     """Hann window float32 [size, size] with sum 1 (Bertinetto et al. 2016, section 3.1: penalises large jumps)."""
     line = np.hanning(size + 2)[1:-1]
-    window: FloatArray = (np.outer(line, line) / line.sum() ** 2).astype(np.float32)
+    window: Float32 = (np.outer(line, line) / line.sum() ** 2).astype(np.float32)
     window.setflags(write=False)
     return window
 
 
-def upscale(maps: FloatArray, factor: int) -> FloatArray:
+def upscale(maps: Float32, factor: int) -> Float32:
     """Maps [..., S, S] upscaled to [..., U, U]."""
     matrix = upscale_matrix(maps.shape[-1], factor)
     return np.asarray(matrix @ maps @ matrix.T, np.float32)
 
 
-def find_peak(maps: FloatArray, config: TrackerConfig, influence: float | None = None) -> Peak:
+def find_peak(maps: Float32, config: TrackerConfig, influence: float | None = None) -> Peak:
     """The peak of a target's maps [N, S, S] (finite logits; N as many as `config.scale_factors`).
 
     influence: the window's share, 0..1; by default the configuration's `window_influence`.
@@ -89,14 +87,14 @@ def find_peak(maps: FloatArray, config: TrackerConfig, influence: float | None =
     return Peak(scale, x - half, y - half, logit, _contrast(cells, logit, y, x), zoom)
 
 
-def scale_penalties(count: int, config: TrackerConfig) -> FloatArray:
+def scale_penalties(count: int, config: TrackerConfig) -> Float32:
     """What the heights of so many scales' peaks are multiplied by: float32 [count]."""
     penalties = np.full(count, config.scale_penalty, np.float32)
     penalties[count // 2] = 1.0
     return penalties
 
 
-def choose_scale(heights: FloatArray, config: TrackerConfig) -> tuple[int, float]:
+def choose_scale(heights: Float32, config: TrackerConfig) -> tuple[int, float]:
     """The scale to look for the place in, and how many steps from the middle one the target's size lies.
 
     heights: float32 [N], of the scales' peaks above their floor, penalised. The highest, the middle one before others,
@@ -117,7 +115,7 @@ def choose_scale(heights: FloatArray, config: TrackerConfig) -> tuple[int, float
 
 
 def _highest(
-    cells: FloatArray, patches: Patches, above: FloatArray, floor: float, slack: float, influence: float
+    cells: Float32, patches: Patches, above: Float32, floor: float, slack: float, influence: float
 ) -> tuple[int, int, float]:
     """Row and column of the highest value of the upscaled map with the window blended in, and the value without it.
 
@@ -140,17 +138,17 @@ def _highest(
 
 
 @lru_cache(maxsize=16)
-def _window_patches(cells: int, factor: int) -> tuple[FloatArray, FloatArray]:
+def _window_patches(cells: int, factor: int) -> tuple[Float32, Float32]:
     """The window's values in each patch, float32 [P, P, f + 1, f + 1], and the highest, [P, P]. Read-only."""
     window = cosine_window((cells - 1) * factor + 1)
     side = min(factor + 1, len(window))
     by_patch = sliding_window_view(window, (side, side))[::factor, ::factor]
-    tops: FloatArray = by_patch.max(axis=(2, 3))
+    tops: Float32 = by_patch.max(axis=(2, 3))
     tops.setflags(write=False)
     return by_patch, tops
 
 
-def _contrast(cells: FloatArray, logit: float, row: float, column: float) -> float:
+def _contrast(cells: Float32, logit: float, row: float, column: float) -> float:
     outside = np.ones(cells.shape, np.bool_)
     outside[_near(row), _near(column)] = False
     rest = cells[outside]

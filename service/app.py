@@ -138,9 +138,7 @@ async def _running(
     metrics.watch("siamfc_overloaded", "Whether new sessions are refused.", lambda: float(guard.refusing))
     limits = Limits(settings.max_targets, settings.max_frame_pixels, settings.session_ttl_s)
     with ThreadPoolExecutor(_pool_size(), thread_name_prefix="pixels") as pool:
-        model = TrackerModel(
-            weights.network.config, weights.tracker, weights.calibration, weights.sha256, predictor.cut
-        )
+        model = TrackerModel(weights.tracker, weights.sha256, predictor.cutter)
         exemplars = Exemplars(model, batcher, registry, store, metrics, pool)
         leases = LeaseManager(store, registry, exemplars, metrics, clock)
         tracking = Tracking(model, batcher, registry, exemplars, leases, metrics, limits, pool, clock, guard)
@@ -211,9 +209,9 @@ def _model_facts(weights: Weights, names: dict[str, str]) -> ModelOut:
         exemplar_size=network.exemplar_size,
         search_size=network.search_size,
         map_size=network.map_size,
-        upscaled_map_size=(network.map_size - 1) * weights.tracker.upscale + 1,
+        upscaled_map_size=(network.map_size - 1) * weights.constants.upscale + 1,
         embedding_channels=network.channels,
-        scales=list(weights.tracker.scale_factors),
+        scales=list(weights.constants.scale_factors),
         weights_sha256=weights.sha256,
         **names,
     )

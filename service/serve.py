@@ -15,8 +15,8 @@ import uvicorn
 
 from model.checkpoints import find_weights, load_weights
 from model.errors import ModelError
-from model.inference import choose_device
-from model.runtimes.choice import candidates
+from model.inference.choice import candidates
+from model.inference.devices import choose_device
 from service.api.components import Components
 from service.app import create_app
 from service.operations.logs import log_config

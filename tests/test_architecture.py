@@ -16,7 +16,10 @@ MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 
 TESTED_IN = {
-    "model/runtimes/embedding.py": "model/runtimes/test_compiled.py",
+    "model/arrays.py": "model/test_crops.py",
+    "model/inference/gpu/predictor.py": "model/inference/gpu/test_device_step.py",
+    "model/inference/pending.py": "service/engine/test_passes.py",
+    "model/inference/predictor.py": "model/inference/test_torch_cpu.py",
     "model/training/mobilenet.py": "model/training/test_teachers.py",
     "model/training/records.py": "model/training/test_corpus.py",
     "service/__main__.py": "integration/test_drain.py",

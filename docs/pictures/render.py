@@ -16,11 +16,9 @@ from skimage import data
 
 from model.boxes import Box
 from model.checkpoints import bundled_weights, load_weights
-from model.inference import Predictor
-from model.readings import Reading
+from model.inference.loading import load_predictor
+from model.inference.single import update
 from model.score_map import upscale
-from model.single import step
-from model.tracker import map_region, start
 
 Image = NDArray[np.uint8]
 
@@ -47,16 +45,16 @@ def scene(index: int) -> tuple[Image, Box]:
 def main(picture: Path) -> None:
     """Track the scene, and draw its frame two thirds on to the file `picture`."""
     weights = load_weights(bundled_weights())
-    predictor = Predictor(weights, device="cpu", precision="fp32")
-    network, tracker = weights.network.config, weights.tracker
+    predictor = load_predictor(weights, device="cpu", precision="fp32")
+    tracker = weights.tracker
     frame, truth = scene(0)
-    track, pixels = start(frame, truth, network, tracker)
+    track, pixels = tracker.start(frame, truth)
     exemplar = predictor.embed(pixels[None])
     for index in range(1, FRAMES * 2 // 3):
         frame, truth = scene(index)
-        last = step(predictor, track, exemplar, frame)
+        last = update(predictor, tracker, track, exemplar, frame)
         track = last.track
-    region = map_region(last.search, last.peak.scale, network)
+    region = tracker.map_region(last.search, last.peak.scale)
     left = frame.copy()
     _rectangle(left, truth, WHITE, 1)
     _rectangle(left, track.box, GREEN, 3)
@@ -64,8 +62,9 @@ def main(picture: Path) -> None:
     at = round(track.box.x), round(track.box.y) - 8
     cv2.putText(left, label, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, GREEN, 2, cv2.LINE_AA)
     right = (frame * 0.35).astype(np.uint8)
-    assert not isinstance(last.found, Reading)
-    heat = _heat(upscale(last.found[last.peak.scale], tracker.upscale), round(region.side))
+    maps = last.response.maps
+    assert maps is not None
+    heat = _heat(upscale(maps[last.peak.scale], tracker.constants.upscale), round(region.side))
     _lay(right, heat, round(region.cx - region.side / 2), round(region.cy - region.side / 2))
     _rectangle(right, track.box, GREEN, 2)
     both = np.hstack([left, np.full((SIZE[1], 6, 3), 255, np.uint8), right])

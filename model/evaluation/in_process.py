@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from model.boxes import Box
 from model.evaluation.one_pass import Found
 from model.images import Image, InvalidImageError, decode
-from model.single import SingleTracker
+from model.inference.single import SingleTracker
 
 if TYPE_CHECKING:
-    from model.inference import Predictor
+    from model.inference.predictor import Predictor
 
 
 class InProcessFollower:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from model.boxes import FloatArray, center_error, iou
+from model.arrays import Float64
+from model.boxes import center_error, iou
 from model.errors import SequenceError
 
 OVERLAP_THRESHOLDS = tuple(index / 20 for index in range(21))
@@ -37,36 +38,36 @@ class SequenceScore:
     sr_75: float
 
 
-def scored_frames(truth: FloatArray) -> NDArray[np.bool_]:
+def scored_frames(truth: Float64) -> NDArray[np.bool_]:
     """Which frames count, bool [N]: the target is present, and it is not the first such frame."""
     scored = np.asarray(np.isfinite(truth).all(axis=1), np.bool_)
     scored[scored.argmax()] = False
     return scored
 
 
-def overlaps(boxes: FloatArray, truth: FloatArray) -> FloatArray:
+def overlaps(boxes: Float64, truth: Float64) -> Float64:
     """Intersection over union in the scored frames, float64 [M]. Raises SequenceError where the shapes differ."""
     scored = _scored(boxes, truth)
     return np.nan_to_num(iou(boxes[scored], truth[scored]), nan=0.0)
 
 
-def center_errors(boxes: FloatArray, truth: FloatArray) -> FloatArray:
+def center_errors(boxes: Float64, truth: Float64) -> Float64:
     """Distances of the centres in the scored frames, pixels, float64 [M]. Raises SequenceError as `overlaps`."""
     scored = _scored(boxes, truth)
     return np.nan_to_num(center_error(boxes[scored], truth[scored]), nan=np.inf, posinf=np.inf)
 
 
-def success_curve(overlap: FloatArray) -> FloatArray:
+def success_curve(overlap: Float64) -> Float64:
     """Share of frames whose overlap [M] is above each of OVERLAP_THRESHOLDS, float64 [21]."""
     return np.asarray((overlap[:, None] > np.array(OVERLAP_THRESHOLDS)).mean(axis=0), np.float64)
 
 
-def precision_curve(errors: FloatArray) -> FloatArray:
+def precision_curve(errors: Float64) -> Float64:
     """Share of frames whose centre error [M] is at most each of ERROR_THRESHOLDS, float64 [51]."""
     return np.asarray((errors[:, None] <= np.array(ERROR_THRESHOLDS)).mean(axis=0), np.float64)
 
 
-def score(boxes: FloatArray, truth: FloatArray) -> SequenceScore:
+def score(boxes: Float64, truth: Float64) -> SequenceScore:
     """The numbers of one sequence. Raises SequenceError where the shapes differ or no frame counts."""
     overlap = overlaps(boxes, truth)
     if not len(overlap):
@@ -88,7 +89,7 @@ def mean_score(scores: SequenceOf[SequenceScore]) -> SequenceScore:
     return SequenceScore(**{name: float(np.mean([getattr(each, name) for each in scores])) for name in names})
 
 
-def _scored(boxes: FloatArray, truth: FloatArray) -> NDArray[np.bool_]:
+def _scored(boxes: Float64, truth: Float64) -> NDArray[np.bool_]:
     if boxes.shape != truth.shape or truth.ndim != 2 or truth.shape[1] != 4:
         raise SequenceError(f"boxes of shape {boxes.shape} for a truth of shape {truth.shape}")
     return scored_frames(truth)

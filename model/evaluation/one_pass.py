@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from model.boxes import Box, FloatArray
+from model.arrays import Float64
+from model.boxes import Box
 from model.errors import InvalidBoxError, SequenceError
 from model.evaluation.metrics import SequenceScore, mean_score, score
 from model.evaluation.reliability import Reliability, judged, reliability
@@ -51,9 +52,9 @@ class Run:
     """
 
     sequence: Sequence
-    boxes: FloatArray
-    scores: FloatArray
-    times: FloatArray
+    boxes: Float64
+    scores: Float64
+    times: Float64
 
     @property
     def score(self) -> SequenceScore:

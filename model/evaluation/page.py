@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.boxes import FloatArray
+from model.arrays import Float64
 from model.evaluation.one_pass import Report, Run
 from model.evaluation.worst import Colour, overlap_by_frame, picture, worst_frames
 from model.files import write_text
@@ -116,7 +116,7 @@ def _sequence(run: Run, others: Mapping[str, Run], count: int) -> Iterator[str]:
     yield f"<section><h3>{escape(run.sequence.name)}: AUC {run.score.auc:.3f}</h3>"
     yield _strip(overlap, run.scores)
     for index in worst_frames(run, count):
-        boxes: list[tuple[FloatArray, Colour]] = [(run.sequence.truth[index], _TRUTH)]
+        boxes: list[tuple[Float64, Colour]] = [(run.sequence.truth[index], _TRUTH)]
         boxes += [
             (each.boxes[index], colour) for each, colour in zip(others.values(), _cycle(len(others)), strict=True)
         ]
@@ -129,7 +129,7 @@ def _sequence(run: Run, others: Mapping[str, Run], count: int) -> Iterator[str]:
     yield "</section>"
 
 
-def _strip(overlap: FloatArray, scores: FloatArray) -> str:
+def _strip(overlap: Float64, scores: Float64) -> str:
     """Overlap and score by frame as an inline drawing, 0 at the bottom and 1 at the top."""
     lines = [
         *(f"<path d='{each}' fill=none stroke='{_css(_OURS)}' stroke-width=1.5 />" for each in _segments(overlap)),
@@ -139,7 +139,7 @@ def _strip(overlap: FloatArray, scores: FloatArray) -> str:
     return f"<svg viewBox='0 -0.03 {max(len(overlap) - 1, 1)} 1.06' preserveAspectRatio=none>{''.join(lines)}</svg>"
 
 
-def _segments(values: FloatArray) -> Iterator[str]:
+def _segments(values: Float64) -> Iterator[str]:
     """One path an unbroken stretch of numbers."""
     stretch: list[str] = []
     for index, value in enumerate([*values.tolist(), np.nan]):

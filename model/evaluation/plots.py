@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.boxes import FloatArray
+from model.arrays import Float64
 from model.errors import ModelError
 from model.evaluation.metrics import (
     ERROR_THRESHOLDS,
@@ -83,7 +83,7 @@ def _draw_curves(
     path: Path,
     title: str,
     x: tuple[float, ...],
-    curves: Mapping[str, list[FloatArray]],
+    curves: Mapping[str, list[Float64]],
     legends: Mapping[str, str],
     labels: tuple[str, str],
 ) -> Path:
@@ -144,9 +144,9 @@ def _save(path: Path, draw: Callable[[Axes], None]) -> Path:
     return path
 
 
-def _overlaps(run: Run) -> FloatArray:
+def _overlaps(run: Run) -> Float64:
     return overlaps(run.boxes, run.sequence.truth)
 
 
-def _errors(run: Run) -> FloatArray:
+def _errors(run: Run) -> Float64:
     return center_errors(run.boxes, run.sequence.truth)

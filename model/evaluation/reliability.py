@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.boxes import FloatArray, iou
+from model.arrays import Float64
+from model.boxes import iou
 from model.errors import SequenceError
 
 RIGHT_FROM = 0.5
@@ -66,7 +67,7 @@ class Reliability:
         }
 
 
-def judged(boxes: FloatArray, scores: FloatArray, truth: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+def judged(boxes: Float64, scores: Float64, truth: Float64) -> tuple[Float64, NDArray[np.bool_]]:
     """The counted frames' scores, float64 [M], and whether their boxes are right, bool [M].
 
     boxes and truth: float64 [N, 4], a truth of nan where absent. scores: float64 [N], 0..1, nan where none was given.
@@ -80,7 +81,7 @@ def judged(boxes: FloatArray, scores: FloatArray, truth: FloatArray) -> tuple[Fl
     return scores[counted], np.asarray(overlap >= RIGHT_FROM, np.bool_)
 
 
-def reliability(scores: FloatArray, right: NDArray[np.bool_], bins: int = BINS) -> Reliability | None:
+def reliability(scores: Float64, right: NDArray[np.bool_], bins: int = BINS) -> Reliability | None:
     """The diagram of `scores` float64 [M], 0..1, whose boxes are right or not, bool [M]; None where M is 0.
 
     Bins are equally wide. Raises SequenceError for scores outside 0..1 or lengths that differ.
@@ -116,7 +117,7 @@ def reliability(scores: FloatArray, right: NDArray[np.bool_], bins: int = BINS) 
     )
 
 
-def auroc(scores: FloatArray, right: NDArray[np.bool_]) -> float | None:
+def auroc(scores: Float64, right: NDArray[np.bool_]) -> float | None:
     """Area under the ROC curve of telling right [M] by `scores` [M]; None where one of the two kinds is missing."""
     positives, negatives = np.sort(scores[right]), np.sort(scores[~right])
     if not len(positives) or not len(negatives):

@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.boxes import FloatArray, from_one_indexed
+from model.arrays import Float64
+from model.boxes import from_one_indexed
 from model.errors import SequenceError
 from model.folders import EmptyFileError, image_files, is_hidden
 
@@ -50,7 +51,7 @@ class Sequence:
 
     name: str
     frames: tuple[Path, ...]
-    truth: FloatArray
+    truth: Float64
     truth_files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
@@ -194,7 +195,7 @@ def _read_otb(name: str, folder_name: str, path: Path) -> Sequence:
     return _sequence(name, path, _otb_part(folder_name, _frames(path.parent / "img"), len(truth)), truth)
 
 
-def _sequence(name: str, path: Path, frames: tuple[Path, ...], truth: FloatArray) -> Sequence:
+def _sequence(name: str, path: Path, frames: tuple[Path, ...], truth: Float64) -> Sequence:
     if len(frames) != len(truth):
         raise SequenceError(f"{path}: {len(truth)} boxes for {len(frames)} frames")
     truth.setflags(write=False)
@@ -218,7 +219,7 @@ def _otb_part(name: str, frames: tuple[Path, ...], count: int) -> tuple[Path, ..
     return frames[first : first + count]
 
 
-def _read_truth(path: Path) -> FloatArray:
+def _read_truth(path: Path) -> Float64:
     """Boxes float64 [N, 4] as written, rows of nan where absent."""
     rows = [_read_box(path, number, line) for number, line in _lines(path)]
     if not rows:

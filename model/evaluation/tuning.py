@@ -7,7 +7,6 @@ families too; see `model.evaluation.clips`.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +17,8 @@ import numpy as np
 from model.boxes import iou
 from model.config import TrackerConfig, _FromDict, _require
 from model.evaluation.clips import Clips, Window, choose_clips
-from model.inference import Predictor
-from model.single import SingleTracker
+from model.inference.predictor import Predictor
+from model.inference.single import SingleTracker
 from model.training.corpus import Corpus, Image
 
 BOUNDS = {
@@ -70,7 +69,7 @@ class TuningConfig(_FromDict):
 class Trial:
     """A candidate followed through every clip of the search: its constants and its objective, 0..1."""
 
-    tracker: TrackerConfig
+    constants: TrackerConfig
     ao: float
 
 
@@ -78,12 +77,12 @@ class Trial:
 class Tuning:
     """What came of it.
 
-    tracker: the best constants where they are better on the check's clips as well, else the present ones. present and
+    constants: the best ones where they are better on the check's clips as well, else the present ones. present and
     best: the trials of the search; check_present and check_best: the same two constants' AO on the check's clips.
     trials: every candidate followed to the end, best first. dropped: how many fell behind.
     """
 
-    tracker: TrackerConfig
+    constants: TrackerConfig
     present: Trial
     best: Trial
     check_present: float
@@ -94,7 +93,7 @@ class Tuning:
     @property
     def improved(self) -> bool:
         """Whether the constants are others than the present ones."""
-        return self.tracker != self.present.tracker
+        return self.constants != self.present.constants
 
 
 class _Clock:
@@ -181,7 +180,7 @@ def tune(
     clips = choose_clips(corpus.tracks, config.seed, config.frames, config.clips_per_source)
     clock = _Clock(config.minutes, now)
     race = _Race(predictor, corpus, clips, clock)
-    present = predictor.weights.tracker
+    present = predictor.tracker.constants
     race.run(None, [present])
     best, step, rng = present, _FIRST_STEP, np.random.default_rng([config.seed, 1])
     candidates = race.new([_random(present, rng) for _ in range(config.random)], config.trials)
@@ -189,9 +188,9 @@ def tune(
     while in_time and (candidates or step >= _LAST_STEP) and race.begun < config.trials:
         in_time = race.run(best, candidates)
         leader = race.trials()[0]
-        if leader.tracker == best and (race.begun > 1 + config.random or not candidates):
+        if leader.constants == best and (race.begun > 1 + config.random or not candidates):
             step /= 2
-        best = leader.tracker
+        best = leader.constants
         on_round(f"{race.begun} candidates, {clock.minutes():.1f} min, best AO {leader.ao:.4f}")
         candidates = race.new(_steps(best, step), config.trials)
     return _checked(predictor, corpus, clips, race, present)
@@ -210,14 +209,14 @@ def _checked(predictor: Predictor, corpus: Corpus, clips: Clips, race: _Race, pr
                 for window in clips.check
             ]
         )
-        for each in dict.fromkeys([present, best.tracker])
+        for each in dict.fromkeys([present, best.constants])
     }
     return Tuning(
-        tracker=best.tracker if found[best.tracker] > found[present] else present,
-        present=next(trial for trial in trials if trial.tracker == present),
+        constants=best.constants if found[best.constants] > found[present] else present,
+        present=next(trial for trial in trials if trial.constants == present),
         best=best,
         check_present=found[present],
-        check_best=found[best.tracker],
+        check_best=found[best.constants],
         trials=trials,
         dropped=race.begun - len(trials),
     )
@@ -225,11 +224,9 @@ def _checked(predictor: Predictor, corpus: Corpus, clips: Clips, race: _Race, pr
 
 def _overlap(predictor: Predictor, constants: TrackerConfig, window: Window, frames: Sequence[Image]) -> float:
     """Mean overlap in the window's frames that show the target, but for the first."""
-    own = copy.copy(predictor)
-    own.weights = dataclasses.replace(predictor.weights, tracker=constants)
     truth = window.track.boxes[window.start : window.stop]
     assert truth[0] is not None
-    tracker = SingleTracker(own)
+    tracker = SingleTracker(predictor, dataclasses.replace(predictor.tracker, constants=constants))
     tracker.start(frames[0], truth[0])
     found: list[float] = []
     for frame, box in zip(frames[1:], truth[1:], strict=True):

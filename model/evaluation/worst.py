@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from model.boxes import FloatArray, iou
+from model.arrays import Float64
+from model.boxes import iou
 from model.evaluation.metrics import scored_frames
 from model.evaluation.one_pass import Run
 from model.opencv_images import read_bgr
@@ -17,7 +18,7 @@ Colour = tuple[int, int, int]
 """Red, green, blue, 0..255."""
 
 
-def overlap_by_frame(run: Run) -> FloatArray:
+def overlap_by_frame(run: Run) -> Float64:
     """Intersection over union of every frame, float64 [N]; nan in frames that are not scored."""
     overlap = np.full(len(run.boxes), np.nan)
     scored = scored_frames(run.sequence.truth)
@@ -41,7 +42,7 @@ def worst_frames(run: Run, count: int = 3, apart: int = 10) -> list[int]:
     return sorted(chosen)
 
 
-def picture(frame: Path, boxes: Sequence[tuple[FloatArray, Colour]], width: int = 360, quality: int = 80) -> bytes:
+def picture(frame: Path, boxes: Sequence[tuple[Float64, Colour]], width: int = 360, quality: int = 80) -> bytes:
     """The image file as JPEG, at most `width` pixels wide, with boxes `x, y, w, h` of its own pixels drawn in.
 
     A box of nan is left out; later boxes lie over earlier ones. Raises ModelError, naming a file that is no image.

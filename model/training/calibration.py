@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from model.arrays import RgbImage
 from model.boxes import Box, iou
-from model.crops import Image
+from model.calibration import Calibration
 from model.errors import CorpusError
-from model.inference import Predictor
-from model.single import step
-from model.tracker import Calibration, start
+from model.inference.predictor import Predictor
+from model.inference.single import update
 from model.training.corpus import Corpus, Track
 
 _ABSENT_FRAMES = 6
@@ -116,19 +116,19 @@ def _followed(
     return readings(predictor, (corpus.rgb(frame) for frame in frames), truth)
 
 
-def readings(predictor: Predictor, frames: Iterable[Image], truth: Sequence[Box | None]) -> Iterator[Reading]:
+def readings(predictor: Predictor, frames: Iterable[RgbImage], truth: Sequence[Box | None]) -> Iterator[Reading]:
     """One reading a frame after the first, which shows the target; `truth` is None where a frame does not.
 
     The target is never taken for lost on the way: the score that would say so is what is wanted.
     """
-    weights = predictor.weights
+    tracker = predictor.tracker
     images = iter(frames)
     box = truth[0]
     assert box is not None
-    target, pixels = start(next(images), box, weights.network.config, weights.tracker)
+    target, pixels = tracker.start(next(images), box)
     exemplar = predictor.embed(pixels[None])
     for frame, there in zip(images, truth[1:], strict=False):
-        done = step(predictor, replace(target, status="tracking"), exemplar, frame)
+        done = update(predictor, tracker, replace(target, status="tracking"), exemplar, frame)
         target = done.track
         right = there is not None and float(iou(np.array(target.box.as_list()), np.array(there.as_list()))) >= 0.5
         yield Reading(done.peak.logit, done.peak.contrast, right, there is not None)

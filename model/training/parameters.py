@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from model.config import ConvLayer
 from model.errors import ConfigError
-from model.inference import choose_precision
+from model.inference.devices import choose_precision
 from model.network import SiamFC
 from model.training.config import TrainingConfig
 

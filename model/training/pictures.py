@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tensorboardX import SummaryWriter  # type: ignore[import-untyped]
 
-from model.crops import Image
+from model.arrays import RgbImage
 
 
 class Board(Protocol):
@@ -20,7 +20,7 @@ class Board(Protocol):
 
     def scalars(self, step: int, values: dict[str, float]) -> None: ...
 
-    def picture(self, step: int, name: str, pixels: Image) -> None: ...
+    def picture(self, step: int, name: str, pixels: RgbImage) -> None: ...
 
 
 class _TensorBoard:
@@ -32,7 +32,7 @@ class _TensorBoard:
             self._writer.add_scalar(name, value, step)
         self._writer.flush()
 
-    def picture(self, step: int, name: str, pixels: Image) -> None:
+    def picture(self, step: int, name: str, pixels: RgbImage) -> None:
         self._writer.add_image(name, pixels, step, dataformats="HWC")
 
 
@@ -43,7 +43,7 @@ def tensorboard(folder: Path, step: int) -> Iterator[Board]:
         yield _TensorBoard(writer)
 
 
-def beside(exemplar: Image, search: Image, logits: NDArray[np.float32]) -> Image:
+def beside(exemplar: RgbImage, search: RgbImage, logits: NDArray[np.float32]) -> RgbImage:
     """Exemplar [e, e, 3], search region [s, s, 3] and map [S, S], one picture of height s.
 
     The map's probabilities lie over the displacements they speak of: its middle is a displacement of zero.

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import torch
 
+from model.arrays import RgbImage
 from model.checkpoints import Weights, find_weights, save_weights
-from model.crops import Image
 from model.errors import CheckpointError
-from model.inference import Predictor, choose_device
+from model.inference.devices import choose_device
+from model.inference.loading import load_predictor
 from model.training.calibration import can_calibrate, fit, gather
 from model.training.config import TrainingConfig
 from model.training.corpus import Corpus
@@ -111,7 +112,7 @@ def train(
     # Clips that were trained on would make the score too sure of itself; better those than none.
     tracks = held if can_calibrate(held) else data.tracks
     if complete and can_calibrate(tracks):
-        evidence = gather(Predictor(weights, device=device), data, tracks, _CALIBRATION_FRAMES)
+        evidence = gather(load_predictor(weights, device=device), data, tracks, _CALIBRATION_FRAMES)
         weights = replace(weights, calibration=fit(evidence))
     save_weights(out / WEIGHTS, weights)
     return complete
@@ -230,7 +231,7 @@ class Reporter:
         if self._listener.on_validation is not None:
             self._listener.on_validation(validation)
 
-    def example(self, step: int, pixels: Image) -> None:
+    def example(self, step: int, pixels: RgbImage) -> None:
         self._board.picture(step, "validation/exemplar_search_response", pixels)
 
 

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.arrays import RgbImage
 from model.boxes import Box, iou
 from model.checkpoints import Weights
 from model.config import NetworkConfig
-from model.crops import Image, Region, context_side, crop, mean_colour
-from model.inference import Predictor
+from model.crops import Region, context_side, crop, mean_colour
+from model.inference.loading import load_predictor
+from model.inference.predictor import Predictor
+from model.inference.single import SingleTracker
 from model.labels import create_bce_logit_label
 from model.score_map import upscale
-from model.single import SingleTracker
 from model.training.config import TrainingConfig
 from model.training.corpus import Corpus
 from model.training.pairs import Sources
@@ -66,7 +68,7 @@ class Validator:
     def __call__(self, weights: Weights, step: int, device: str, *, track: bool) -> Validation:
         """Measure the network, on pairs and, if asked, on clips. Only where there are clips: see `bool`."""
         assert self.pairs is not None
-        predictor = Predictor(weights, device=device, precision="fp32")
+        predictor = load_predictor(weights, device=device, precision="fp32")
         maps = responses(predictor, self.pairs)
         label = create_bce_logit_label(
             maps.shape[-1], self._config.positive_px, self._config.negative_px, weights.network.config.stride
@@ -75,11 +77,11 @@ class Validator:
         error = peak_errors(maps, weights.network.config.stride).mean()
         return Validation(step, round(area_under_roc(maps, label), 5), round(float(error), 3), overlap)
 
-    def example(self, weights: Weights, device: str, index: int = 0) -> tuple[Image, Image, NDArray[np.float32]]:
+    def example(self, weights: Weights, device: str, index: int = 0) -> tuple[RgbImage, RgbImage, NDArray[np.float32]]:
         """A pair's exemplar, search region and map (logits float32 [S, S]), to be looked at."""
         assert self.pairs is not None
         one = Pairs(self.pairs.exemplars[index : index + 1], self.pairs.searches[index : index + 1])
-        maps = responses(Predictor(weights, device=device, precision="fp32"), one)
+        maps = responses(load_predictor(weights, device=device, precision="fp32"), one)
         return one.exemplars[0], one.searches[0], maps[0]
 
     def _track(self, predictor: Predictor) -> float:
@@ -93,7 +95,7 @@ def responses(predictor: Predictor, pairs: Pairs) -> NDArray[np.float32]:
     for start in range(0, len(pairs.exemplars), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         exemplars = predictor.embed(pairs.exemplars[part])
-        found.append(predictor.respond(exemplars, pairs.searches[part][:, None])[:, 0])
+        found.append(predictor.maps(exemplars, pairs.searches[part][:, None])[:, 0])
     return np.concatenate(found)
 
 
@@ -149,7 +151,7 @@ def _cut(corpus: Corpus, clips: list[Track], network: NetworkConfig, config: Tra
     return Pairs(np.stack(exemplars), np.stack(searches))
 
 
-def _around(corpus: Corpus, frame: Member, box: Box | None, size: int, network: NetworkConfig) -> Image:
+def _around(corpus: Corpus, frame: Member, box: Box | None, size: int, network: NetworkConfig) -> RgbImage:
     assert box is not None
     image = corpus.rgb(frame)
     side = context_side(box.size, 0.5) * size / network.exemplar_size

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.score_map import upscale
-from model.tracker import map_region
 from service.sessions.results import Evidence
 from service.sessions.tracker_model import TrackerModel
 from service.wire.messages import TargetState
@@ -19,11 +18,12 @@ def with_map(state: TargetState, evidence: Evidence | None, model: TrackerModel)
     """Add the response map and its box, in frame pixels; a target that was not searched for stays without."""
     if evidence is None:
         return state
-    assert evidence.maps is not None
+    maps = evidence.response.maps
+    assert maps is not None
     scale = evidence.peak.scale
-    region = map_region(evidence.search, scale, model.network)
+    region = model.tracker.map_region(evidence.search, scale)
     left, top = region.cx - region.side / 2, region.cy - region.side / 2
-    picture = _png(upscale(evidence.maps[scale], model.tracker.upscale))
+    picture = _png(upscale(maps[scale], model.tracker.constants.upscale))
     box = [round(number, 3) for number in (left, top, region.side, region.side)]
     return replace(state, response_map=picture, map_box=box)
 

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.response import Response
 from service.engine.fair_queue import FairQueue, JobPart, QueuedJob
-from service.engine.jobs import Found, Job, Predictor, Respond
+from service.engine.jobs import Job, Predictor, Respond
 from service.engine.pace import Pace
 from service.engine.passes import Pass, joined
 from service.engine.slots import SlotTable
@@ -36,9 +37,9 @@ _RETRY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was found, or embeddings, as asked; and the job's times in seconds: waiting for the device, and on it."""
+    """Responses or embeddings, as asked; and the job's times in seconds: waiting for the device, and on it."""
 
-    found: Found | None
+    responses: list[Response] | None
     queue_s: float
     infer_s: float
     embeddings: NDArray[np.float16] | None = None
@@ -174,7 +175,7 @@ class Batcher:
                 return None
             if self._wait_s and not self._under_way:
                 self._fill()
-            return self._waiting.take(min(self._pace.room, self._predictor.room(self._waiting.targets)))
+            return self._waiting.take(min(self._pace.room, self._predictor.capacity(self._waiting.targets)))
 
     def _fill(self) -> None:
         deadline = time.perf_counter() + self._wait_s

@@ -12,16 +12,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.readings import Reading
-from model.tracker import Cutter
-from model.windows import Cut
+from model.inference.pending import Pending
+from model.search import Cutter, Search
 from service.engine.slots import Slot
-
-Crops = NDArray[np.uint8] | tuple[Cut, ...]
-"""Of K targets, as the predictor's `cut` gives them: uint8 [K, N, 255, 255, 3] RGB, or what they are cut from."""
-
-Found = NDArray[np.float32] | tuple[Reading, ...]
-"""In the crops of K targets: maps, logits [K, N, S, S], or what was read off each target's maps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,40 +59,31 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Correlate the slots' exemplars with their search crops. FrameAnswer by what is `Found`."""
+    """Correlate the slots' exemplars with their searches. Answered by a `Response` a slot."""
 
     slots: tuple[Slot, ...]
-    crops: Crops
+    searches: tuple[Search, ...]
     session: str = ""
 
     @property
     def cost(self) -> float:
         """Its share of the device: values to embed."""
-        if isinstance(self.crops, tuple):
-            return float(sum(cut.values for cut in self.crops))
-        return float(self.crops.size)
+        return float(sum(search.cost for search in self.searches))
 
     def part(self, start: int, stop: int) -> Respond:
         """The same for its targets from `start` to `stop`."""
-        return replace(self, slots=self.slots[start:stop], crops=self.crops[start:stop])
+        return replace(self, slots=self.slots[start:stop], searches=self.searches[start:stop])
 
 
 Job = Embed | Load | Respond
 
 
-class Awaited(Protocol):
-    """What the device is still at."""
-
-    def result(self) -> Found:
-        """The answer; waits for it. Raises what went wrong."""
-
-
 class Predictor(Protocol):
-    """What runs the network. Called from the engine's thread only, but for `cut`, which says how crops are given."""
+    """What runs the network. Called from the engine's thread only, but for `cutter`."""
 
     @property
-    def cut(self) -> Cutter:
-        """How search regions are to be cut for `respond`; pure."""
+    def cutter(self) -> Cutter:
+        """Prepares a search's pixels for `respond`; pure."""
 
     def embed(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> None:
         """Embed crops [B, 127, 127, 3] into the slots."""
@@ -110,14 +94,14 @@ class Predictor(Protocol):
     def write(self, slots: Sequence[Slot], embeddings: NDArray[np.float16]) -> None:
         """Put embeddings [B, C, e, e] into the slots."""
 
-    def respond(self, slots: Sequence[Slot], crops: Crops) -> Found | Awaited:
-        """The slots' exemplars in their crops, as `cut` gave them.
+    def respond(self, slots: Sequence[Slot], searches: Sequence[Search]) -> Pending:
+        """Begin with the slots' exemplars in their searches.
 
-        Where the answer is awaited, one more call of this kind may come before it is asked for, but no third.
+        One more call of this kind may come before the result is asked for, but no third.
         """
 
-    def room(self, waiting: int) -> int:
-        """Of so many targets that wait, how many the next pass had better take; 1 or more where any wait."""
+    def capacity(self, waiting: int) -> int:
+        """The number of targets for the next pass, of so many that wait; 1 or more where any wait."""
 
     def probe(self) -> None:
         """Run every kind of call once; raises where the model does not work."""

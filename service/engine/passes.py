@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from service.engine.jobs import Awaited, Embed, Found, Job, Load, Predictor, Respond
+from model.inference.pending import Pending
+from service.engine.jobs import Embed, Job, Load, Predictor, Respond
 from service.engine.slots import Slot
 
 
@@ -20,7 +21,7 @@ class Pass:
     jobs: tuple[Job, ...]
     _read: dict[int, Any]
     """Embeddings that were read back, by the job's place."""
-    _found: Found | Awaited | None
+    _pending: Pending | None
 
     @classmethod
     def begin(cls, predictor: Predictor, jobs: Sequence[Job]) -> Pass:
@@ -35,23 +36,22 @@ class Pass:
             elif isinstance(job, Embed) and job.read_back:
                 read[index] = predictor.read(job.slots)
         searches = [job for job in jobs if isinstance(job, Respond) and job.slots]
-        crops = [job.crops for job in searches]
-        return cls(tuple(jobs), read, predictor.respond(_slots(searches), joined(crops)) if searches else None)
+        wanted = joined([job.searches for job in searches]) if searches else ()
+        return cls(tuple(jobs), read, predictor.respond(_slots(searches), wanted) if searches else None)
 
     @property
     def there(self) -> bool:
         """Whether `results` has nothing to wait for."""
-        return self._found is None or isinstance(self._found, np.ndarray | tuple)
+        return self._pending is None or self._pending.ready
 
     def results(self) -> list[Any]:
-        """Each job's answer in their order: what was found, embeddings, or None. Waits for the device."""
-        found: Any = self._found
-        if found is not None and not isinstance(found, np.ndarray | tuple):
-            found = found.result()
-        results, at = [], 0
+        """Each job's answer in their order: responses, embeddings, or None. Waits for the device."""
+        responses = self._pending.result() if self._pending is not None else []
+        results: list[Any] = []
+        at = 0
         for index, job in enumerate(self.jobs):
             if isinstance(job, Respond) and job.slots:
-                results.append(found[at : at + len(job.slots)])
+                results.append(responses[at : at + len(job.slots)])
                 at += len(job.slots)
             else:
                 results.append(self._read.get(index))
@@ -59,10 +59,10 @@ class Pass:
 
 
 def joined(parts: Sequence[Any]) -> Any:
-    """Arrays or tuples, one after the other; the one itself where there is no other: crops are large."""
+    """Arrays, tuples or lists, one after the other; the one itself where there is no other: crops are large."""
     if len(parts) == 1:
         return parts[0]
-    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else tuple(itertools.chain(*parts))
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else type(parts[0])(itertools.chain(*parts))
 
 
 def _slots(jobs: Sequence[Job]) -> tuple[Slot, ...]:

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model import inference
 from model.checkpoints import Weights
-from model.tracker import Cutter
-from service.engine.jobs import Awaited, Crops, Found
+from model.inference.loading import load_predictor
+from model.inference.pending import Pending
+from model.inference.predictor import Predictor
+from model.search import Cutter, Search
 from service.engine.slots import Slot
 
 
@@ -30,11 +31,11 @@ class DevicePredictor:
         batch_max: int = 1,
         on_device: bool | None = None,
     ) -> None:
-        """`capacity` is the number of slots; the rest as for `model.inference.Predictor`.
+        """`capacity` is the number of slots; the rest as for `model.inference.loading.load_predictor`.
 
         Raises ConfigError where device, runtime or precision cannot be had.
         """
-        self._network = inference.Predictor(
+        self._network = load_predictor(
             weights,
             device=device,
             precision=precision,
@@ -46,7 +47,7 @@ class DevicePredictor:
         if self._network.runtime == "openvino":
             # What is left to torch is small, and its idle threads would spin on OpenVINO's cores.
             torch.set_num_threads(1)
-        config = self._network.network_config
+        config = self._network.tracker.network
         side = config.embedding_size(config.exemplar_size)
         # Not zeroed: on a CPU the pages of slots that were never used cost nothing.
         self._exemplars = torch.empty(
@@ -56,14 +57,14 @@ class DevicePredictor:
         )
 
     @property
-    def network(self) -> inference.Predictor:
+    def network(self) -> Predictor:
         """The network, its device, runtime and precision."""
         return self._network
 
     @property
-    def cut(self) -> Cutter:
-        """Crops cut here on a CPU, on the device on a GPU."""
-        return self._network.cut
+    def cutter(self) -> Cutter:
+        """Cuts crops here for a CPU; a GPU cuts them itself."""
+        return self._network.cutter
 
     @property
     def bytes_per_target(self) -> int:
@@ -81,11 +82,11 @@ class DevicePredictor:
         # A copy: what came out of a store may be read-only, which torch warns of.
         self._exemplars[self._indexes(slots)] = torch.from_numpy(embeddings.copy()).to(self._exemplars.device)
 
-    def respond(self, slots: Sequence[Slot], crops: Crops) -> Found | Awaited:
-        return self._network.begin(self._exemplars, [slot.index for slot in slots], crops)
+    def respond(self, slots: Sequence[Slot], searches: Sequence[Search]) -> Pending:
+        return self._network.begin(self._exemplars, [slot.index for slot in slots], searches)
 
-    def room(self, waiting: int) -> int:
-        return self._network.room(waiting)
+    def capacity(self, waiting: int) -> int:
+        return self._network.capacity(waiting)
 
     def probe(self) -> None:
         self._network.warm_up()

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from model.boxes import Box
-from model.tracker import Track, start
+from model.tracker import Track
 from service.engine.batcher import Batcher
 from service.engine.jobs import Embed, Load
 from service.engine.slots import Slot
@@ -121,7 +121,7 @@ class Exemplars:
             self._metrics.reembedded(len(others))
 
     def _start_all(self, image: Image, boxes: Sequence[Box]) -> list[tuple[Track, Image]]:
-        return [start(image, box, self._model.network, self._model.tracker) for box in boxes]
+        return [self._model.tracker.start(image, box) for box in boxes]
 
     async def _run(self, call: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)

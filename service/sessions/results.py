@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from model.readings import Reading
+from model.response import Response
 from model.score_map import Peak
-from model.tracker import Search, Track
+from model.search import Search
+from model.tracker import Track
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why a target was put where it is: its search; its maps, logits [N, S, S], or what was read off them; the peak."""
+    """Why a target was put where it is: its search, the network's response, and the peak chosen."""
 
     search: Search
-    found: NDArray[np.float32] | Reading
+    response: Response
     peak: Peak
-
-    @property
-    def maps(self) -> NDArray[np.float32] | None:
-        """The maps; None where they stayed on the device, not having been asked for."""
-        return self.found.maps if isinstance(self.found, Reading) else self.found
 
 
 @dataclass(frozen=True, slots=True)

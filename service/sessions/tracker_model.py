@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model.config import NetworkConfig, TrackerConfig
-from model.tracker import Calibration, Cutter, cut_crops
+from model.search import Cutter, cut_crops
+from model.tracker import Tracker
 from service.sessions.stores.store import Geometry
 
 
 @dataclass(frozen=True, slots=True)
 class TrackerModel:
-    """The parts of the weights that the pure steps need, their SHA-256, and how crops are cut for the predictor."""
+    """The pure steps that go with the weights, the weights' SHA-256, and the predictor's cutter."""
 
-    network: NetworkConfig
-    tracker: TrackerConfig
-    calibration: Calibration
+    tracker: Tracker
     weights: str = ""
-    cut: Cutter = cut_crops
+    cutter: Cutter = cut_crops
 
     @property
     def geometry(self) -> Geometry:
         """How exemplars are cut for it."""
-        return Geometry(self.network.exemplar_size, self.tracker.context)
+        return Geometry(self.tracker.network.exemplar_size, self.tracker.constants.context)

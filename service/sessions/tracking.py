@@ -16,16 +16,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from model.boxes import Box
 from model.errors import InvalidBoxError
-from model.readings import Reading
-from model.tracker import Pixels, Search, Track, conclude, search_regions, search_shape, together
-from model.windows import Cut
+from model.response import Response
+from model.search import Search
+from model.tracker import Track
 from service.engine.batcher import Batcher
-from service.engine.jobs import Found, Respond
+from service.engine.jobs import Respond
 from service.engine.overload import OverloadGuard
 from service.errors import FrameSizeChanged, InvalidBox, ModelUnavailable, ServiceError, TooManyTargets
 from service.operations.metrics import Metrics
@@ -162,12 +159,12 @@ class Tracking:
             return Tracked()
         begun = time.perf_counter()
         with self._guard.passage(len(targets)) as passage:
-            (searches, crops), crop_s = await self._run(_timed, self._search_all, frame.image, targets, maps)
-            answer = await self._batcher.submit(Respond(tuple(target.slot for target in targets), crops, session_id))
-            assert answer.found is not None
-            if not all(map(_finite, answer.found)):
+            searches, crop_s = await self._run(_timed, self._search_all, frame.image, targets, maps)
+            answer = await self._batcher.submit(Respond(tuple(target.slot for target in targets), searches, session_id))
+            assert answer.responses is not None
+            if not all(response.finite for response in answer.responses):
                 raise ModelUnavailable("the network's answer to this frame is not finite")
-            arguments = targets, searches, answer.found, frame.size
+            arguments = targets, searches, answer.responses, frame.size
             if len(targets) <= _FEW:
                 # Sooner done than a thread is woken for it.
                 concluded, conclude_s = _timed(self._conclude, *arguments)
@@ -178,27 +175,22 @@ class Tracking:
         tracks, evidence = zip(*concluded, strict=True)
         return Tracked(evidence, tracks, answer.queue_s, answer.infer_s)
 
-    def _search_all(
-        self, image: Image, targets: Sequence[Target], maps: bool
-    ) -> tuple[list[Search], Pixels | tuple[Cut, ...]]:
-        """The targets' searches, and what they see as the network takes it."""
-        network, tracker, cutter = self.model.network, self.model.tracker, self.model.cut
-        # Where windows are cut instead it is never touched, and so costs nothing.
-        rows = np.empty((len(targets), *search_shape(network, tracker)), np.uint8)
-        searches = [
-            search_regions(image, target.track, network, tracker, cutter, into)
-            for target, into in zip(targets, rows, strict=True)
-        ]
-        return searches, together(searches, rows, maps=maps)
+    def _search_all(self, image: Image, targets: Sequence[Target], maps: bool) -> tuple[Search, ...]:
+        """The targets' searches, with their pixels."""
+        tracker, cutter = self.model.tracker, self.model.cutter
+        return tuple(tracker.search(image, target.track, cutter, maps=maps) for target in targets)
 
     def _conclude(
-        self, targets: Sequence[Target], searches: Sequence[Search], answers: Found, size: tuple[int, int]
+        self,
+        targets: Sequence[Target],
+        searches: Sequence[Search],
+        responses: Sequence[Response],
+        size: tuple[int, int],
     ) -> list[tuple[Track, Evidence]]:
-        network, tracker, calibration = self.model.network, self.model.tracker, self.model.calibration
         concluded = []
-        for target, search, found in zip(targets, searches, answers, strict=True):
-            track, peak = conclude(target.track, search, found, size, network, tracker, calibration)
-            concluded.append((track, Evidence(search, found, peak)))
+        for target, search, response in zip(targets, searches, responses, strict=True):
+            done = self.model.tracker.conclude(target.track, search, response, size)
+            concluded.append((done.track, Evidence(search, response, done.peak)))
         return concluded
 
     def _usable(
@@ -239,10 +231,6 @@ def _timed(call: Callable[..., Result], *arguments: object) -> tuple[Result, flo
     begun = time.perf_counter()
     result = call(*arguments)
     return result, time.perf_counter() - begun
-
-
-def _finite(found: NDArray[np.float32] | Reading) -> bool:
-    return found.finite if isinstance(found, Reading) else bool(np.isfinite(found).all())
 
 
 def _checked(placement: Placement, size: tuple[int, int]) -> Box:

@@ -11,7 +11,7 @@ from siamfc.cli.failures import InputError, refused_frame
 from siamfc.cli.frames import SourceFrame
 
 if TYPE_CHECKING:
-    from model.inference import Predictor
+    from model.inference.predictor import Predictor
     from model.tracker import Track
     from siamfc import Client
 
@@ -27,7 +27,7 @@ def follow_in_process(frames: Iterator[SourceFrame], box: Box, predictor: Predic
     Raises InputError, naming the frame, where it cannot be decoded or has another size than the first, and for the box.
     """
     from model.boxes import Box as ModelBox
-    from model.single import SingleTracker
+    from model.inference.single import SingleTracker
 
     first = _first(frames)
     pixels = first.rgb()

@@ -13,7 +13,7 @@ import click
 from siamfc.cli.failures import InputError, needs_extra
 
 if TYPE_CHECKING:
-    from model.inference import Predictor
+    from model.inference.predictor import Predictor
     from siamfc import Client
 
 TIMEOUT_S = 5.0
@@ -104,8 +104,8 @@ def make_predictor(weights: Path | None, device: str | None, runtime: str | None
     with needs_extra("server", "tracking in this process (without --server)"):
         from model.checkpoints import find_weights, load_weights
         from model.images import decode  # noqa: F401 - fail here, not at the first frame
-        from model.inference import Predictor
-    return Predictor(
+        from model.inference.loading import load_predictor
+    return load_predictor(
         load_weights(find_weights(weights)),
         device=device or "auto",
         runtime=runtime or "auto",

@@ -76,16 +76,16 @@ def tune(
     if save is not None:
         from model.checkpoints import save_weights
 
-        save_weights(save, dataclasses.replace(predictor.weights, tracker=found.tracker))
+        save_weights(save, dataclasses.replace(predictor.weights, constants=found.constants))
 
 
 def _as_json(found: Tuning) -> dict[str, Any]:
     return {
-        "tracker": dataclasses.asdict(found.tracker),
+        "tracker": dataclasses.asdict(found.constants),
         "improved": found.improved,
         "search": {"present": found.present.ao, "best": found.best.ao},
         "check": {"present": found.check_present, "best": found.check_best},
-        "trials": [{"ao": trial.ao, **_searched(trial.tracker)} for trial in found.trials],
+        "trials": [{"ao": trial.ao, **_searched(trial.constants)} for trial in found.trials],
         "dropped": found.dropped,
     }
 
@@ -95,10 +95,10 @@ def _table(found: Tuning, rows: int = 10) -> str:
     shown = list(found.trials[:rows])
     if found.present not in shown:
         shown.append(found.present)
-    names = list(_searched(found.tracker))
+    names = list(_searched(found.constants))
     lines = ["  ".join(["    AO", *names])]
     for trial in shown:
-        values = (f"{value:{len(name)}.4f}" for name, value in _searched(trial.tracker).items())
+        values = (f"{value:{len(name)}.4f}" for name, value in _searched(trial.constants).items())
         lines.append("  ".join([f"{trial.ao:6.4f}", *values, *(["present"] if trial == found.present else [])]))
     lines.append(f"{len(found.trials)} candidates followed to the end, {found.dropped} fell behind")
     lines.append(f"on the check's clips: present {found.check_present:.4f}, best {found.check_best:.4f}")
@@ -106,7 +106,7 @@ def _table(found: Tuning, rows: int = 10) -> str:
     return "\n".join(lines)
 
 
-def _searched(tracker: Any) -> dict[str, float]:
+def _searched(constants: Any) -> dict[str, float]:
     from model.evaluation.tuning import BOUNDS
 
-    return {name: getattr(tracker, name) for name in BOUNDS}
+    return {name: getattr(constants, name) for name in BOUNDS}

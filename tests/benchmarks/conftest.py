@@ -16,5 +16,5 @@ def light_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weights file of the smallest network, untrained, with one scale."""
     weights = random_weights("light")
     path = tmp_path_factory.mktemp("weights") / "light.safetensors"
-    save_weights(path, dataclasses.replace(weights, tracker=dataclasses.replace(weights.tracker, scales=1)))
+    save_weights(path, dataclasses.replace(weights, constants=dataclasses.replace(weights.constants, scales=1)))
     return path

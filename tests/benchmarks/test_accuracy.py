@@ -7,8 +7,8 @@ from pathlib import Path
 from benchmarks import accuracy
 from model.checkpoints import Weights
 from model.config import Preprocessing
-from model.inference import Predictor
-from model.runtimes.choice import REFERENCE, Candidate
+from model.inference.choice import REFERENCE, Candidate
+from model.inference.loading import load_predictor
 from tests.support.networks import TINY, random_network
 from tests.support.scenes import translation, write_sequence
 
@@ -24,7 +24,7 @@ def test_the_reference_does_not_drift_from_itself() -> None:
 
 def test_auc_over_a_folder(tmp_path: Path) -> None:
     write_sequence(translation(4), tmp_path / "crossing")
-    assert 0 <= accuracy.auc(Predictor(WEIGHTS, device="cpu", precision="fp32"), tmp_path) <= 1
+    assert 0 <= accuracy.auc(load_predictor(WEIGHTS, device="cpu", precision="fp32"), tmp_path) <= 1
 
 
 def test_the_table_leaves_out_what_was_not_measured() -> None:

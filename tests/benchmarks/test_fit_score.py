@@ -19,7 +19,7 @@ def test_only_the_score_and_its_thresholds_are_written_anew(tmp_path: Path, caps
         torch.equal(value, after.network.state_dict()[name]) for name, value in before.network.state_dict().items()
     )
     assert (after.calibration.lost_below, after.calibration.uncertain_below) == (0.31, 0.62)
-    assert after.tracker.redetect_score == 0.77
+    assert after.constants.redetect_score == 0.77
     # A right box looks as before: a stronger peak that stands out more.
     assert after.calibration.contrast > 0
     printed = json.loads(capsys.readouterr().out)

@@ -12,8 +12,9 @@ from benchmarks import lost
 from benchmarks._disappearances import Case
 from benchmarks.lost import Outcome, outcome, summed, table
 from model.boxes import Box
-from model.evaluation.rendered import Scene
-from model.tracker import Status, Track
+from model.calibration import Status
+from model.data.rendered import Scene
+from model.tracker import Track
 
 THERE, AWAY = Box(0, 0, 10, 10), Box(50, 50, 10, 10)
 

@@ -24,7 +24,7 @@ def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     weights = load_weights(bundled_weights())
     path = tmp_path_factory.mktemp("weights") / "one-scale.safetensors"
-    save_weights(path, dataclasses.replace(weights, tracker=dataclasses.replace(weights.tracker, scales=1)))
+    save_weights(path, dataclasses.replace(weights, constants=dataclasses.replace(weights.constants, scales=1)))
     return path
 
 

@@ -12,10 +12,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from model.calibration import Calibration
 from model.checkpoints import FORMAT, Weights, bundled_names, bundled_weights, find_weights, load_weights, save_weights
 from model.config import Preprocessing, TrackerConfig, preset
 from model.errors import CheckpointError
-from model.tracker import Calibration
 from tests.support.networks import random_network, random_weights
 
 Change = Callable[[dict[str, torch.Tensor], dict[str, str]], None]
@@ -46,7 +46,7 @@ def test_round_trip_in_full_precision_is_exact(weights: Weights, saved: Path) ->
         if not name.endswith("num_batches_tracked"):
             assert torch.equal(value, expected[name]), name
     assert loaded.network.config == weights.network.config
-    assert (loaded.preprocessing, loaded.tracker) == (weights.preprocessing, weights.tracker)
+    assert (loaded.preprocessing, loaded.constants) == (weights.preprocessing, weights.constants)
     assert (loaded.calibration, loaded.training) == (weights.calibration, weights.training)
 
 

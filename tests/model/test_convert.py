@@ -173,7 +173,7 @@ def test_a_converted_network_survives_saving(tmp_path: Path) -> None:
 def test_huanglianghuas_pixels_are_rgb_as_they_are(tmp_path: Path) -> None:
     weights = convert(saved(untrained(SiamFCPytorch()).state_dict(), tmp_path / "x.pth"))
     assert weights.preprocessing == Preprocessing(order="rgb", mean=0.0, std=1.0)
-    assert weights.tracker.context == 0.5
+    assert weights.constants.context == 0.5
 
 
 @pytest.mark.parametrize(("pixel_range", "std"), [(1.0, 255.0), (255.0, 1.0)])

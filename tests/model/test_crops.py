@@ -200,6 +200,5 @@ def test_a_fourth_channel_changes_nothing(cx: float, cy: float, side: float, see
     ],
 )
 def test_several_regions_are_as_each_by_itself(frame: np.ndarray, regions: list[Region]) -> None:
-    together = np.empty((3, 12, 12, 3), np.uint8)
-    cut(frame, regions, FILL, together)
+    together = cut(frame, regions, 12, FILL)
     np.testing.assert_array_equal(together, np.stack([crop(frame, region, 12, FILL) for region in regions]))

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.boxes import Box
+from model.calibration import Calibration, Status
 from model.config import TrackerConfig, preset
 from model.crops import Region
-from model.errors import ConfigError
-from model.score_map import Peak
-from model.tracker import Calibration, Search, Status, Track, conclude, locate, map_region, search_regions, start
+from model.response import MapResponse
+from model.search import Search, crops_of
+from model.tracker import Conclusion, Track, Tracker
 
 PAPER = preset("paper")
 ONE = TrackerConfig(scales=1, window_influence=0, upscale=1)
@@ -35,14 +36,20 @@ def track_at(box: Box, first: tuple[float, float] | None = None) -> Track:
 
 def searched(track: Track, config: TrackerConfig, side: float = 510) -> Search:
     regions = tuple(Region(*track.box.center, side * factor) for factor in config.scale_factors)
-    return Search(regions, np.zeros((len(regions), 255, 255, 3), np.uint8))
+    return Search(regions, (config.influence(track.speed),) * len(regions), 255, track.fill)
+
+
+def concluded(
+    track: Track, search: Search, maps: np.ndarray, config: TrackerConfig, calibration: Calibration, name: str = "paper"
+) -> Conclusion:
+    return Tracker(preset(name), config, calibration).conclude(track, search, MapResponse(maps, search.shares), FRAME)
 
 
 def test_start_keeps_the_box_and_cuts_the_exemplar_around_it(rng: np.random.Generator) -> None:
     frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
     # sqrt((w + m)(h + m)) = 127 for a square of 63.5, so crop and frame pixels are the same.
     box = Box.around((200.5, 300.5), (63.5, 63.5))
-    track, exemplar = start(frame, box, PAPER, TrackerConfig())
+    track, exemplar = Tracker(PAPER).start(frame, box)
     np.testing.assert_array_equal(exemplar, frame[237:364, 137:264])
     assert track.box == box
     assert track.first_size == box.size
@@ -53,33 +60,33 @@ def test_start_keeps_the_box_and_cuts_the_exemplar_around_it(rng: np.random.Gene
 def test_search_regions_lie_around_the_target_at_every_scale(rng: np.random.Generator) -> None:
     frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
     track = track_at(Box(100, 50, 30, 40))
-    search = search_regions(frame, track, PAPER, TrackerConfig())
+    search = Tracker(PAPER).search(frame, track)
     # The exemplar covers sqrt(65 * 75), the search region 255 / 127 of it.
     side = math.sqrt(65 * 75) * 255 / 127
     assert [region.side for region in search.regions] == pytest.approx([side / 1.0375, side, side * 1.0375])
     assert {(region.cx, region.cy) for region in search.regions} == {(115, 70)}
-    assert search.crops.shape == (3, 255, 255, 3)
-    assert search.crops.dtype == np.uint8
+    assert crops_of([search])[0].shape == (3, 255, 255, 3)
+    assert crops_of([search]).dtype == np.uint8
 
 
 def test_outside_the_frame_the_search_region_has_the_first_frames_colour() -> None:
     frame = np.full((100, 100, 3), 200, np.uint8)
-    search = search_regions(frame, track_at(Box(-5, -5, 10, 10)), PAPER, ONE)
-    assert search.crops[0, 0, 0].tolist() == [1, 2, 3]
-    assert search.crops[0, -1, -1].tolist() == [200, 200, 200]
+    search = Tracker(PAPER, ONE).search(frame, track_at(Box(-5, -5, 10, 10)))
+    assert crops_of([search])[0, 0, 0, 0].tolist() == [1, 2, 3]
+    assert crops_of([search])[0, 0, -1, -1].tolist() == [200, 200, 200]
 
 
 def test_the_centre_moves_by_cells_times_stride() -> None:
     track = track_at(Box.around((300, 200), (40, 60)))
     # A region of 510 px on 255 crop pixels: a cell of 8 crop pixels is 16 px. Two to the right, one up.
-    moved, _ = conclude(track, searched(track, ONE), maps_with_peak(1, 0, 10, 7), FRAME, PAPER, ONE, SURE)
+    moved = concluded(track, searched(track, ONE), maps_with_peak(1, 0, 10, 7), ONE, SURE).track
     assert moved.box.center == pytest.approx((332, 184))
     assert moved.box.size == pytest.approx((40, 60))
 
 
 def test_the_move_is_measured_in_the_region_of_the_chosen_scale() -> None:
     track = track_at(Box.around((300, 200), (40, 60)))
-    moved, _ = conclude(track, searched(track, THREE), maps_with_peak(3, 2, 10, 8), FRAME, PAPER, THREE, SURE)
+    moved = concluded(track, searched(track, THREE), maps_with_peak(3, 2, 10, 8), THREE, SURE).track
     assert moved.box.center == pytest.approx((300 + 32 * 1.0375, 200))
 
 
@@ -87,7 +94,7 @@ def test_the_size_takes_over_a_share_of_what_lies_between_scales() -> None:
     config = replace(THREE, scale_interpolation=True)
     track = track_at(Box(100, 100, 40, 60))
     maps = np.concatenate([maps_with_peak(1, 0, 8, 8) * height for height in (8, 10, 9)])
-    moved, _ = conclude(track, searched(track, config), maps, FRAME, PAPER, config, SURE)
+    moved = concluded(track, searched(track, config), maps, config, SURE).track
     # The parabola's top, a sixth of a step above the middle; the paper's step and damping.
     change = 1 + 0.59 * (1.0375 ** (1 / 6) - 1)
     assert moved.box.size == pytest.approx((40 * change, 60 * change))
@@ -100,13 +107,13 @@ def test_the_size_takes_over_a_share_of_what_lies_between_scales() -> None:
 )
 def test_the_size_takes_over_a_share_of_the_scale(scale: int, change: float) -> None:
     track = track_at(Box.around((300, 200), (40, 60)))
-    moved, _ = conclude(track, searched(track, THREE), maps_with_peak(3, scale, 8, 8), FRAME, PAPER, THREE, SURE)
+    moved = concluded(track, searched(track, THREE), maps_with_peak(3, scale, 8, 8), THREE, SURE).track
     assert moved.box.size == pytest.approx((40 * change, 60 * change))
 
 
 def test_a_lost_target_keeps_its_size_but_moves() -> None:
     track = track_at(Box.around((300, 200), (40, 60)))
-    moved, _ = conclude(track, searched(track, THREE), maps_with_peak(3, 2, 10, 8), FRAME, PAPER, THREE, LOST)
+    moved = concluded(track, searched(track, THREE), maps_with_peak(3, 2, 10, 8), THREE, LOST).track
     assert moved.status == "lost"
     assert moved.box.size == (40, 60)
     assert moved.box.center[0] > 330
@@ -123,7 +130,7 @@ def lost_at(box: Box, seen: tuple[float, float], lost_for: int = 1) -> Track:
 def test_a_lost_target_is_searched_where_it_is_and_where_it_was_seen(rng: np.random.Generator) -> None:
     frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
     track = lost_at(Box.around((300, 200), (40, 60)), seen=(320, 240))
-    search = search_regions(frame, track, PAPER, THREE)
+    search = Tracker(PAPER, THREE).search(frame, track)
     side = math.sqrt(90 * 110) * 255 / 127
     assert [region.side for region in search.regions] == pytest.approx([side] * 3)
     assert (search.regions[1].cx, search.regions[1].cy) == (300, 200)
@@ -136,7 +143,7 @@ def test_a_lost_target_is_searched_where_it_is_and_where_it_was_seen(rng: np.ran
 def test_a_lost_targets_places_change_from_frame_to_frame(rng: np.random.Generator) -> None:
     frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
     box = Box.around((300, 200), (20, 20))
-    searches = [search_regions(frame, lost_at(box, (300, 200), n), PAPER, THREE) for n in (1, 2, 3)]
+    searches = [Tracker(PAPER, THREE).search(frame, lost_at(box, (300, 200), n)) for n in (1, 2, 3)]
     places = [(region.cx, region.cy) for search in searches for region in (search.regions[0], search.regions[2])]
     assert len(set(places)) == 6
 
@@ -150,19 +157,20 @@ def test_without_re_detection_a_lost_target_is_searched_as_any_other(
     tracker: TrackerConfig, regions: int, rng: np.random.Generator
 ) -> None:
     frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
-    search = search_regions(frame, lost_at(Box.around((300, 200), (40, 60)), (0, 0)), PAPER, tracker)
+    search = Tracker(PAPER, tracker).search(frame, lost_at(Box.around((300, 200), (40, 60)), (0, 0)))
     assert len(search.regions) == regions
     assert {(region.cx, region.cy) for region in search.regions} == {(300, 200)}
 
 
 def spread_out(track: Track) -> Search:
     places = ((100, 100), track.box.center, (500, 400))
-    return Search(tuple(Region(*place, 510) for place in places), np.zeros((3, 255, 255, 3), np.uint8))
+    regions = tuple(Region(*place, 510) for place in places)
+    return Search(regions, (0.0,) * 3, 255, track.fill, apart=True)
 
 
 def test_a_lost_target_is_found_elsewhere_and_keeps_its_size() -> None:
     track = lost_at(Box.around((300, 200), (40, 60)), (320, 240), lost_for=5)
-    moved, _ = conclude(track, spread_out(track), maps_with_peak(3, 2, 10, 8), FRAME, PAPER, THREE, WEAK)
+    moved = concluded(track, spread_out(track), maps_with_peak(3, 2, 10, 8), THREE, WEAK).track
     assert moved.box.center == pytest.approx((532, 400))
     assert moved.box.size == (40, 60)
     assert (moved.status, moved.lost_for, moved.seen) == ("tracking", 0, moved.box.center)
@@ -172,7 +180,7 @@ def test_a_weak_peak_elsewhere_does_not_move_a_lost_target() -> None:
     track = lost_at(Box.around((300, 200), (40, 60)), (320, 240), lost_for=5)
     maps = 0.3 * maps_with_peak(3, 2, 10, 8)
     maps[1, 8, 9] = 0.2
-    moved, _ = conclude(track, spread_out(track), maps, FRAME, PAPER, THREE, WEAK)
+    moved = concluded(track, spread_out(track), maps, THREE, WEAK).track
     assert moved.box.center == pytest.approx((316, 200))
     assert (moved.status, moved.lost_for, moved.seen) == ("lost", 6, (320, 240))
 
@@ -192,7 +200,7 @@ def test_the_size_is_bounded(
     size: tuple[float, float], first: tuple[float, float], scale: int, expected: tuple[float, float]
 ) -> None:
     track = track_at(Box.around((300, 200), size), first)
-    moved, _ = conclude(track, searched(track, THREE), maps_with_peak(3, scale, 8, 8), FRAME, PAPER, THREE, SURE)
+    moved = concluded(track, searched(track, THREE), maps_with_peak(3, scale, 8, 8), THREE, SURE).track
     assert moved.box.size == pytest.approx(expected)
 
 
@@ -204,7 +212,7 @@ def test_the_size_is_bounded(
 def test_the_centre_stays_in_the_frame(column: int, row: int, expected: tuple[float, float]) -> None:
     track = track_at(Box.around((300, 200), (40, 60)))
     search = searched(track, ONE, side=255 * 10)  # 80 px a cell
-    moved, _ = conclude(track, search, maps_with_peak(1, 0, column, row), FRAME, PAPER, ONE, SURE)
+    moved = concluded(track, search, maps_with_peak(1, 0, column, row), ONE, SURE).track
     assert moved.box.center == pytest.approx(expected)
 
 
@@ -216,9 +224,10 @@ def test_the_step_is_pure(rng: np.random.Generator) -> None:
         array.setflags(write=False)
     results = []
     for _ in range(2):
-        search = search_regions(frame, track, PAPER, TrackerConfig())
-        search.crops.setflags(write=False)
-        results.append(conclude(track, search, maps, (120, 100), PAPER, TrackerConfig(), Calibration())[0])
+        search = Tracker(PAPER).search(frame, track)
+        crops_of([search]).setflags(write=False)
+        response = MapResponse(maps, search.shares)
+        results.append(Tracker(PAPER).conclude(track, search, response, (120, 100)).track)
     assert results[0] == results[1]
     assert track == track_at(Box(30, 30, 20, 20))
     assert results[0].first_size == track.first_size
@@ -235,7 +244,7 @@ def test_whatever_the_maps_say_the_track_stays_sane(seed: int, steps: int) -> No
     for _ in range(steps):
         side = float(np.hypot(*track.box.size))
         maps = (rng.normal(size=(3, 17, 17)) * 10 ** rng.uniform(-3, 3)).astype(np.float32)
-        track, _ = conclude(track, searched(track, config, side), maps, FRAME, PAPER, config, Calibration())
+        track = concluded(track, searched(track, config, side), maps, config, Calibration()).track
         x, y = track.box.center
         assert -1e-6 <= x <= 640 + 1e-6
         assert -1e-6 <= y <= 480 + 1e-6
@@ -247,49 +256,7 @@ def test_whatever_the_maps_say_the_track_stays_sane(seed: int, steps: int) -> No
 def test_map_region_is_the_square_of_displacements() -> None:
     track = track_at(Box.around((300, 200), (40, 60)))
     # 17 cells of stride 8 span 129 of the crop's 255 pixels, those 510 of the frame.
-    assert map_region(searched(track, ONE), 0, PAPER) == Region(300, 200, 258)
-
-
-def peak(logit: float, contrast: float = 0.0) -> Peak:
-    return Peak(scale=0, dx=0, dy=0, logit=logit, contrast=contrast)
-
-
-@pytest.mark.parametrize(
-    ("calibration", "reading", "expected"),
-    [
-        pytest.param(Calibration(), peak(0), 0.5, id="nothing known"),
-        pytest.param(Calibration(), peak(math.log(3)), 0.75, id="odds of three"),
-        pytest.param(Calibration(bias=1, logit=2, contrast=0.5), peak(-1, 2 + 2 * math.log(4)), 0.8, id="all parts"),
-        pytest.param(Calibration(), peak(1e6), 1.0, id="overflow above"),
-        pytest.param(Calibration(), peak(-1e3), 0.0, id="e to the 1000 overflows"),
-        pytest.param(Calibration(), peak(-1e6), 0.0, id="overflow below"),
-    ],
-)
-def test_scores_by_hand(calibration: Calibration, reading: Peak, expected: float) -> None:
-    assert calibration.score(reading) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("score", "status"),
-    [(0.0, "lost"), (0.199, "lost"), (0.2, "uncertain"), (0.499, "uncertain"), (0.5, "tracking"), (1.0, "tracking")],
-)
-def test_status_of_a_score(score: float, status: str) -> None:
-    assert Calibration(uncertain_below=0.5, lost_below=0.2).status(score) == status
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        pytest.param({"bias": math.nan}, id="nan"),
-        pytest.param({"logit": math.inf}, id="infinite"),
-        pytest.param({"lost_below": 0.6, "uncertain_below": 0.5}, id="lost above uncertain"),
-        pytest.param({"uncertain_below": 1.1}, id="beyond one"),
-        pytest.param({"slope": 1.0}, id="unknown"),
-    ],
-)
-def test_calibration_refusals(values: dict[str, float]) -> None:
-    with pytest.raises(ConfigError):
-        Calibration.from_dict(values)
+    assert Tracker(PAPER, ONE).map_region(searched(track, ONE), 0) == Region(300, 200, 258)
 
 
 def test_a_track_is_a_value() -> None:
@@ -304,7 +271,7 @@ STILL = replace(THREE, window_influence=0.0, still_influence=0.5, still_speed=16
 
 def test_the_speed_is_a_mean_of_the_last_moves() -> None:
     track = replace(track_at(Box(200, 150, 40, 60)), speed=1.0)
-    moved, _ = conclude(track, searched(track, THREE), maps_with_peak(3, 1, 11, 12), FRAME, PAPER, THREE, SURE)
+    moved = concluded(track, searched(track, THREE), maps_with_peak(3, 1, 11, 12), THREE, SURE).track
     # 3 cells of 8 px across and 4 down: a fifth of 40 px and four fifths of what it was.
     assert moved.speed == pytest.approx(0.2 * 40 + 0.8 * 1.0)
 
@@ -312,11 +279,11 @@ def test_the_speed_is_a_mean_of_the_last_moves() -> None:
 def test_the_speed_does_not_depend_on_the_stride() -> None:
     track = replace(track_at(Box(200, 150, 40, 60)), speed=1.0)
     finer = preset("baseline")
-    coarse, _ = conclude(track, searched(track, THREE), maps_with_peak(3, 1, 11, 12), FRAME, PAPER, THREE, SURE)
+    coarse = concluded(track, searched(track, THREE), maps_with_peak(3, 1, 11, 12), THREE, SURE).track
     # The same place: 8 px are a cell of the one map and two of the other, whose middle is its cell 16.
     maps = np.zeros((3, finer.map_size, finer.map_size), np.float32)
     maps[1, 24, 22] = 10.0
-    fine, _ = conclude(track, searched(track, THREE), maps, FRAME, finer, THREE, SURE)
+    fine = concluded(track, searched(track, THREE), maps, THREE, SURE, "baseline").track
     assert fine.speed == pytest.approx(coarse.speed)
     assert fine.box.center == pytest.approx(coarse.box.center)
 
@@ -326,7 +293,7 @@ def test_a_lost_target_keeps_its_speed(status: Status) -> None:
     track = replace(track_at(Box(200, 150, 40, 60)), speed=1.0, status=status)
     calibration = LOST if status == "tracking" else SURE
     config = replace(THREE, redetect=False)
-    moved, _ = conclude(track, searched(track, config), maps_with_peak(3, 1, 11, 12), FRAME, PAPER, config, calibration)
+    moved = concluded(track, searched(track, config), maps_with_peak(3, 1, 11, 12), config, calibration).track
     assert moved.speed == 1.0
 
 
@@ -340,16 +307,26 @@ def test_a_lost_target_keeps_its_speed(status: Status) -> None:
 def test_a_still_target_is_held_where_it_is(speed: float, column: int) -> None:
     maps = maps_with_peak(3, 1, 8, 8) + 1.02 * maps_with_peak(3, 1, 15, 8)
     track = replace(track_at(Box(200, 150, 40, 60)), speed=speed)
-    assert locate(track, maps, STILL, SURE).dx == column - 8
+    assert concluded(track, searched(track, STILL), maps, STILL, SURE).peak.dx == column - 8
     # Without a speed to be still at, the window is the same for both.
-    assert locate(track, maps, replace(STILL, still_speed=0.0), SURE).dx == 15 - 8
+    fast = replace(STILL, still_speed=0.0)
+    assert concluded(track, searched(track, fast), maps, fast, SURE).peak.dx == 15 - 8
 
 
 def test_concluding_says_the_peak_that_the_track_was_put_at() -> None:
     maps = maps_with_peak(3, 1, 8, 8) + 1.02 * maps_with_peak(3, 1, 15, 8)
     track = replace(track_at(Box(200, 150, 40, 60)), speed=0.0)
-    moved, peak = conclude(track, searched(track, STILL), maps, FRAME, PAPER, STILL, SURE)
+    done = concluded(track, searched(track, STILL), maps, STILL, SURE)
     # The window's choice, which the maps alone would not have made.
-    assert peak == locate(track, maps, STILL, SURE)
-    assert (peak.scale, peak.dx, peak.dy) == (1, 0, 0)
-    assert moved.box.center == track.box.center
+    assert (done.peak.scale, done.peak.dx, done.peak.dy) == (1, 0, 0)
+    assert done.track.box.center == track.box.center
+
+
+def test_the_windows_share_is_decided_with_the_search() -> None:
+    frame = np.zeros((480, 640, 3), np.uint8)
+    still = replace(track_at(Box(200, 150, 40, 60)), speed=0.0)
+    tracker = Tracker(PAPER, STILL)
+    assert tracker.search(frame, still).shares == (0.5, 0.5, 0.5)
+    # Away from where it was lost every place of a region is as likely.
+    apart = tracker.search(frame, replace(still, status="lost", lost_for=1))
+    assert (apart.shares, apart.apart) == ((0.0, 0.5, 0.0), True)

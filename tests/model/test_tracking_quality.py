@@ -13,8 +13,9 @@ import pytest
 
 from model.boxes import Box, iou
 from model.checkpoints import Weights, bundled_names, bundled_weights, load_weights
-from model.inference import Predictor
-from model.single import SingleTracker
+from model.inference.loading import load_predictor
+from model.inference.predictor import Predictor
+from model.inference.single import SingleTracker
 from model.tracker import Track
 from tests.support.scenes import Scene, leaving_and_returning, occlusion, scale_change, translation
 
@@ -28,7 +29,7 @@ def weights(request: pytest.FixtureRequest) -> Weights:
 
 @pytest.fixture(scope="module")
 def exact(weights: Weights) -> Predictor:
-    return Predictor(weights, device="cpu", precision="fp32")
+    return load_predictor(weights, device="cpu", precision="fp32")
 
 
 def tracked(scene: Scene, predictor: Predictor) -> list[Track]:
@@ -80,7 +81,7 @@ def test_a_target_that_leaves_is_found_when_it_returns(exact: Predictor) -> None
 
 def test_half_precision_does_not_drift(weights: Weights, exact: Predictor) -> None:
     scene = translation(10)
-    half = tracked(scene, Predictor(weights, device="cpu", precision="bf16"))
+    half = tracked(scene, load_predictor(weights, device="cpu", precision="bf16"))
     boxes = [np.array([track.box.as_list() for track in tracks]) for tracks in (half, tracked(scene, exact))]
     # Positions are read in steps of a sixteenth of a cell, so that most frames agree to the bit.
     assert np.abs(boxes[0] - boxes[1]).max() <= 0.5

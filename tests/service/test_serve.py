@@ -77,7 +77,7 @@ def test_weights_that_cannot_be_used_end_it_with_2(tmp_path: Path) -> None:
 def test_a_runtime_that_cannot_be_had_ends_it_with_2_and_one_line(
     random_weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("model.runtimes.choice.find_spec", lambda name: None)
+    monkeypatch.setattr("model.inference.choice.find_spec", lambda name: None)
     settings: Any = {"device": "cpu", "runtime": "openvino"}
     assert serve.run(Settings(weights=random_weights, port=0, **settings)) == 2
     error = capsys.readouterr().err

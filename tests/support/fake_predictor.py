@@ -10,13 +10,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.config import preset
-from model.tracker import Cutter, cut_crops
+from model.inference.pending import Finished, Pending
+from model.inference.predictor import map_responses
+from model.response import Response
+from model.search import Cutter, Search, crops_of, cut_crops
 from service.engine.slots import Slot
 
 Kind = Literal["embed", "write", "respond", "answer", "probe"]
@@ -76,7 +79,7 @@ class FakePredictor:
             self._gates.pop(kind).set()
 
     @property
-    def cut(self) -> Cutter:
+    def cutter(self) -> Cutter:
         return cut_crops
 
     def of(self, kind: Kind) -> list[Call]:
@@ -97,9 +100,9 @@ class FakePredictor:
         for slot, embedding in zip(slots, embeddings, strict=True):
             self.exemplars[slot.index] = slot, float(embedding[0, 0, 0])
 
-    def respond(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> Any:
-        maps = self._maps(slots, crops)
-        return _Later(self, tuple(slots), maps) if self.awaited else maps
+    def respond(self, slots: Sequence[Slot], searches: Sequence[Search]) -> Pending:
+        responses = map_responses(self._maps(slots, crops_of(searches)), searches)
+        return _Later(self, tuple(slots), responses) if self.awaited else Finished(responses)
 
     def _maps(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         assert crops.shape[2:] == (_NETWORK.search_size, _NETWORK.search_size, 3), crops.shape
@@ -110,7 +113,7 @@ class FakePredictor:
             return np.full((*crops.shape[:2], _NETWORK.map_size, _NETWORK.map_size), self.logits, np.float32)
         return np.stack([np.stack([_map(crop) for crop in pyramid]) for pyramid in crops])
 
-    def room(self, waiting: int) -> int:
+    def capacity(self, waiting: int) -> int:
         return self.cores or waiting
 
     def probe(self) -> None:
@@ -129,15 +132,19 @@ class FakePredictor:
 
 @dataclass(frozen=True)
 class _Later:
-    """Maps that are said to be still on their way."""
+    """Responses that are said to be still on their way."""
 
     predictor: FakePredictor
     slots: tuple[Slot, ...]
-    maps: NDArray[np.float32]
+    responses: list[Response]
 
-    def result(self) -> NDArray[np.float32]:
+    @property
+    def ready(self) -> bool:
+        return False
+
+    def result(self) -> list[Response]:
         self.predictor._begin("answer", self.slots, None)
-        return self.maps
+        return self.responses
 
 
 def _map(crop: NDArray[np.uint8]) -> NDArray[np.float32]:

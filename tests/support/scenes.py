@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 
 from benchmarks._scenes import cup, face, occlusion, scale_change, translation
-from model.evaluation.rendered import Image, Photograph, Place, Scene, along, photograph, render
+from model.data.rendered import Photograph, Place, Scene, along, photograph, render
 
 __all__ = [
-    "Image",
     "Place",
     "Scene",
     "cup",

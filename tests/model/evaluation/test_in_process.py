@@ -12,8 +12,9 @@ from model.evaluation.in_process import InProcessFollower
 from model.evaluation.one_pass import evaluate
 from model.evaluation.sequences import read_sequences
 from model.images import InvalidImageError
-from model.inference import Predictor
-from model.single import SingleTracker
+from model.inference.loading import load_predictor
+from model.inference.predictor import Predictor
+from model.inference.single import SingleTracker
 from tests.support.networks import TINY, random_network
 from tests.support.scenes import translation, write_sequence
 
@@ -21,7 +22,7 @@ from tests.support.scenes import translation, write_sequence
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
     weights = Weights(random_network(TINY), Preprocessing(mean=114.0, std=58.0))
-    return Predictor(weights, device="cpu", precision="fp32")
+    return load_predictor(weights, device="cpu", precision="fp32")
 
 
 def test_files_are_followed_as_their_frames_are(predictor: Predictor, tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ import pytest
 from model.boxes import Box
 from model.checkpoints import Weights
 from model.config import Preprocessing, TrackerConfig
+from model.data.rendered import Place, along, photograph, render
 from model.errors import ConfigError, CorpusError
 from model.evaluation import tuning
 from model.evaluation.clips import choose_clips
-from model.evaluation.rendered import Place, along, photograph, render
 from model.evaluation.tuning import BOUNDS, Tuning, TuningConfig, tune
-from model.inference import Predictor
-from model.single import SingleTracker
+from model.inference.loading import load_predictor
+from model.inference.predictor import Predictor
+from model.inference.single import SingleTracker
 from model.training.corpus import Corpus, Member, Track
 from tests.support.networks import TINY, random_network
 from tests.support.scenes import cup, face
@@ -55,7 +56,7 @@ def corpus() -> Clips:
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
     weights = Weights(random_network(TINY), Preprocessing(mean=114.0, std=58.0), CONSTANTS)
-    return Predictor(weights, device="cpu", precision="fp32")
+    return load_predictor(weights, device="cpu", precision="fp32")
 
 
 CONFIG = TuningConfig(minutes=60, trials=8, frames=FRAMES, random=4)
@@ -67,8 +68,8 @@ def found(predictor: Predictor, corpus: Clips) -> Tuning:
 
 
 def overlap_by_hand(predictor: Predictor, corpus: Clips, constants: TrackerConfig, track: Track) -> float:
-    weights = dataclasses.replace(predictor.weights, tracker=constants)
-    tracker = SingleTracker(Predictor(weights, device="cpu", precision="fp32"))
+    weights = dataclasses.replace(predictor.weights, constants=constants)
+    tracker = SingleTracker(load_predictor(weights, device="cpu", precision="fp32"))
     tracker.start(corpus.rgb(track.frames[0]), track.boxes[0])  # type: ignore[arg-type]
     shares = []
     for frame, truth in zip(track.frames[1:], track.boxes[1:], strict=True):
@@ -83,8 +84,8 @@ def overlap_by_hand(predictor: Predictor, corpus: Clips, constants: TrackerConfi
 def test_the_numbers_are_those_of_following_each_clip(found: Tuning, predictor: Predictor, corpus: Clips) -> None:
     clips = choose_clips(corpus.tracks, CONFIG.seed, FRAMES, CONFIG.clips_per_source)
     for constants, trial, check in (
-        (found.present.tracker, found.present, found.check_present),
-        (found.best.tracker, found.best, found.check_best),
+        (found.present.constants, found.present, found.check_present),
+        (found.best.constants, found.best, found.check_best),
     ):
         search = [overlap_by_hand(predictor, corpus, constants, each.track) for each in clips.search]
         assert trial.ao == pytest.approx(np.dot(search, clips.search_weights))
@@ -93,22 +94,22 @@ def test_the_numbers_are_those_of_following_each_clip(found: Tuning, predictor: 
 
 
 def test_the_best_is_the_best_and_is_chosen_if_the_check_agrees(found: Tuning, predictor: Predictor) -> None:
-    assert found.present.tracker == predictor.weights.tracker
+    assert found.present.constants == predictor.weights.constants
     assert found.best == found.trials[0] == max(found.trials, key=lambda trial: trial.ao)
     assert found.present in found.trials
     better = found.check_best > found.check_present
-    assert found.tracker == (found.best.tracker if better else found.present.tracker)
+    assert found.constants == (found.best.constants if better else found.present.constants)
     assert found.improved is better
-    assert len({trial.tracker for trial in found.trials}) == len(found.trials)
+    assert len({trial.constants for trial in found.trials}) == len(found.trials)
 
 
 def test_only_the_scales_and_the_window_move_and_stay_within_bounds(found: Tuning, predictor: Predictor) -> None:
     for trial in found.trials:
-        for name, value in dataclasses.asdict(trial.tracker).items():
+        for name, value in dataclasses.asdict(trial.constants).items():
             if name in BOUNDS:
                 assert BOUNDS[name][0] <= value <= BOUNDS[name][1]
             elif name != "scale_interpolation":
-                assert value == getattr(predictor.weights.tracker, name)
+                assert value == getattr(predictor.weights.constants, name)
 
 
 def test_candidates_that_fall_behind_are_not_followed_to_the_end(found: Tuning) -> None:
@@ -121,7 +122,7 @@ def test_a_seed_gives_the_same_again(found: Tuning, predictor: Predictor, corpus
 
 
 def test_the_predictor_is_left_as_it_was(found: Tuning, predictor: Predictor) -> None:
-    assert predictor.weights.tracker == CONSTANTS
+    assert predictor.weights.constants == CONSTANTS
 
 
 def test_when_the_time_is_over_the_present_constants_stand(predictor: Predictor, corpus: Clips) -> None:
@@ -130,7 +131,7 @@ def test_when_the_time_is_over_the_present_constants_stand(predictor: Predictor,
     lines: list[str] = []
     found = tune(predictor, corpus, TuningConfig(minutes=1, frames=FRAMES), lines.append, lambda: next(minutes))
     assert found.trials == (found.present,)
-    assert (found.best, found.tracker, found.improved) == (found.present, found.present.tracker, False)
+    assert (found.best, found.constants, found.improved) == (found.present, found.present.constants, False)
     assert len(lines) == 1
 
 

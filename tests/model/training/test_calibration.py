@@ -9,7 +9,8 @@ from model.checkpoints import Weights
 from model.config import Preprocessing
 from model.errors import CorpusError
 from model.evaluation.reliability import reliability
-from model.inference import Predictor
+from model.inference.loading import load_predictor
+from model.inference.predictor import Predictor
 from model.score_map import Peak
 from model.training.calibration import Evidence, Reading, fit, gather
 from model.training.corpus import Corpus
@@ -75,7 +76,9 @@ def test_a_share_that_cannot_be_had_is_refused(right: list[bool], share: float) 
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    return Predictor(Weights(random_network(TINY), Preprocessing(mean=114, std=58)), device="cpu", precision="fp32")
+    return load_predictor(
+        Weights(random_network(TINY), Preprocessing(mean=114, std=58)), device="cpu", precision="fp32"
+    )
 
 
 def test_evidence_comes_from_ordered_clips_and_their_absence(corpus: Corpus, predictor: Predictor) -> None:

@@ -10,7 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from model.crops import Region
+from model.response import Response
+from model.search import Search
 from service.engine.batcher import Answer, Batcher
 from service.engine.jobs import Embed, Job, Respond
 from service.engine.slots import Slot, SlotTable
@@ -27,7 +31,19 @@ def embed_job(slots: tuple[Slot, ...]) -> Embed:
 
 def respond_job(slots: tuple[Slot, ...]) -> Respond:
     """Search one black crop a slot."""
-    return Respond(slots, np.zeros((len(slots), 1, 255, 255, 3), np.uint8))
+    return Respond(slots, tuple(search_of(np.zeros((1, 255, 255, 3), np.uint8)) for _ in slots))
+
+
+def search_of(crops: NDArray[np.uint8]) -> Search:
+    """A search in crops [N, side, side, 3]."""
+    regions = (Region(128, 128, 255),) * len(crops)
+    return Search(regions, (0.0,) * len(crops), crops.shape[1], (0.0, 0.0, 0.0), crops=crops)
+
+
+def maps_of(response: Response) -> NDArray[np.float32]:
+    """The response's maps [N, S, S]."""
+    assert response.maps is not None
+    return response.maps
 
 
 @dataclass(frozen=True)

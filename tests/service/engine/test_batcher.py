@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from model.inference.pending import Pending
+from model.search import Search, crops_of
 from service.engine.batcher import Answer
 from service.engine.jobs import Load
 from service.engine.slots import Slot
@@ -18,6 +18,7 @@ from tests.service.engine.conftest import (
     Engine,
     RunEngine,
     embed_job,
+    maps_of,
     outcomes,
     respond_job,
     submitted,
@@ -31,10 +32,10 @@ pytestmark = pytest.mark.anyio
 async def test_an_embedding_and_a_response(engine: Engine) -> None:
     (slot,) = engine.slots.allocate(1)
     answer = await engine.batcher.submit(embed_job((slot,)))
-    assert answer.found is None
+    assert answer.responses is None
     answer = await engine.batcher.submit(respond_job((slot,)))
-    assert answer.found is not None
-    assert answer.found.shape == (1, 1, 17, 17)
+    assert answer.responses is not None
+    assert [maps_of(each).shape for each in answer.responses] == [(1, 17, 17)]
     assert min(answer.queue_s, answer.infer_s) >= 0
     assert engine.batcher.failure is None
 
@@ -42,7 +43,7 @@ async def test_an_embedding_and_a_response(engine: Engine) -> None:
 async def test_embeddings_are_read_back_where_asked_and_loaded_elsewhere(engine: Engine) -> None:
     one, other = engine.slots.allocate(2)
     answer = await engine.batcher.submit(replace(embed_job((one,)), read_back=True))
-    assert answer.found is None
+    assert answer.responses is None
     assert answer.embeddings is not None
     assert (await engine.batcher.submit(embed_job((one,)))).embeddings is None
     # In one batch with the search that needs it.
@@ -53,15 +54,15 @@ async def test_embeddings_are_read_back_where_asked_and_loaded_elsewhere(engine:
     searched, loaded = await outcomes(tasks)
     await blocking
     assert isinstance(searched, Answer)
-    assert searched.found is not None
+    assert searched.responses is not None
     assert isinstance(loaded, Answer)
-    assert (loaded.found, loaded.embeddings) == (None, None)
+    assert (loaded.responses, loaded.embeddings) == (None, None)
     assert engine.predictor.exemplars[other.index] == (other, engine.predictor.exemplars[one.index][1])
 
 
 async def test_a_job_without_slots_is_answered(engine: Engine) -> None:
     answer = await engine.batcher.submit(respond_job(()))
-    assert answer.found is None
+    assert answer.responses is None
 
 
 async def test_what_waits_while_the_device_is_busy_becomes_one_batch(engine: Engine) -> None:
@@ -72,7 +73,7 @@ async def test_what_waits_while_the_device_is_busy_becomes_one_batch(engine: Eng
         others = await submitted(engine, [respond_job((b,)), respond_job((d, c))])
     answers = await outcomes([first, *others])
     assert [call.slots for call in engine.predictor.of("respond")] == [(a,), (b, d, c)]
-    assert [len(answer.found) for answer in answers] == [1, 1, 2]  # type: ignore[union-attr, arg-type]
+    assert [len(answer.responses) for answer in answers] == [1, 1, 2]  # type: ignore[union-attr, arg-type]
 
 
 async def test_each_gets_its_own_answer_out_of_the_batch(engine: Engine) -> None:
@@ -80,14 +81,14 @@ async def test_each_gets_its_own_answer_out_of_the_batch(engine: Engine) -> None
     jobs = [respond_job((slot,)) for slot in slots]
     for index, job in enumerate(jobs):
         # A white square below the crop's middle by 8 px, which is one cell, more each time.
-        job.crops[0, 0, 120 + 8 * index : 135 + 8 * index, 120:135] = 255
+        crops_of(job.searches)[0, 0, 120 + 8 * index : 135 + 8 * index, 120:135] = 255
     with engine.predictor.held("embed") as begun:
         (extra,) = engine.slots.allocate(1)
         first = asyncio.create_task(engine.batcher.submit(embed_job((extra,))))
         await reached(begun)
         tasks = await submitted(engine, jobs)  # type: ignore[arg-type]
     await first
-    peaks = [divmod(int(answer.found[0, 0].argmax()), 17) for answer in await outcomes(tasks)]  # type: ignore[union-attr, index]
+    peaks = [divmod(int(maps_of(answer.responses[0])[0].argmax()), 17) for answer in await outcomes(tasks)]  # type: ignore[union-attr, index]
     assert peaks == [(8, 8), (9, 8), (10, 8)]
     assert len(engine.predictor.of("respond")) == 1
 
@@ -103,14 +104,14 @@ async def test_a_pass_is_filled_to_its_most_targets_and_what_does_not_fit_goes_o
     # Smaller ones are due earlier: one, two, one of the other two; then what is left of that, and three.
     passes = [call.slots for call in engine.predictor.of("respond")]
     assert passes == [slots[:1], (*slots[:1], *slots[:2], *slots[2:3]), (*slots[3:], *slots[:3])]
-    assert [len(answer.found) for answer in answers] == [1, 3, 2, 2, 1]  # type: ignore[union-attr, arg-type]
+    assert [len(answer.responses) for answer in answers] == [1, 3, 2, 2, 1]  # type: ignore[union-attr, arg-type]
 
 
 async def test_a_job_beyond_the_most_targets_runs_in_several_passes(engine: Engine) -> None:
     slots = await engine.embedded(10)
     answer = await engine.batcher.submit(respond_job(slots))
-    assert answer.found is not None
-    assert len(answer.found) == 10
+    assert answer.responses is not None
+    assert len(answer.responses) == 10
     assert [len(call.slots) for call in engine.predictor.of("embed")] == [4, 4, 2]
     assert [call.slots for call in engine.predictor.of("respond")] == [slots[:4], slots[4:8], slots[8:]]
 
@@ -187,7 +188,7 @@ async def test_a_caller_cancelled_on_the_device_harms_nobody(engine: Engine) -> 
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
-    assert (await engine.batcher.submit(respond_job((b,)))).found is not None
+    assert (await engine.batcher.submit(respond_job((b,)))).responses is not None
 
 
 async def test_a_batch_waits_to_be_filled(run_engine: RunEngine) -> None:
@@ -206,7 +207,7 @@ async def test_a_batch_waits_to_be_filled(run_engine: RunEngine) -> None:
 async def test_a_batch_does_not_wait_for_ever(run_engine: RunEngine) -> None:
     async with run_engine(batch_max=8, wait_s=0.001) as engine:
         (slot,) = await engine.embedded(1)
-        assert (await engine.batcher.submit(respond_job((slot,)))).found is not None
+        assert (await engine.batcher.submit(respond_job((slot,)))).responses is not None
 
 
 async def test_a_stop_does_not_wait_for_a_batch_to_fill(run_engine: RunEngine) -> None:
@@ -227,9 +228,9 @@ async def test_a_pass_takes_no_longer_than_it_should(run_engine: RunEngine) -> N
         await engine.batcher.submit(embed_job(slots))
         slow_search = engine.predictor.respond
 
-        def respond(slots: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        def respond(slots: Sequence[Slot], searches: Sequence[Search]) -> Pending:
             clock.advance(0.04 * len(slots))
-            return slow_search(slots, crops)
+            return slow_search(slots, searches)
 
         engine.predictor.respond = respond  # type: ignore[method-assign]
         answers = [await engine.batcher.submit(respond_job(slots)) for _ in range(2)]

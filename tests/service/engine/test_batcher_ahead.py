@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from model.search import crops_of
 from service.engine.batcher import Answer
 from service.engine.slots import Slot
 from service.errors import ModelUnavailable
@@ -15,6 +16,7 @@ from tests.service.engine.conftest import (
     Engine,
     RunEngine,
     embed_job,
+    maps_of,
     outcomes,
     raises_unavailable,
     respond_job,
@@ -74,7 +76,7 @@ async def test_a_pass_holds_what_the_device_takes_at_once(run_engine: RunEngine)
 async def test_a_pass_that_nothing_waits_behind_is_answered_at_once(ahead: Engine) -> None:
     slots = await ahead.embedded(1)
     for _ in range(2):
-        assert (await ahead.batcher.submit(respond_job(slots))).found is not None
+        assert (await ahead.batcher.submit(respond_job(slots))).responses is not None
     assert kinds(ahead) == ["respond", "answer"] * 2
 
 
@@ -82,10 +84,10 @@ async def test_a_job_in_several_passes_gets_all_its_parts_in_order(ahead: Engine
     slots = await ahead.embedded(3)
     job = respond_job(slots)
     for index in range(3):
-        job.crops[index, 0, 120 + 8 * index : 135 + 8 * index, 120:135] = 255  # type: ignore[index]
+        crops_of(job.searches[index : index + 1])[0, 0, 120 + 8 * index : 135 + 8 * index, 120:135] = 255
     answer = await ahead.batcher.submit(job)
-    assert answer.found is not None
-    assert [divmod(int(each[0].argmax()), 17) for each in answer.found] == [(8, 8), (9, 8), (10, 8)]  # type: ignore[union-attr]
+    assert answer.responses is not None
+    assert [divmod(int(maps_of(each)[0].argmax()), 17) for each in answer.responses] == [(8, 8), (9, 8), (10, 8)]
 
 
 async def test_a_new_target_is_embedded_between_passes_under_way(ahead: Engine) -> None:
@@ -122,11 +124,13 @@ async def test_a_pass_that_fails_when_it_is_asked_for_fails_alone(
     probes, respond = len(ahead.predictor.of("probe")), ahead.predictor.respond
 
     class Lost:
+        ready = False
+
         def result(self) -> None:
             raise RuntimeError("device lost")
 
-    def first_is_lost(asked: Sequence[Slot], crops: Any) -> Any:
-        later = respond(asked, crops)
+    def first_is_lost(asked: Sequence[Slot], searches: Any) -> Any:
+        later = respond(asked, searches)
         return Lost() if asked[0] == slots[0] else later
 
     monkeypatch.setattr(ahead.predictor, "respond", first_is_lost)

@@ -6,10 +6,10 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from model.inference.pending import Pending
+from model.search import Search
 from service.engine import batcher as batching
 from service.engine.batcher import Answer, Batcher
 from service.engine.slots import Slot, SlotTable
@@ -44,7 +44,7 @@ async def test_a_failing_batch_answers_everybody_and_the_next_one_works(engine: 
     assert all("device lost" not in str(answer) for answer in failed)
     engine.predictor.mend(kind)  # type: ignore[arg-type]
     await eventually(lambda: engine.batcher.failure is None)
-    assert (await engine.batcher.submit(respond_job(slots))).found is not None
+    assert (await engine.batcher.submit(respond_job(slots))).responses is not None
 
 
 async def test_a_failed_pass_fails_only_its_own_jobs_and_nothing_of_them_is_tried_again(engine: Engine) -> None:
@@ -57,12 +57,12 @@ async def test_a_failed_pass_fails_only_its_own_jobs_and_nothing_of_them_is_trie
         (late,) = await submitted(engine, [respond_job(slots)])
         respond, passes = engine.predictor.respond, 0
 
-        def second_fails(asked: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        def second_fails(asked: Sequence[Slot], searches: Sequence[Search]) -> Pending:
             nonlocal passes
             passes += 1
             if passes == 2:
                 raise RuntimeError("device lost")
-            return respond(asked, crops)
+            return respond(asked, searches)
 
         engine.predictor.respond = second_fails  # type: ignore[method-assign]
     answers = await outcomes([first, small, large, late])
@@ -80,7 +80,7 @@ async def test_between_a_failure_and_the_next_good_probe_nothing_is_taken(engine
         assert "RuntimeError" in await raises_unavailable(engine.batcher.submit(respond_job(slots)))
     engine.predictor.mend("respond")
     await eventually(lambda: engine.batcher.failure is None)
-    assert (await engine.batcher.submit(respond_job(slots))).found is not None
+    assert (await engine.batcher.submit(respond_job(slots))).responses is not None
 
 
 async def test_a_probe_that_keeps_failing_keeps_the_model_out_until_it_passes(
@@ -102,7 +102,7 @@ async def test_a_probe_that_keeps_failing_keeps_the_model_out_until_it_passes(
     engine.predictor.mend("probe")
     engine.predictor.mend("respond")
     await eventually(lambda: engine.batcher.failure is None)
-    assert (await engine.batcher.submit(respond_job(slots))).found is not None
+    assert (await engine.batcher.submit(respond_job(slots))).responses is not None
 
 
 async def test_a_probe_that_keeps_failing_does_not_hold_up_the_stop(engine: Engine) -> None:
@@ -143,7 +143,7 @@ async def test_before_it_is_warm_nothing_is_taken() -> None:
         assert not starting.done()
         assert "warmed up" in await raises_unavailable(batcher.submit(job))
     await starting
-    assert (await batcher.submit(job)).found is None
+    assert (await batcher.submit(job)).responses is None
     await batcher.stop()
 
 

@@ -11,7 +11,16 @@ import pytest
 from service.engine.batcher import Answer
 from service.engine.jobs import Job, Respond
 from service.engine.slots import Slot
-from tests.service.engine.conftest import Engine, RunEngine, embed_job, outcomes, respond_job, submitted
+from tests.service.engine.conftest import (
+    Engine,
+    RunEngine,
+    embed_job,
+    maps_of,
+    outcomes,
+    respond_job,
+    search_of,
+    submitted,
+)
 from tests.support.waiting import eventually, reached
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +76,7 @@ async def test_new_sessions_begin_while_streams_flood(run_engine: RunEngine) -> 
 @pytest.mark.parametrize("batch_max", [1, 3, 4, 16])
 async def test_a_job_in_parts_is_answered_as_a_whole(run_engine: RunEngine, batch_max: int) -> None:
     crops = np.zeros((7, 1, 255, 255, 3), np.uint8)
+    searches = tuple(map(search_of, crops))
     for index in range(7):
         crops[index, 0, 40 + 24 * index : 56 + 24 * index, 120:136] = 255
     expected = {}
@@ -76,11 +86,11 @@ async def test_a_job_in_parts_is_answered_as_a_whole(run_engine: RunEngine, batc
             with engine.predictor.held("respond") as begun:
                 other = asyncio.create_task(engine.batcher.submit(respond_job(slots[:1])))
                 await reached(begun)
-                tasks = await submitted(engine, [Respond(slots, crops, "a"), frame("b", slots[:2])])
+                tasks = await submitted(engine, [Respond(slots, searches, "a"), frame("b", slots[:2])])
             _, whole, _ = await outcomes([other, *tasks])
         assert isinstance(whole, Answer)
-        assert whole.found is not None
-        expected[most] = whole.found
+        assert whole.responses is not None
+        expected[most] = np.stack([maps_of(each) for each in whole.responses])
     np.testing.assert_array_equal(expected[16], expected[batch_max])
     assert len({int(each.argmax()) for each in expected[16]}) == 7, "each has its own answer"
 

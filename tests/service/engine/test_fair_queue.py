@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from service.engine.fair_queue import FairQueue, JobPart, QueuedJob
 from service.engine.jobs import Embed, Job, Load, Respond
 from service.engine.slots import Slot
+from tests.service.engine.conftest import search_of
 
 
 def waiting(job: Job) -> QueuedJob:
@@ -23,7 +24,7 @@ def waiting(job: Job) -> QueuedJob:
 def search(session: str, targets: int = 1) -> QueuedJob:
     """A frame of so many targets, each of the same cost."""
     slots = tuple(Slot(index, 1) for index in range(targets))
-    return waiting(Respond(slots, np.zeros((targets, 3, 4, 4, 3), np.uint8), session))
+    return waiting(Respond(slots, (search_of(np.zeros((3, 4, 4, 3), np.uint8)),) * targets, session))
 
 
 def embedding(session: str = "", targets: int = 1) -> QueuedJob:
@@ -189,14 +190,15 @@ def test_a_session_s_jobs_keep_their_order() -> None:
 
 
 def test_parts_are_their_targets() -> None:
-    crops = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1, 1).repeat(3, axis=-1)
-    line, job = FairQueue(), waiting(Respond(tuple(Slot(index, 7) for index in range(5)), crops, "a"))
+    searches = tuple(search_of(np.full((1, 1, 1, 3), index, np.uint8)) for index in range(5))
+    line, job = FairQueue(), waiting(Respond(tuple(Slot(index, 7) for index in range(5)), searches, "a"))
     line.add(job)
     parts = line.take(3) + line.take(3)
     assert [(part.whole, part.last) for part in parts] == [(False, False), (False, True)]
     jobs = [part.job for part in parts]
     assert [slot.index for each in jobs for slot in each.slots] == [0, 1, 2, 3, 4]
-    assert [each.crops[:, 0, 0, 0, 0].tolist() for each in jobs if isinstance(each, Respond)] == [[0, 1, 2], [3, 4]]
+    searched = [each.searches for each in jobs if isinstance(each, Respond)]
+    assert searched == [searches[:3], searches[3:]]
 
 
 def test_a_job_without_targets_takes_no_room() -> None:

@@ -8,11 +8,14 @@ import pytest
 from service.engine.jobs import Embed, Job, Respond
 from service.engine.pace import Pace
 from service.engine.slots import Slot
+from tests.service.engine.conftest import search_of
 
 
 def search(targets: int) -> Respond:
     """A crop of 12 values a target."""
-    return Respond(tuple(Slot(index, 1) for index in range(targets)), np.zeros((targets, 1, 2, 2, 3), np.uint8))
+    return Respond(
+        tuple(Slot(index, 1) for index in range(targets)), (search_of(np.zeros((1, 2, 2, 3), np.uint8)),) * targets
+    )
 
 
 def embedding(targets: int) -> Embed:

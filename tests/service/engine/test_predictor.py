@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model import inference
 from model.checkpoints import Weights, load_weights
 from model.crops import Region
 from model.errors import ConfigError
+from model.inference.loading import load_predictor
+from model.search import Search, crops_of
 from service.engine.predictor import DevicePredictor
-from service.engine.slots import SlotTable
+from service.engine.slots import Slot, SlotTable
+from tests.service.engine.conftest import maps_of, search_of
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +39,28 @@ def crops(rng: np.random.Generator, *shape: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(coarse[..., cells[:, None], cells[None, :], :])
 
 
+def searches(rng: np.random.Generator, count: int) -> list[Search]:
+    """Searches of one region each."""
+    return [search_of(own) for own in crops(rng, count, 1, 255, 255)]
+
+
+def maps(predictor: DevicePredictor, slots: Sequence[Slot], wanted: Sequence[Search]) -> NDArray[np.float32]:
+    """The maps [B, N, S, S] of what the slots respond."""
+    return np.stack([maps_of(response) for response in predictor.respond(slots, wanted).result()])
+
+
 def test_answers_are_the_networks_own(weights: Weights, predictor: DevicePredictor, rng: np.random.Generator) -> None:
-    plain = inference.Predictor(weights, device="cpu", precision="fp32")
-    exemplars, searches = crops(rng, 2, 127, 127), crops(rng, 2, 1, 255, 255)
+    plain = load_predictor(weights, device="cpu", precision="fp32")
+    exemplars, wanted = crops(rng, 2, 127, 127), searches(rng, 2)
     slots = SlotTable(4).allocate(3)[1:]
     predictor.embed(slots, exemplars)
-    maps = predictor.respond(slots, searches)
-    assert maps.shape == (2, 1, 17, 17)
-    assert maps.dtype == np.float32
-    np.testing.assert_allclose(maps, plain.respond(plain.embed(exemplars), searches), rtol=1e-4, atol=1e-5)
-    assert maps.std() > 0.01
+    found = maps(predictor, slots, wanted)
+    assert found.shape == (2, 1, 17, 17)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, plain.maps(plain.embed(exemplars), crops_of(wanted)), rtol=1e-4, atol=1e-5)
+    assert found.std() > 0.01
     # The slots say whose exemplar it is, not their place in the call.
-    np.testing.assert_allclose(predictor.respond(slots[::-1], searches[[1, 0]])[::-1], maps, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(maps(predictor, slots[::-1], wanted[::-1])[::-1], found, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_cut_on_the_device_is_answered_out_of_the_same_slots(
@@ -60,15 +72,14 @@ def test_what_is_cut_on_the_device_is_answered_out_of_the_same_slots(
     slots = SlotTable(4).allocate(3)[1:]
     for each in (predictor, there):
         each.embed(slots, np.stack([frame[80:207, 80:207], frame[20:147, 150:277]]))
-    regions = [[Region(*place, side) for side in (247, 255, 263)] for place in ((150, 150), (90, 220))]
-    fill = (1.0, 2.0, 3.0)
-    expected = predictor.respond(slots, np.stack([predictor.cut(frame, each, 255, fill) for each in regions]))
-    cuts = tuple(replace(there.cut(frame, each, 255, fill), maps=True) for each in regions)
-    readings = there.respond(slots, cuts).result()
-    for reading, maps in zip(readings, expected, strict=True):
-        np.testing.assert_allclose(reading.maps, maps, atol=0.02 * np.ptp(maps))
-    backwards = there.respond(slots[::-1], cuts[::-1]).result()
-    np.testing.assert_allclose(backwards[0].numbers, readings[1].numbers, rtol=1e-4, atol=1e-4)
+    regions = [tuple(Region(*place, side) for side in (247, 255, 263)) for place in ((150, 150), (90, 220))]
+    plans = [Search(each, (0.0,) * 3, 255, (1.0, 2.0, 3.0), maps=True) for each in regions]
+    expected = maps(predictor, slots, [predictor.cutter(frame, plan) for plan in plans])
+    seen = [there.cutter(frame, plan) for plan in plans]
+    found = maps(there, slots, seen)
+    np.testing.assert_allclose(found, expected, atol=0.02 * np.ptp(expected))
+    backwards = maps(there, slots[::-1], seen[::-1])
+    np.testing.assert_allclose(backwards[0], found[1], rtol=1e-4, atol=1e-4)
 
 
 def test_an_exemplar_outlives_the_coming_and_going_of_others(
@@ -76,23 +87,23 @@ def test_an_exemplar_outlives_the_coming_and_going_of_others(
 ) -> None:
     table = SlotTable(4)
     before, kept, after = table.allocate(3)
-    search = crops(rng, 1, 1, 255, 255)
+    search = searches(rng, 1)
     predictor.embed((before, kept, after), crops(rng, 3, 127, 127))
-    maps = predictor.respond((kept,), search)
+    answer = maps(predictor, (kept,), search)
     for gone in (before, after):
         table.release(gone)
     others = table.allocate(3)
     assert {slot.index for slot in others} & {before.index, after.index}
     predictor.embed(others, crops(rng, 3, 127, 127))
-    np.testing.assert_allclose(predictor.respond((kept,), search), maps, rtol=1e-4, atol=1e-5)
-    assert not np.allclose(predictor.respond(others[:1], search), maps, rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(maps(predictor, (kept,), search), answer, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(maps(predictor, others[:1], search), answer, rtol=1e-2, atol=1e-3)
 
 
 def test_an_exemplar_that_was_read_answers_the_same_in_another_slot(
     predictor: DevicePredictor, weights: Weights, rng: np.random.Generator
 ) -> None:
     slots = SlotTable(4).allocate(2)
-    search = crops(rng, 1, 1, 255, 255)
+    search = searches(rng, 1)
     predictor.embed(slots, crops(rng, 2, 127, 127))
     read = predictor.read(slots)
     assert (read.shape, read.dtype) == ((2, 256, 6, 6), np.float16)
@@ -101,7 +112,7 @@ def test_an_exemplar_that_was_read_answers_the_same_in_another_slot(
     there = SlotTable(4).allocate(4)[2:]
     another.write(there, read)
     np.testing.assert_array_equal(another.read(there), read)
-    np.testing.assert_array_equal(another.respond(there[1:], search), predictor.respond(slots[1:], search))
+    np.testing.assert_array_equal(maps(another, there[1:], search), maps(predictor, slots[1:], search))
 
 
 def test_openvino_answers_out_of_the_same_slots(
@@ -110,24 +121,24 @@ def test_openvino_answers_out_of_the_same_slots(
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
     compiled = DevicePredictor(weights, device="cpu", precision="fp32", threads=1, capacity=4, runtime="openvino")
     assert (compiled.network.runtime, compiled.network.precision) == ("openvino", "fp32")
-    exemplars, searches = crops(rng, 2, 127, 127), crops(rng, 2, 1, 255, 255)
+    exemplars, wanted = crops(rng, 2, 127, 127), searches(rng, 2)
     slots = SlotTable(4).allocate(3)[1:]
     for each in (predictor, compiled):
         each.embed(slots, exemplars)
-    expected = predictor.respond(slots, searches)
-    np.testing.assert_allclose(compiled.respond(slots, searches), expected, rtol=1e-3, atol=1e-3 * np.ptp(expected))
+    expected = maps(predictor, slots, wanted)
+    np.testing.assert_allclose(maps(compiled, slots, wanted), expected, rtol=1e-3, atol=1e-3 * np.ptp(expected))
     # What one embedded the other can go on with: replicas that share a store need not run the same.
     compiled.write(slots, predictor.read(slots))
-    np.testing.assert_allclose(compiled.respond(slots, searches), expected, rtol=1e-3, atol=1e-3 * np.ptp(expected))
+    np.testing.assert_allclose(maps(compiled, slots, wanted), expected, rtol=1e-3, atol=1e-3 * np.ptp(expected))
 
 
 def test_the_probe_leaves_exemplars_alone(predictor: DevicePredictor, rng: np.random.Generator) -> None:
     slots = SlotTable(4).allocate(1)
-    search = crops(rng, 1, 1, 255, 255)
+    search = searches(rng, 1)
     predictor.embed(slots, crops(rng, 1, 127, 127))
-    maps = predictor.respond(slots, search)
+    answer = maps(predictor, slots, search)
     predictor.probe()
-    np.testing.assert_allclose(predictor.respond(slots, search), maps, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(maps(predictor, slots, search), answer, rtol=1e-4, atol=1e-5)
 
 
 def test_what_a_target_costs(predictor: DevicePredictor) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from model.config import TrackerConfig, preset
-from model.tracker import Calibration
+from model.tracker import Tracker
 from service.engine.batcher import Batcher
 from service.engine.slots import SlotTable
 from service.operations.metrics import Metrics
@@ -111,7 +111,7 @@ async def tracking_with(predictor: Any, model: TrackerModel, max_pixels: int = _
 async def core() -> AsyncIterator[Core]:
     """Tracking around a fake predictor."""
     async with tracking_with(
-        FakePredictor(), TrackerModel(preset("paper"), TrackerConfig(scales=1), Calibration())
+        FakePredictor(), TrackerModel(Tracker(preset("paper"), TrackerConfig(scales=1)))
     ) as running:
         yield running
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from model.config import TrackerConfig, preset
-from model.tracker import Calibration
+from model.tracker import Tracker
 from service.engine.batcher import Batcher
 from service.engine.slots import SlotTable
 from service.errors import (
@@ -40,9 +40,9 @@ from tests.support.waiting import eventually, reached
 
 pytestmark = pytest.mark.anyio
 
-MODEL = TrackerModel(preset("paper"), TrackerConfig(scales=1), Calibration(), "a" * 64)
+MODEL = TrackerModel(Tracker(preset("paper"), TrackerConfig(scales=1)), "a" * 64)
 OTHER_WEIGHTS = replace(MODEL, weights="b" * 64)
-OTHER_GEOMETRY = replace(OTHER_WEIGHTS, tracker=TrackerConfig(scales=1, context=0.7))
+OTHER_GEOMETRY = replace(OTHER_WEIGHTS, tracker=Tracker(preset("paper"), TrackerConfig(scales=1, context=0.7)))
 
 
 class Replica(Core):

@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from model import tracker
-from model.score_map import Peak
-from model.tracker import Track
+from model.tracker import Conclusion, Tracker
 from service.errors import (
     AtCapacity,
     FrameSizeChanged,
@@ -46,7 +44,7 @@ async def test_a_session_follows_its_target(core: Core) -> None:
         assert session.progress is step.progress
         assert step.progress.frame_index == index
         assert boxes(session)["0"] == pytest.approx([x, y, 16, 16], abs=1)
-        assert step.evidence["0"].maps.shape == (1, 17, 17)
+        assert step.evidence["0"].response.maps.shape == (1, 17, 17)
         assert step.faults == ()
     assert session.progress.targets[0].track.status == "tracking"
 
@@ -56,13 +54,14 @@ async def test_few_peaks_are_read_on_the_loop_and_many_in_the_pool(
     core: Core, monkeypatch: pytest.MonkeyPatch, few: int, on_the_loop: bool
 ) -> None:
     where: list[bool] = []
+    real = Tracker.conclude
 
-    def conclude(*arguments: Any) -> tuple[Track, Peak]:
+    def conclude(*arguments: Any) -> Conclusion:
         where.append(threading.current_thread() is threading.main_thread())
-        return tracker.conclude(*arguments)
+        return real(*arguments)
 
     monkeypatch.setattr(tracking, "_FEW", few)
-    monkeypatch.setattr(tracking, "conclude", conclude)
+    monkeypatch.setattr(Tracker, "conclude", conclude)
     session = await core.start((60, 50), (60, 50))
     await core.advance(session, await core.decoded(63, 52))
     assert where == [on_the_loop, on_the_loop]

@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 import pytest
 
+from model.tracker import Tracker
 from service.errors import (
     AtCapacity,
     SessionEnded,
 )
-from service.sessions import exemplars, tracking
+from service.sessions import tracking
 from service.sessions.requests import Placement
 from service.sessions.session import Session
 from tests.service.sessions.conftest import MAX_TARGETS, Core, boxes, slots_of
@@ -68,7 +69,7 @@ IN_THE_POOL = [
     pytest.param(starting, "start", id="start-cropping"),
     pytest.param(advancing, "decode_frame", id="frame-decoding"),
     pytest.param(advancing, "start", id="frame-cropping"),
-    pytest.param(advancing, "search_regions", id="frame-searching"),
+    pytest.param(advancing, "search", id="frame-searching"),
     pytest.param(advancing, "conclude", id="frame-concluding"),
     pytest.param(correcting, "start", id="correction-cropping"),
 ]
@@ -79,15 +80,15 @@ async def test_a_cancellation_in_the_pool_leaks_nothing(
     core: Core, call: Call, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = await core.start((60, 50), (10, 10))
-    module = exemplars if step == "start" else tracking
-    begun, gate, real = threading.Event(), threading.Event(), getattr(module, step)
+    where = tracking if step == "decode_frame" else Tracker
+    begun, gate, real = threading.Event(), threading.Event(), getattr(where, step)
 
-    def held(*arguments: object) -> object:
+    def held(*arguments: object, **named: object) -> object:
         begun.set()
         assert gate.wait(20)
-        return real(*arguments)
+        return real(*arguments, **named)
 
-    monkeypatch.setattr(module, step, held)
+    monkeypatch.setattr(where, step, held)
     try:
         task = asyncio.ensure_future(call(core, session))
         await reached(begun)

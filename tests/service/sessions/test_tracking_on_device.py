@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
+from model.arrays import RgbImage
 from model.boxes import Box
 from model.checkpoints import Weights, bundled_weights, load_weights
-from model.inference import Predictor
-from model.runtimes.probe import drift
-from model.single import SingleTracker
+from model.inference.loading import load_predictor
+from model.inference.probe import drift
+from model.inference.single import SingleTracker
 from service.engine.predictor import DevicePredictor
 from service.errors import ModelUnavailable
 from service.sessions.requests import Placement
@@ -25,7 +26,7 @@ from service.sessions.tracker_model import TrackerModel
 from tests.service.sessions.conftest import SLOTS, Core, boxes, tracking_with
 from tests.service.sessions.conftest import advance as commit_step
 from tests.support.devices import DEVICES
-from tests.support.scenes import Image, Scene, leaving_and_returning, scale_change, translation
+from tests.support.scenes import Scene, leaving_and_returning, scale_change, translation
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -46,12 +47,12 @@ def device_predictor(weights: Weights, device: str) -> DevicePredictor:
 async def core(request: pytest.FixtureRequest, weights: Weights) -> AsyncIterator[Core]:
     """Tracking around the network, with crops cut and maps read on its device."""
     predictor = device_predictor(weights, request.param)
-    model = TrackerModel(weights.network.config, weights.tracker, weights.calibration, weights.sha256, predictor.cut)
+    model = TrackerModel(weights.tracker, weights.sha256, predictor.cutter)
     async with tracking_with(predictor, model, max_pixels=320 * 240) as running:
         yield running
 
 
-def encoded(frame: Image) -> bytes:
+def encoded(frame: RgbImage) -> bytes:
     return cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
@@ -60,7 +61,7 @@ async def begun(core: Core, scene: Scene, extra: tuple[float, ...] | None = None
     return await core.tracking.start(encoded(scene.frames[0]), drawn, "me")
 
 
-async def advance(core: Core, session: Session, frame: Image, **options: bool) -> dict[str, list[float]]:
+async def advance(core: Core, session: Session, frame: RgbImage, **options: bool) -> dict[str, list[float]]:
     decoded = await core.tracking.decode(encoded(frame))
     async with core.leases.hold(session.id, "me") as lease:
         await commit_step(core.tracking, lease, decoded, **options)
@@ -69,7 +70,7 @@ async def advance(core: Core, session: Session, frame: Image, **options: bool) -
 
 def in_process(scene: Scene, weights: Weights) -> list[list[float]]:
     """The boxes of a tracker whose crops OpenCV cuts and whose maps numpy reads."""
-    tracker = SingleTracker(Predictor(weights, device="cpu", precision="fp32"))
+    tracker = SingleTracker(load_predictor(weights, device="cpu", precision="fp32"))
     tracker.start(scene.frames[0], Box(*scene.truth[0].tolist()))
     return [tracker.update(frame).box.as_list() for frame in scene.frames[1:]]
 
@@ -103,7 +104,7 @@ async def test_maps_are_evidence_where_asked_for(core: Core) -> None:
         decoded = await core.tracking.decode(encoded(frame))
         async with core.leases.hold(session.id, "me") as lease:
             done = await commit_step(core.tracking, lease, decoded, maps=wanted)
-        maps = done.evidence["0"].maps
+        maps = done.evidence["0"].response.maps
         assert (maps is not None and maps.shape == (3, 17, 17)) is wanted
 
 

@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 
 from model.checkpoints import Weights
 from model.config import Preprocessing
-from model.inference import Predictor
+from model.inference.loading import load_predictor
+from model.inference.predictor import Predictor
 from siamfc.cli.program import program
 from tests.support.fake_server import FakeServer
 from tests.support.networks import TINY, random_network
@@ -73,4 +74,4 @@ def server() -> Iterator[FakeServer]:
 @pytest.fixture
 def tiny_predictor() -> Predictor:
     weights = Weights(random_network(TINY), Preprocessing(mean=114.0, std=58.0))
-    return Predictor(weights, device="cpu", precision="fp32")
+    return load_predictor(weights, device="cpu", precision="fp32")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.inference import Predictor
+from model.inference.predictor import Predictor
 from tests.siamfc.cli.conftest import COUNT, Run
 from tests.support.fake_server import FakeServer
 

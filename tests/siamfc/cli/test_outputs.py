@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from model.checkpoints import save_weights
-from model.inference import Predictor
+from model.inference.predictor import Predictor
 from siamfc.cli.failures import InputError
 from siamfc.cli.outputs import check_outputs, writing
 from tests.siamfc.cli.conftest import COUNT, Run

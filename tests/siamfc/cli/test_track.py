@@ -13,8 +13,8 @@ import pytest
 
 from model.boxes import Box
 from model.errors import ConfigError
-from model.inference import Predictor
-from model.single import SingleTracker
+from model.inference.predictor import Predictor
+from model.inference.single import SingleTracker
 from siamfc.cli.frames import SourceFrame
 from tests.siamfc.cli.conftest import COUNT, Run, pictures
 from tests.support.fake_server import FakeServer

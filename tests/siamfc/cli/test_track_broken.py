@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model.inference import Predictor
+from model.inference.predictor import Predictor
 from siamfc.cli.videos import Video
 from tests.siamfc.cli.conftest import Run
 from tests.support.fake_server import FakeServer

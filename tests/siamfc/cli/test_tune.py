@@ -56,8 +56,8 @@ def test_what_is_found_is_printed_and_written(run: Run, corpus: Path, weights: P
     assert "chosen: " in result.stdout
     found = json.loads(out.read_text())
     chosen = TrackerConfig.from_dict(found["tracker"])
-    assert load_weights(saved).tracker == chosen
-    assert found["improved"] is (chosen != load_weights(weights).tracker)
+    assert load_weights(saved).constants == chosen
+    assert found["improved"] is (chosen != load_weights(weights).constants)
     assert (found["config"]["trials"], found["weights"]) == (2, load_weights(weights).sha256)
     assert set(found["trials"][0]) == {"ao", *BOUNDS}
     assert len(found["trials"]) + found["dropped"] == 2

@@ -1,0 +1,1 @@
+"""Data: corpora and sequences on disk, and rendered scenes."""

@@ -1,0 +1,92 @@
+"""The network's response to a search: one face for maps that are read here and for maps that a device has read.
+
+Shape legend: N maps of a target, S x S cells a map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from model.arrays import Float32
+from model.config import TrackerConfig
+from model.score_map import Peak, choose_scale, find_peak, scale_penalties
+
+NUMBERS = 5
+"""Columns of `DeviceResponse.numbers`."""
+
+
+class Response(Protocol):
+    """The correlation maps of one target's search, or the numbers that were read off them.
+
+    A head that reads more than the map (a size at the peak, outputs [H, S, S] a cell) adds a member here, and to both
+    classes below.
+    """
+
+    @property
+    def maps(self) -> Float32 | None:
+        """The maps, logits [N, S, S]; None where they stayed on the device because the search did not ask for them."""
+
+    @property
+    def finite(self) -> bool:
+        """Whether all maps are finite. The peaks of others mean nothing."""
+
+    def best(self, constants: TrackerConfig) -> Peak:
+        """The peak among all maps, where they are scales of one region; as `model.score_map.find_peak` has it."""
+
+    def peaks(self, constants: TrackerConfig) -> list[Peak]:
+        """The peak of every map by itself, where the regions are apart; a peak's `scale` is the map's index."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapResponse:
+    """Maps that are read here, with numpy.
+
+    maps: logits float32 [N, S, S]. shares: the cosine window's share in each map (`model.search.Search.shares`).
+    """
+
+    maps: Float32
+    shares: tuple[float, ...]
+
+    @property
+    def finite(self) -> bool:
+        return bool(np.isfinite(self.maps).all())
+
+    def best(self, constants: TrackerConfig) -> Peak:
+        return find_peak(self.maps, constants, self.shares[len(self.shares) // 2])
+
+    def peaks(self, constants: TrackerConfig) -> list[Peak]:
+        alone = [self.maps[index : index + 1] for index in range(len(self.maps))]
+        found = [find_peak(one, constants, share) for one, share in zip(alone, self.shares, strict=True)]
+        return [replace(peak, scale=index) for index, peak in enumerate(found)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeviceResponse:
+    """Peaks that the network's device has read (`model.inference.gpu.peaks`).
+
+    numbers: float32 [N, 5], a row a map: height of its upscaled peak above the floor; the peak's place right of and
+    below the middle, in upscaled cells; logit and contrast as `Peak` has them. maps: the logits [N, S, S], where the
+    search asked for them.
+    """
+
+    numbers: Float32
+    maps: Float32 | None = None
+
+    @property
+    def finite(self) -> bool:
+        # A value that is not finite leaves no height that is.
+        return bool(np.isfinite(self.numbers).all())
+
+    def best(self, constants: TrackerConfig) -> Peak:
+        heights = self.numbers[:, 0] * scale_penalties(len(self.numbers), constants)
+        scale, zoom = choose_scale(heights, constants)
+        return replace(self.peaks(constants)[scale], zoom=zoom)
+
+    def peaks(self, constants: TrackerConfig) -> list[Peak]:
+        return [
+            Peak(index, right / constants.upscale, down / constants.upscale, logit, contrast)
+            for index, (_, right, down, logit, contrast) in enumerate(self.numbers.tolist())
+        ]
