@@ -69,7 +69,7 @@ async def test_a_failure_is_that_frames_answer(service: Running, failure: str, m
         elif failure == "map":
             service.predictor.logits = float("nan")
         else:
-            monkeypatch.setattr("service.sessions.tracking.conclude", broken)
+            monkeypatch.setattr("model.tracker.Tracker.conclude", broken)
         answer = await ask(socket, blobs.frame(62, 50))
         assert (answer["type"], answer["seq"]) == ("error", 0)
         assert answer["problem"]["status"] == (500 if failure == "bug" else 503)

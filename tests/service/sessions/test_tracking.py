@@ -194,7 +194,7 @@ async def test_a_failure_to_read_the_maps_changes_nothing(core: Core, monkeypatc
     def broken(*_: object) -> None:
         raise ArithmeticError("no peak")
 
-    monkeypatch.setattr("service.sessions.tracking.conclude", broken)
+    monkeypatch.setattr("model.tracker.Tracker.conclude", broken)
     placements = [Placement("new", blobs.box(62, 50))]
     call = core.advance(session, await core.decoded(62, 50), placements)
     await unchanged(core, session, ArithmeticError, call)

@@ -15,7 +15,7 @@ from model.boxes import Box
 from model.errors import SequenceError
 from model.evaluation.one_pass import Found
 from model.evaluation.sequences import Sequence
-from model.inference import Predictor
+from model.inference.predictor import Predictor
 from siamfc.cli.evaluating import evaluate_all, listed
 from tests.siamfc.cli.conftest import COUNT, Run
 from tests.support.fake_server import FakeServer

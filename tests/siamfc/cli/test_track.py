@@ -193,7 +193,7 @@ def test_the_network_is_asked_for_by_name(run: Run, folder: Path, monkeypatch: p
         asked.append(options)
         raise ConfigError("enough")
 
-    monkeypatch.setattr("model.inference.Predictor", predictor)
+    monkeypatch.setattr("model.inference.loading.load_predictor", predictor)
     run("track", folder, "--box", BOX, "--device", "cpu", "--runtime", "openvino", "--precision", "int8")
     run("track", folder, "--box", BOX)
     assert asked == [
