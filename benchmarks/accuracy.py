@@ -17,9 +17,9 @@ from benchmarks._scenes import occlusion, scale_change, translation
 from model.boxes import Box
 from model.checkpoints import Weights
 from model.data.rendered import Scene
+from model.data.sequences import read_sequences
 from model.evaluation.in_process import InProcessFollower
 from model.evaluation.one_pass import evaluate
-from model.evaluation.sequences import read_sequences
 from model.inference.choice import REFERENCE, Candidate
 from model.inference.predictor import Predictor
 from model.inference.probe import drift

@@ -22,9 +22,9 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks._machine import facts
+from model.data.corpus import Corpus
 from model.inference.devices import choose_device
 from model.training.config import TrainingConfig, recipe
-from model.training.corpus import Corpus
 from model.training.loop import Trainer, prefetched
 from model.training.parameters import autocast_dtype
 from model.training.run import batches_of, pairs_a_step

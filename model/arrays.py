@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 RgbImage = NDArray[np.uint8]
 """uint8 [height, width, 3]: red, green and blue, row by row."""
 
+RgbaImage = NDArray[np.uint8]
+"""uint8 [height, width, 4]: red, green, blue and opacity, row by row."""
+
 RgbCrops = NDArray[np.uint8]
 """uint8 [..., side, side, 3]: square RGB images of one size."""
 

@@ -1,1 +1,1 @@
-"""Data: corpora and sequences on disk, and rendered scenes."""
+"""Data: training corpora and evaluation sequences on disk, and rendered scenes."""

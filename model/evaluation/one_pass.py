@@ -14,10 +14,10 @@ import numpy as np
 
 from model.arrays import Float64
 from model.boxes import Box
+from model.data.sequences import Sequence
 from model.errors import InvalidBoxError, SequenceError
 from model.evaluation.metrics import SequenceScore, mean_score, score
 from model.evaluation.reliability import Reliability, judged, reliability
-from model.evaluation.sequences import Sequence
 from model.image_sizes import image_size
 
 

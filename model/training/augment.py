@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from model.boxes import Box
 from model.crops import context_side
+from model.data.records import Member
 from model.training.config import AugmentConfig
-from model.training.records import Member
 
 FloatArray = NDArray[np.float64]
 Fill = Literal["mean", "mirror", "scenery"]

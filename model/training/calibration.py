@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from model.arrays import RgbImage
 from model.boxes import Box, iou
 from model.calibration import Calibration
+from model.data.corpus import Corpus, Track
 from model.errors import CorpusError
 from model.inference.predictor import Predictor
 from model.inference.single import update
-from model.training.corpus import Corpus, Track
 
 _ABSENT_FRAMES = 6
 _ABSENT_SHARE = 0.1

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.training.arena import Arena, Border, window
+from model.data.corpus import Corpus
 from model.training.augment import FloatArray, Layer, Plan, compose, resized
 from model.training.config import TrainingConfig
-from model.training.corpus import Corpus
+from model.training.image_pool import Border, ImagePool, image_part
 from model.training.jpeg import compressed
 from model.training.pairs import Batch, PairSampler
 from model.training.rendering import colour_matrix
@@ -31,65 +31,65 @@ class DeviceBatches:
 
     def __init__(self, corpus: Corpus, sampler: PairSampler, device: torch.device, config: TrainingConfig) -> None:
         self._sampler = sampler
-        self._arena = Arena(corpus, device, config.resident_mib * 2**20)
+        self._pool = ImagePool(corpus, device, config.resident_mib * 2**20)
         # What one batch may need at most is taken to be a quarter.
         self._headroom = config.resident_mib * 2**18
 
     def batch(self, step: int) -> Batch:
         """The batch of that step; its pixels are a tensor on the device."""
-        self._arena.reserve(self._headroom)
-        planned = self._sampler.plan(step, self._arena)
-        return planned.batch(render_all(planned.views, self._arena))
+        self._pool.reserve(self._headroom)
+        planned = self._sampler.plan(step, self._pool)
+        return planned.batch(render_all(planned.views, self._pool))
 
 
 @torch.no_grad()
-def render_all(plans: tuple[Plan, ...], arena: Arena) -> Tensor:
-    """The views, uint8 [B, S, S, 3] RGB on the arena's device."""
-    pixels = _pictures(plans, arena)
+def render_all(plans: tuple[Plan, ...], pool: ImagePool) -> Tensor:
+    """The views, uint8 [B, S, S, 3] RGB on the pool's device."""
+    pixels = _pictures(plans, pool)
     for slot in range(max(len(plan.cutouts) for plan in plans)):
         chosen = [index for index, plan in enumerate(plans) if len(plan.cutouts) > slot]
         layers = [plans[index].cutouts[slot] for index in chosen]
-        over = _read(arena, layers, plans[0].side, 4, "constant")
+        over = _read(pool, layers, plans[0].side, 4, "constant")
         pixels[chosen] = over[:, :3] + pixels[chosen] * (1 - over[:, 3:] / 255)
     pixels = _degraded(_recoloured(_coarsened(pixels, plans), plans), plans)
     return (pixels + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def _pictures(plans: tuple[Plan, ...], arena: Arena) -> Tensor:
+def _pictures(plans: tuple[Plan, ...], pool: ImagePool) -> Tensor:
     """[B, 3, S, S]: pictures with what stands beyond their edges."""
     side = plans[0].side
-    pixels = torch.empty(len(plans), 3, side, side, device=arena.device)
+    pixels = torch.empty(len(plans), 3, side, side, device=pool.device)
     for fill in ("mean", "mirror", "scenery"):
         chosen = [index for index, plan in enumerate(plans) if plan.fill == fill]
         if not chosen:
             continue
         layers, bounds = [plans[i].picture for i in chosen], [plans[i].bounds for i in chosen]
         border: Border = "mirror" if fill == "mirror" else "constant"
-        pixels[chosen] = _read(arena, layers, side, 3, border, bounds)
+        pixels[chosen] = _read(pool, layers, side, 3, border, bounds)
         if fill == "scenery":
-            around = [_filling(plans[i], arena) for i in chosen]
-            inside = _inside(arena, layers, side, bounds)
-            pixels[chosen] = torch.where(inside, pixels[chosen], _read(arena, around, side, 3, "mirror"))
+            around = [_filling(plans[i], pool) for i in chosen]
+            inside = _inside(pool, layers, side, bounds)
+            pixels[chosen] = torch.where(inside, pixels[chosen], _read(pool, around, side, 3, "mirror"))
     return pixels
 
 
-def _filling(plan: Plan, arena: Arena) -> Layer:
+def _filling(plan: Plan, pool: ImagePool) -> Layer:
     """The scenery stretched over the whole view."""
     assert plan.scenery is not None
-    width, height = arena.size(plan.scenery)
+    width, height = pool.size(plan.scenery)
     return Layer(plan.scenery, resized((width / plan.side, height / plan.side)))
 
 
-def _inside(arena: Arena, layers: list[Layer], side: int, bounds: list[tuple[int, int, int, int]]) -> Tensor:
+def _inside(pool: ImagePool, layers: list[Layer], side: int, bounds: list[tuple[int, int, int, int]]) -> Tensor:
     """Which pixels [B, 1, S, S] the picture itself shows: those whose place is within half a pixel of its bounds."""
-    x, y = _places(np.stack([layer.matrix for layer in layers]), side, arena.device)
-    x0, y0, x1, y1 = torch.tensor(bounds, dtype=torch.float32, device=arena.device).T[..., None, None]
+    x, y = _places(np.stack([layer.matrix for layer in layers]), side, pool.device)
+    x0, y0, x1, y1 = torch.tensor(bounds, dtype=torch.float32, device=pool.device).T[..., None, None]
     inside: Tensor = (x >= x0 - 0.5) & (x <= x1 - 0.5) & (y >= y0 - 0.5) & (y <= y1 - 0.5)
     return inside[:, None]
 
 
 def _read(
-    arena: Arena,
+    pool: ImagePool,
     layers: list[Layer],
     side: int,
     channels: int,
@@ -98,18 +98,18 @@ def _read(
 ) -> Tensor:
     windows, matrices = [], []
     for index, layer in enumerate(layers):
-        resident = arena.resident(layer.image, channels)
+        resident = pool.resident(layer.image, channels)
         level = resident.levels[resident.level(math.sqrt(abs(np.linalg.det(layer.matrix[:, :2]))))]
         ratio = level.width / resident.size[0], level.height / resident.size[1]
         whole = (0, 0, *resident.size)
         x0, y0, x1, y1 = whole if bounds is None else bounds[index]
         low = round(x0 * ratio[0]), round(y0 * ratio[1])
         high = max(low[0] + 1, round(x1 * ratio[0])), max(low[1] + 1, round(y1 * ratio[1]))
-        windows.append(window(level, (*low, *high), channels, resident.colour))
+        windows.append(image_part(level, (*low, *high), channels, resident.colour))
         matrix = compose(resized(ratio), layer.matrix)
         matrix[:, 2] -= low
         matrices.append(matrix)
-    return arena.read(windows, *_places(np.stack(matrices), side, arena.device), channels, border)
+    return pool.read(windows, *_places(np.stack(matrices), side, pool.device), channels, border)
 
 
 def _places(matrices: FloatArray, side: int, device: torch.device) -> tuple[Tensor, Tensor]:

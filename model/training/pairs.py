@@ -13,11 +13,11 @@ from torch import Tensor
 
 from model.boxes import Box
 from model.config import NetworkConfig
+from model.data.corpus import Corpus
+from model.data.records import Cutout, Member, Still, Track
 from model.errors import CorpusError
 from model.training.augment import Picture, Plan, Props, Shared, plan_view
 from model.training.config import TrainingConfig
-from model.training.corpus import Corpus
-from model.training.records import Cutout, Member, Still, Track
 from model.training.rendering import Decoded, Sizes, render
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.crops import mean_colour
+from model.data.corpus import Corpus
+from model.data.records import Member
 from model.training.augment import Colour, Fill, FloatArray, Layer, Plan, compose, resized
-from model.training.corpus import Corpus
-from model.training.records import Member
 
 Image = NDArray[np.uint8]
 LUMA = (0.299, 0.587, 0.114)

@@ -15,17 +15,17 @@ import torch
 
 from model.arrays import RgbImage
 from model.checkpoints import Weights, find_weights, save_weights
+from model.data.corpus import Corpus
 from model.errors import CheckpointError
 from model.inference.devices import choose_device
 from model.inference.loading import load_predictor
 from model.training.calibration import can_calibrate, fit, gather
 from model.training.config import TrainingConfig
-from model.training.corpus import Corpus
 from model.training.device_rendering import DeviceBatches
 from model.training.loop import Batches, Trainer, learning_rate, prefetched
 from model.training.objective import Loss
 from model.training.pairs import PairSampler
-from model.training.pictures import Board, beside, tensorboard
+from model.training.tensorboard import Board, beside, tensorboard
 from model.training.validation import Validation, Validator
 
 CHECKPOINT, LOG, WEIGHTS, BOARD = "last.pt", "log.jsonl", "weights.safetensors", "tensorboard"

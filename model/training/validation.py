@@ -18,15 +18,15 @@ from model.boxes import Box, iou
 from model.checkpoints import Weights
 from model.config import NetworkConfig
 from model.crops import Region, context_side, crop, mean_colour
+from model.data.corpus import Corpus
+from model.data.records import Member, Track
 from model.inference.loading import load_predictor
 from model.inference.predictor import Predictor
 from model.inference.single import SingleTracker
 from model.labels import create_bce_logit_label
 from model.score_map import upscale
 from model.training.config import TrainingConfig
-from model.training.corpus import Corpus
 from model.training.pairs import Sources
-from model.training.records import Member, Track
 
 _AT_ONCE = 8
 _CLIPS, _FRAMES = 8, 20

@@ -17,8 +17,8 @@ from siamfc.cli.options import make_client, make_predictor, network_options, ref
 from siamfc.cli.outputs import STDOUT, check_folder, check_outputs, save_text
 
 if TYPE_CHECKING:
+    from model.data.sequences import Sequence
     from model.evaluation.one_pass import Follower, Report
-    from model.evaluation.sequences import Sequence
 
 _PAGE = "report.html"
 
@@ -103,7 +103,7 @@ def evaluate(
 
 def _surveyed(folder: Path, unscored: bool, failed: dict[str, str]) -> list[Sequence]:
     """The folder's sequences that can be followed; says which show nothing, and notes in `failed` which are faulty."""
-    from model.evaluation.sequences import survey
+    from model.data.sequences import survey
 
     found = survey(folder, unscored=unscored)
     failed |= found.faulty

@@ -13,8 +13,8 @@ from siamfc.cli.progress import progress
 
 if TYPE_CHECKING:
     from model.boxes import Box
+    from model.data.sequences import Sequence as Frames
     from model.evaluation.one_pass import Follower, Found, Report, Run
-    from model.evaluation.sequences import Sequence as Frames
     from siamfc import Client, Session
 
 _NAMED = 5

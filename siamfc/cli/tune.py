@@ -15,7 +15,7 @@ from siamfc.cli.options import make_predictor, network_options
 from siamfc.cli.outputs import check_outputs, save_text
 
 if TYPE_CHECKING:
-    from model.evaluation.tuning import Tuning
+    from model.tuning.tune import Tuning
 
 
 @click.command()
@@ -57,10 +57,10 @@ def tune(
     evaluation sequences.
     """
     with needs_extra("train", "tuning"):
-        from model.evaluation.clips import refuse_evaluation_layout
-        from model.evaluation.tuning import TuningConfig
-        from model.evaluation.tuning import tune as search
-        from model.training.corpus import Corpus
+        from model.data.clips import refuse_evaluation_layout
+        from model.data.corpus import Corpus
+        from model.tuning.tune import TuningConfig
+        from model.tuning.tune import tune as search
     config = TuningConfig.from_dict(amount)
     refuse_evaluation_layout(corpus)
     given = [] if weights is None else [weights]
@@ -107,6 +107,6 @@ def _table(found: Tuning, rows: int = 10) -> str:
 
 
 def _searched(constants: Any) -> dict[str, float]:
-    from model.evaluation.tuning import BOUNDS
+    from model.tuning.tune import BOUNDS
 
     return {name: getattr(constants, name) for name in BOUNDS}

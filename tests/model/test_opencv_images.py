@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from model.data.corpus import Corpus
+from model.data.records import Member
 from model.errors import ModelError
 from model.images import decode
 from model.opencv_images import decode_bgr, decode_rgba, read_bgr
-from model.training.corpus import Corpus
-from model.training.records import Member
 from siamfc.cli.frames import SourceFrame
 from tests.support.scenes import photograph
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from model.boxes import Box
+from model.data.sequences import Sequence, read_sequences
 from model.evaluation.one_pass import Found, Report, evaluate
-from model.evaluation.sequences import Sequence, read_sequences
 from tests.support.scenes import leaving_and_returning, translation, write_sequence
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.data.sequences import Sequence
 from model.errors import SequenceError
 from model.evaluation.got10k import write_results
 from model.evaluation.one_pass import Report, Run
-from model.evaluation.sequences import Sequence
 
 ABSENT = [np.nan] * 4
 

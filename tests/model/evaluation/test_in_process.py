@@ -8,9 +8,9 @@ import pytest
 from model.boxes import Box
 from model.checkpoints import Weights
 from model.config import Preprocessing
+from model.data.sequences import read_sequences
 from model.evaluation.in_process import InProcessFollower
 from model.evaluation.one_pass import evaluate
-from model.evaluation.sequences import read_sequences
 from model.images import InvalidImageError
 from model.inference.loading import load_predictor
 from model.inference.predictor import Predictor

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from model.boxes import Box
+from model.data.sequences import Sequence
 from model.errors import SequenceError
 from model.evaluation.one_pass import Found, Report, evaluate, follow
-from model.evaluation.sequences import Sequence
 
 ABSENT = [np.nan] * 4
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from model.boxes import Box
+from model.data.sequences import Sequence
 from model.errors import ModelError
 from model.evaluation.one_pass import evaluate
 from model.evaluation.opencv import OpenCVFollower, available
-from model.evaluation.sequences import Sequence
 
 
 @pytest.mark.parametrize("name", sorted(available()))

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from model.data.sequences import Sequence
 from model.errors import ModelError
 from model.evaluation.one_pass import Run
-from model.evaluation.sequences import Sequence
 from model.evaluation.worst import overlap_by_frame, picture, worst_frames
 
 ABSENT = [np.nan] * 4

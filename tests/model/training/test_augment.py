@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.boxes import Box
+from model.data.records import Member
 from model.training.augment import Picture, Plan, Props, Shared, compose, plan_view, resized
 from model.training.config import AugmentConfig
-from model.training.records import Member
 
 PLAINLY = Shared(flip=False, grey=False, resolution=1.0, fill="mean")
 IMAGE, CUTOUT = Member("image"), Member("cutout")

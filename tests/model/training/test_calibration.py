@@ -7,13 +7,13 @@ import pytest
 
 from model.checkpoints import Weights
 from model.config import Preprocessing
+from model.data.corpus import Corpus
 from model.errors import CorpusError
 from model.evaluation.reliability import reliability
 from model.inference.loading import load_predictor
 from model.inference.predictor import Predictor
 from model.score_map import Peak
 from model.training.calibration import Evidence, Reading, fit, gather
-from model.training.corpus import Corpus
 from tests.support.networks import TINY, random_network
 
 

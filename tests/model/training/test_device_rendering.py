@@ -10,15 +10,15 @@ import torch
 
 from model.boxes import Box
 from model.config import preset
-from model.training.arena import Arena
+from model.data.corpus import Corpus
+from model.data.records import Member
 from model.training.augment import Picture, Plan, Props, Shared, plan_view
 from model.training.config import AugmentConfig, TrainingConfig
-from model.training.corpus import Corpus
 from model.training.device_rendering import DeviceBatches, render_all
+from model.training.image_pool import ImagePool
 from model.training.pairs import PairSampler
-from model.training.records import Member
 from model.training.rendering import render
-from tests.model.training.conftest import Gallery
+from tests.model.conftest import Gallery
 from tests.support.scenes import face, photograph
 
 CPU = torch.device("cpu")
@@ -33,8 +33,8 @@ PLAIN = Shared(flip=False, grey=False, resolution=1.0, fill="mean")
 
 
 @pytest.fixture
-def arena() -> Arena:
-    return Arena(GALLERY, CPU, 2**22)  # type: ignore[arg-type]
+def pool() -> ImagePool:
+    return ImagePool(GALLERY, CPU, 2**22)  # type: ignore[arg-type]
 
 
 def plans(config: AugmentConfig, shared: Shared, box: Box, count: int = 3, props: Props | None = None) -> list[Plan]:
@@ -47,9 +47,9 @@ def plans(config: AugmentConfig, shared: Shared, box: Box, count: int = 3, props
     return found
 
 
-def differences(chosen: list[Plan], arena: Arena) -> np.ndarray:
+def differences(chosen: list[Plan], pool: ImagePool) -> np.ndarray:
     """Absolute differences float [B, 255, 255, 3] of both renderings."""
-    ours = render_all(tuple(chosen), arena)
+    ours = render_all(tuple(chosen), pool)
     assert (ours.shape, ours.dtype) == ((len(chosen), 255, 255, 3), torch.uint8)
     return np.abs(ours.numpy().astype(float) - np.stack([render(plan, GALLERY) for plan in chosen]))
 
@@ -77,34 +77,34 @@ CUTOUT = (Member("cutout"), (52, 64))
     ],
 )
 def test_both_renderings_are_near(
-    changes: dict[str, float], shared: dict[str, object], props: Props, mean: float, arena: Arena
+    changes: dict[str, float], shared: dict[str, object], props: Props, mean: float, pool: ImagePool
 ) -> None:
     chosen = plans(AugmentConfig(**changes), replace(PLAIN, **shared), Box(120, 60, 50, 70), props=props)  # type: ignore[arg-type]
-    found = differences(chosen, arena)
+    found = differences(chosen, pool)
     assert found.mean() < mean
     # Nothing is out of place: even edges agree nearly everywhere.
     assert np.quantile(found, 0.99) < 12 * max(1.0, mean)
 
 
-def test_beyond_the_picture_lies_its_mean(arena: Arena) -> None:
+def test_beyond_the_picture_lies_its_mean(pool: ImagePool) -> None:
     (plan,) = plans(AugmentConfig(**PLAINEST), PLAIN, Box(1, 1, 150, 150), 1)
-    corner = render_all((plan,), arena)[0, 0, 0]
+    corner = render_all((plan,), pool)[0, 0, 0]
     expected = photograph("coffee", 300).reshape(-1, 3).mean(0)
     assert np.abs(corner.numpy() - expected).max() <= 1
 
 
-def test_large_targets_are_read_from_smaller_copies(arena: Arena) -> None:
+def test_large_targets_are_read_from_smaller_copies(pool: ImagePool) -> None:
     config = AugmentConfig(**{**PLAINEST, "max_shift": 5.0})
-    found = differences(plans(config, PLAIN, Box(-400, -300, 1000, 800)), arena)
+    found = differences(plans(config, PLAIN, Box(-400, -300, 1000, 800)), pool)
     assert found.mean() < 3
 
 
-def test_noise_is_of_the_planned_strength_and_the_same_each_time(arena: Arena) -> None:
+def test_noise_is_of_the_planned_strength_and_the_same_each_time(pool: ImagePool) -> None:
     (plan,) = plans(AugmentConfig(**PLAINEST), PLAIN, Box(120, 60, 50, 70), 1)
     noisy = (replace(plan, noise=5.0, noise_seed=3),)
-    first = render_all(noisy, arena).float()
-    assert torch.equal(first, render_all(noisy, arena).float())
-    spread = (first - render_all((plan,), arena).float())[first.gt(20) & first.lt(235)].std()
+    first = render_all(noisy, pool).float()
+    assert torch.equal(first, render_all(noisy, pool).float())
+    spread = (first - render_all((plan,), pool).float())[first.gt(20) & first.lt(235)].std()
     assert spread.item() == pytest.approx(5, rel=0.1)
 
 

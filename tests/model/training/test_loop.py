@@ -12,10 +12,10 @@ import torch
 from model import checkpoints
 from model.checkpoints import Weights, save_weights
 from model.config import ConvLayer, NetworkConfig, Preprocessing, preset
+from model.data.corpus import Corpus
 from model.errors import CheckpointError
 from model.training import loop
 from model.training.config import TrainingConfig
-from model.training.corpus import Corpus
 from model.training.loop import PREPROCESSING, Trainer, learning_rate, prefetched
 from model.training.objective import Loss, objective
 from model.training.pairs import Batch, PairSampler

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from model.config import preset
+from model.data.corpus import Corpus, Member, Track
 from model.errors import CorpusError
 from model.training.config import AugmentConfig, TrainingConfig
-from model.training.corpus import Corpus, Member, Track
 from model.training.pairs import Batch, PairSampler
 from model.training.rendering import Decoded
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from model.boxes import Box
 from model.crops import Region, context_side, crop, mean_colour
+from model.data.corpus import Corpus
+from model.data.records import Member
 from model.training.augment import Colour, Layer, Picture, Plan, Props, Shared, plan_view
 from model.training.config import AugmentConfig
-from model.training.corpus import Corpus
-from model.training.records import Member
 from model.training.rendering import Decoded, render
-from tests.model.training.conftest import Gallery
+from tests.model.conftest import Gallery
 from tests.support.scenes import photograph
 
 PLAINLY = Shared(flip=False, grey=False, resolution=1.0, fill="mean")

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from model.checkpoints import load_weights
+from model.data.corpus import Corpus, is_held_out
 from model.errors import CheckpointError, CorpusError
 from model.training import loop, run
 from model.training.config import TrainingConfig
-from model.training.corpus import Corpus, is_held_out
 from model.training.loop import Trainer
 from model.training.objective import Loss
 from model.training.pairs import Batch, PairSampler, Planned

@@ -5,9 +5,9 @@ import pytest
 
 from model.checkpoints import Weights
 from model.config import Preprocessing
+from model.data.corpus import Corpus, Track
 from model.labels import create_bce_logit_label
 from model.training.config import TrainingConfig
-from model.training.corpus import Corpus, Track
 from model.training.validation import Validator, area_under_roc, peak_errors
 from tests.support.networks import TINY, random_network
 

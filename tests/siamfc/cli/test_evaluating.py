@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from model.boxes import Box
+from model.data.sequences import Sequence
 from model.errors import SequenceError
 from model.evaluation.one_pass import Found
-from model.evaluation.sequences import Sequence
 from model.inference.predictor import Predictor
 from siamfc.cli.evaluating import evaluate_all, listed
 from tests.siamfc.cli.conftest import COUNT, Run

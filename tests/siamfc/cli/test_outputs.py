@@ -88,7 +88,7 @@ def test_nothing_is_harmed(
     (inputs / "run").mkdir()
     shutil.copy(inputs / "w.safetensors", inputs / "run" / "weights.safetensors")
     (inputs / "run" / "last.pt").write_text("seed = 5\n")
-    monkeypatch.setattr("model.evaluation.clips.refuse_evaluation_layout", lambda _: None)
+    monkeypatch.setattr("model.data.clips.refuse_evaluation_layout", lambda _: None)
     before = contents(inputs)
     result = _run(run, arguments, server)
     assert result.exit_code == 2

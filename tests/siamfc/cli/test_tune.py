@@ -1,4 +1,4 @@
-"""`siamfc tune`: what it is given, what it writes. The search itself: tests/model/evaluation/test_tuning.py."""
+"""`siamfc tune`: what it is given, what it writes. The search itself: tests/model/tuning/test_tune.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from model.checkpoints import load_weights, save_weights
 from model.config import TrackerConfig
-from model.evaluation.tuning import BOUNDS
+from model.tuning.tune import BOUNDS
 from tests.siamfc.cli.conftest import Run
 from tests.support.networks import random_weights
 from tests.support.scenes import translation

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from model.boxes import Box
+from model.data.records import Cutout, Member, Records, Still, Track
 from model.errors import CorpusError, InvalidBoxError
-from model.training.records import Cutout, Member, Records, Still, Track
 
 Row = TypeVar("Row")
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from model.crops import Colour, mean_colour
-from model.training.corpus import Corpus
-from model.training.records import Member
+from model.data.corpus import Corpus
+from model.data.records import Member
 from model.training.rendering import weighted
 
 _LEVELS = 4
@@ -36,7 +36,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """An image in the arena: its copies, each half the one before; and its mean colour."""
+    """An image in the pool: its copies, each half the one before; and its mean colour."""
 
     levels: tuple[Level, ...]
     colour: tuple[float, float, float]
@@ -52,7 +52,7 @@ class Resident:
         return min(wanted, len(self.levels) - 1)
 
 
-class Arena:
+class ImagePool:
     """The images that were asked for, on the device. Cut-outs' colours are weighted by their alpha.
 
     Holds `capacity` bytes; where an image does not fit any more, all are forgotten and it begins anew. `reserve`
@@ -101,20 +101,20 @@ class Arena:
             half = (max(1, width // 2), max(1, height // 2))
             image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
         if end > self._capacity:
-            raise MemoryError(f"an arena of {self._capacity} bytes does not hold a batch's images")
+            raise MemoryError(f"an image pool of {self._capacity} bytes does not hold a batch's images")
         joined = torch.from_numpy(np.concatenate(parts))
         self._buffer[self._used : end] = joined.to(self.device, non_blocking=True)
         self._used = end
         return Resident(tuple(levels), colour)
 
-    def read(self, windows: Sequence[Window], x: Tensor, y: Tensor, channels: int, border: Border) -> Tensor:
-        """Values [B, K, S, S], float32 0..255, at pixel indexes x, y [B, S, S] of the windows; beyond them `colour`
-        or the window mirrored."""
+    def read(self, parts: Sequence[ImagePart], x: Tensor, y: Tensor, channels: int, border: Border) -> Tensor:
+        """Values [B, K, S, S], float32 0..255, at pixel indexes x, y [B, S, S] of the parts; beyond them `colour`
+        or the part mirrored."""
         numbers = torch.tensor(
-            [[w.offset, w.row, w.width, w.height] for w in windows], dtype=torch.int64, device=self.device
+            [[part.offset, part.row, part.width, part.height] for part in parts], dtype=torch.int64, device=self.device
         )
         offset, row, width, height = (numbers[:, i, None, None] for i in range(4))
-        colour = torch.tensor([w.colour for w in windows], dtype=torch.float32, device=self.device)
+        colour = torch.tensor([part.colour for part in parts], dtype=torch.float32, device=self.device)
         left, top = torch.floor(x), torch.floor(y)
         total = x.new_zeros(*x.shape, channels)
         plane = torch.arange(channels, device=self.device)
@@ -134,7 +134,7 @@ class Arena:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ImagePart:
     """A part of an image: where its first byte lies in the buffer, bytes a row of the image, its size, its fill."""
 
     offset: int
@@ -144,11 +144,11 @@ class Window:
     colour: tuple[float, float, float, float]
 
 
-def window(level: Level, bounds: tuple[int, int, int, int], channels: int, colour: Colour) -> Window:
+def image_part(level: Level, bounds: tuple[int, int, int, int], channels: int, colour: Colour) -> ImagePart:
     """The part x0, y0, x1, y1 (in the level's pixels) of a resident image's copy."""
     x0, y0, x1, y1 = bounds
     row = level.width * channels
-    return Window(level.offset + y0 * row + x0 * channels, row, x1 - x0, y1 - y0, (*colour, 0.0))
+    return ImagePart(level.offset + y0 * row + x0 * channels, row, x1 - x0, y1 - y0, (*colour, 0.0))
 
 
 def _mirrored(index: Tensor, length: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """GOT-10k as it unpacks: `train/NAME/*.jpg`, `groundtruth.txt` and `absence.label` beside them.
 
 The folder is the one that holds `train`, that split itself, or one part of it. Boxes are 1-indexed in the files; how
-they are read is said where evaluation reads the same layout, `model.evaluation.sequences`.
+they are read is said where evaluation reads the same layout, `model.data.sequences`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from model.boxes import Box
+from model.data.records import Member, Records, Track
+from model.data.sequences import Sequence, survey
 from model.errors import CorpusError, SequenceError
-from model.evaluation.sequences import Sequence, survey
-from model.training.records import Member, Records, Track
 
 SOURCE = "got10k"
 

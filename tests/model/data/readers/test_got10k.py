@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from model.boxes import Box
+from model.data.corpus import Corpus
+from model.data.readers import got10k
 from model.errors import CorpusError
-from model.training.corpus import Corpus
-from model.training.readers import got10k
 from tests.support.scenes import translation
 
 

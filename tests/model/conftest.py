@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
+from model.data.corpus import Corpus
+from model.data.records import Member
 from model.training.config import AugmentConfig
-from model.training.corpus import Corpus
-from model.training.records import Member
 from tests.support.scenes import Scene, face, leaving_and_returning, occlusion, photograph, translation
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from model.boxes import Box
+from model.data.clips import Clips, choose_clips, family, refuse_evaluation_layout
+from model.data.corpus import Member, Track
 from model.errors import CorpusError
-from model.evaluation.clips import Clips, choose_clips, family, refuse_evaluation_layout
-from model.training.corpus import Member, Track
 
 BOX = Box(1, 2, 30, 40)
 
@@ -66,8 +66,8 @@ def test_a_seed_draws_the_same_and_another_others() -> None:
 def test_a_source_weighs_as_the_root_of_its_windows() -> None:
     clips = choose_clips(MANY, 0, frames=4, per_source=9)
     by_source: Counter[str] = Counter()
-    for window, weight in zip(clips.search, clips.search_weights, strict=True):
-        by_source[window.track.source] += weight  # type: ignore[assignment]
+    for excerpt, weight in zip(clips.search, clips.search_weights, strict=True):
+        by_source[excerpt.track.source] += weight  # type: ignore[assignment]
     assert sum(by_source.values()) == pytest.approx(1)
     assert by_source["runway"] == pytest.approx(2 * by_source["lone"])
     assert sum(clips.check_weights) == pytest.approx(1)

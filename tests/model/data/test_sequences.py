@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.data.sequences import Sequence, read_sequences, survey
 from model.errors import SequenceError
-from model.evaluation.sequences import Sequence, read_sequences, survey
 
 
 def make(folder: Path, files: dict[str, str], images: str = "img", names: tuple[str, ...] = ("1.jpg", "2.jpg")) -> Path:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.training.readers import shards
-from tests.model.training.conftest import Shard, write_rows
+from model.data.readers import shards
+from tests.model.conftest import Shard, write_rows
 from tests.support.scenes import photograph
 
 

@@ -2,7 +2,7 @@
 
 The objective is the mean overlap (AO), balanced by source. Candidates race: one that trails the leader on the clips
 followed so far is not followed through the others. What is found counts only if it is better on clips of other
-families too; see `model.evaluation.clips`.
+families too; see `model.data.clips`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model.arrays import RgbImage
 from model.boxes import iou
 from model.config import TrackerConfig, _FromDict, _require
-from model.evaluation.clips import Clips, Window, choose_clips
+from model.data.clips import Clips, Excerpt, choose_clips
+from model.data.corpus import Corpus
 from model.inference.predictor import Predictor
 from model.inference.single import SingleTracker
-from model.training.corpus import Corpus, Image
 
 BOUNDS = {
     "scale_penalty": (0.90, 1.0),
@@ -129,14 +130,14 @@ class _Race:
         """
         self._overlaps.update({each: [] for each in candidates})
         live = list(candidates)
-        for window in self._clips.search:
+        for excerpt in self._clips.search:
             if leader is not None:
                 live = [each for each in live if not self._is_behind(each, leader)]
-            frames = [self._corpus.rgb(member) for member in window.track.frames[window.start : window.stop]]
+            frames = _frames(self._corpus, excerpt)
             for each in live:
                 if leader is not None and self._clock.is_over(2 * len(self._clips.check)):
                     return False
-                self._overlaps[each].append(_overlap(self._predictor, each, window, frames))
+                self._overlaps[each].append(_overlap(self._predictor, each, excerpt, frames))
                 self._clock.followed += 1
         return True
 
@@ -200,15 +201,7 @@ def _checked(predictor: Predictor, corpus: Corpus, clips: Clips, race: _Race, pr
     trials = race.trials()
     best, weights = trials[0], np.array(clips.check_weights)
     found = {
-        each: float(
-            weights
-            @ [
-                _overlap(
-                    predictor, each, window, [corpus.rgb(m) for m in window.track.frames[window.start : window.stop]]
-                )
-                for window in clips.check
-            ]
-        )
+        each: float(weights @ [_overlap(predictor, each, excerpt, _frames(corpus, excerpt)) for excerpt in clips.check])
         for each in dict.fromkeys([present, best.constants])
     }
     return Tuning(
@@ -222,9 +215,13 @@ def _checked(predictor: Predictor, corpus: Corpus, clips: Clips, race: _Race, pr
     )
 
 
-def _overlap(predictor: Predictor, constants: TrackerConfig, window: Window, frames: Sequence[Image]) -> float:
-    """Mean overlap in the window's frames that show the target, but for the first."""
-    truth = window.track.boxes[window.start : window.stop]
+def _frames(corpus: Corpus, excerpt: Excerpt) -> list[RgbImage]:
+    return [corpus.rgb(member) for member in excerpt.track.frames[excerpt.start : excerpt.stop]]
+
+
+def _overlap(predictor: Predictor, constants: TrackerConfig, excerpt: Excerpt, frames: Sequence[RgbImage]) -> float:
+    """Mean overlap in the excerpt's frames that show the target, but for the first."""
+    truth = excerpt.track.boxes[excerpt.start : excerpt.stop]
     assert truth[0] is not None
     tracker = SingleTracker(predictor, dataclasses.replace(predictor.tracker, constants=constants))
     tracker.start(frames[0], truth[0])

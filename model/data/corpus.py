@@ -1,6 +1,6 @@
 """A training corpus: still images with boxes, video tracks, object cut-outs; from one folder or several.
 
-The layouts that can be read are those of `model.training.readers`. Boxes are [x, y, w, h], 0-indexed pixels.
+The layouts that can be read are those of `model.data.readers`. Boxes are [x, y, w, h], 0-indexed pixels.
 """
 
 from __future__ import annotations
@@ -10,18 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
+from model.arrays import RgbaImage, RgbImage
+from model.data.readers.layout import read
+from model.data.records import Cutout, Member, Records, Still, Track
 from model.errors import CorpusError, ModelError
 from model.images import decode
 from model.opencv_images import decode_rgba
-from model.training.readers.layout import read
-from model.training.records import Cutout, Member, Records, Still, Track
 
-__all__ = ["Corpus", "Cutout", "Image", "Member", "Still", "Track", "is_held_out"]
-
-Image = NDArray[np.uint8]
+__all__ = ["Corpus", "Cutout", "Member", "Still", "Track", "is_held_out"]
 
 
 class Corpus:
@@ -54,15 +50,15 @@ class Corpus:
         copy.cutouts = tuple(cutout for cutout in self.cutouts if cutout.name.rpartition("_")[0] not in clips)
         return copy, held
 
-    def rgb(self, member: Member) -> Image:
+    def rgb(self, member: Member) -> RgbImage:
         """The image as uint8 [height, width, 3] RGB."""
         return self._decoded(member, decode)
 
-    def rgba(self, member: Member) -> Image:
+    def rgba(self, member: Member) -> RgbaImage:
         """The image as uint8 [height, width, 4] RGBA."""
         return self._decoded(member, decode_rgba)
 
-    def _decoded(self, member: Member, decoder: Callable[[bytes], Image | None]) -> Image:
+    def _decoded(self, member: Member, decoder: Callable[[bytes], RgbImage | None]) -> RgbImage:
         """The image as stored: boxes are in its pixels, whatever its EXIF orientation says."""
         reason = ""
         try:

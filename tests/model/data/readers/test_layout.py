@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from model.data.readers.layout import read
 from model.errors import CorpusError
-from model.training.readers.layout import read
 
 
 def test_the_layout_shows_in_the_folder(corpus_folder: Path) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model.boxes import Box
+from model.data.records import Member, Records, Track
 from model.errors import CorpusError
 from model.folders import is_hidden
-from model.training.records import Member, Records, Track
 
 SOURCE = "imagenet_vid"
 

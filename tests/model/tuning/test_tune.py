@@ -11,15 +11,15 @@ import pytest
 from model.boxes import Box
 from model.checkpoints import Weights
 from model.config import Preprocessing, TrackerConfig
+from model.data.clips import choose_clips
+from model.data.corpus import Corpus, Member, Track
 from model.data.rendered import Place, along, photograph, render
 from model.errors import ConfigError, CorpusError
-from model.evaluation import tuning
-from model.evaluation.clips import choose_clips
-from model.evaluation.tuning import BOUNDS, Tuning, TuningConfig, tune
 from model.inference.loading import load_predictor
 from model.inference.predictor import Predictor
 from model.inference.single import SingleTracker
-from model.training.corpus import Corpus, Member, Track
+from model.tuning import tune as tuning
+from model.tuning.tune import BOUNDS, Tuning, TuningConfig, tune
 from tests.support.networks import TINY, random_network
 from tests.support.scenes import cup, face
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.training.pictures import beside, tensorboard
+from model.training.tensorboard import beside, tensorboard
 
 
 def events(folder: Path) -> list[bytes]:

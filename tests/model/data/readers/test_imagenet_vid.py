@@ -6,9 +6,9 @@ import cv2
 import pytest
 
 from model.boxes import Box
+from model.data.corpus import Corpus
+from model.data.readers import imagenet_vid
 from model.errors import CorpusError
-from model.training.corpus import Corpus
-from model.training.readers import imagenet_vid
 from tests.support.scenes import photograph
 
 Objects = list[tuple[str, tuple[int, int, int, int]]]

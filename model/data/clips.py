@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from model.data.corpus import Track
 from model.errors import CorpusError
-from model.training.corpus import Track
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Excerpt:
     """A run of a track's frames, `start` up to `stop`, the first of which shows the target."""
 
     track: Track
@@ -31,13 +31,13 @@ class Window:
 class Clips:
     """What is searched on and what checks it, each with its weights, which sum to 1.
 
-    A source weighs as the square root of its windows: a large one does not drown the others, a single clip does not
+    A source weighs as the square root of its excerpts: a large one does not drown the others, a single clip does not
     count for as much as twenty.
     """
 
-    search: tuple[Window, ...]
+    search: tuple[Excerpt, ...]
     search_weights: tuple[float, ...]
-    check: tuple[Window, ...]
+    check: tuple[Excerpt, ...]
     check_weights: tuple[float, ...]
 
 
@@ -54,21 +54,21 @@ def refuse_evaluation_layout(folder: Path) -> None:
 
 
 def choose_clips(tracks: Sequence[Track], seed: int, frames: int, per_source: int) -> Clips:
-    """Draw the windows: one track a family, at most `per_source` families a source on either side.
+    """Draw the excerpts: one track a family, at most `per_source` families a source on either side.
 
-    Of every three families of a source, in drawn order, one is kept for the check. A window is the first `frames`
+    Of every three families of a source, in drawn order, one is kept for the check. An excerpt is the first `frames`
     frames from the target's first appearance: successive ones, since how far a target moves between two frames is what
     the constants depend on. Windows of the sources alternate. Raises CorpusError where a side would be empty.
     """
     rng = np.random.default_rng(seed)
-    families: dict[str, dict[tuple[str, str], list[Window]]] = defaultdict(lambda: defaultdict(list))
+    families: dict[str, dict[tuple[str, str], list[Excerpt]]] = defaultdict(lambda: defaultdict(list))
     for track in sorted(tracks, key=lambda each: (each.source, each.clip)):
-        window = _window(track, frames)
-        if track.ordered and window is not None:
-            families[track.source][family(track)].append(window)
-    sides: tuple[list[list[Window]], list[list[Window]]] = ([], [])
+        excerpt = _excerpt(track, frames)
+        if track.ordered and excerpt is not None:
+            families[track.source][family(track)].append(excerpt)
+    sides: tuple[list[list[Excerpt]], list[list[Excerpt]]] = ([], [])
     for source in sorted(families):
-        drawn = [windows[int(rng.integers(len(windows)))] for windows in families[source].values()]
+        drawn = [excerpts[int(rng.integers(len(excerpts)))] for excerpts in families[source].values()]
         drawn = [drawn[index] for index in rng.permutation(len(drawn))]
         sides[0].append([each for index, each in enumerate(drawn) if index % 3 != 2][:per_source])
         sides[1].append(drawn[2::3][:per_source])
@@ -78,20 +78,20 @@ def choose_clips(tracks: Sequence[Track], seed: int, frames: int, per_source: in
     return Clips(search, _weights(search), check, _weights(check))
 
 
-def _window(track: Track, frames: int) -> Window | None:
+def _excerpt(track: Track, frames: int) -> Excerpt | None:
     present = track.present
     if not present:
         return None
     start, stop = present[0], min(present[0] + frames, len(track.frames))
-    return Window(track, start, stop) if sum(start <= index < stop for index in present) >= 3 else None
+    return Excerpt(track, start, stop) if sum(start <= index < stop for index in present) >= 3 else None
 
 
-def _alternating(sources: Sequence[Sequence[Window]]) -> tuple[Window, ...]:
+def _alternating(sources: Sequence[Sequence[Excerpt]]) -> tuple[Excerpt, ...]:
     longest = max((len(each) for each in sources), default=0)
     return tuple(each[index] for index in range(longest) for each in sources if index < len(each))
 
 
-def _weights(windows: Sequence[Window]) -> tuple[float, ...]:
-    sizes = Counter(each.track.source for each in windows)
-    raw = [sizes[each.track.source] ** -0.5 for each in windows]
+def _weights(excerpts: Sequence[Excerpt]) -> tuple[float, ...]:
+    sizes = Counter(each.track.source for each in excerpts)
+    raw = [sizes[each.track.source] ** -0.5 for each in excerpts]
     return tuple(each / sum(raw) for each in raw)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from model.boxes import Box
+from model.data.corpus import Corpus, Member, Track, is_held_out
 from model.errors import CorpusError
-from model.training.corpus import Corpus, Member, Track, is_held_out
 from tests.support.scenes import face, photograph, translation
 
 

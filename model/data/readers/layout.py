@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from model.data.readers import got10k, imagenet_vid, shards
+from model.data.records import Records
 from model.errors import CorpusError
-from model.training.readers import got10k, imagenet_vid, shards
-from model.training.records import Records
 
 _READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Records]], ...] = (
     (shards.recognises, shards.read),

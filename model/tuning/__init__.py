@@ -1,0 +1,1 @@
+"""Choosing the tracker's constants on training clips."""
