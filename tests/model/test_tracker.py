@@ -164,7 +164,7 @@ def test_without_re_detection_a_lost_target_is_searched_as_any_other(
 
 def spread_out(track: Track) -> Search:
     places = ((100, 100), track.box.center, (500, 400))
-    regions = tuple(Region(*place, 510) for place in places)
+    regions = tuple(Region(x, y, 510) for x, y in places)
     return Search(regions, (0.0,) * 3, 255, track.fill, apart=True)
 
 

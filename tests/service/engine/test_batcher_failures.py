@@ -64,7 +64,7 @@ async def test_a_failed_pass_fails_only_its_own_jobs_and_nothing_of_them_is_trie
                 raise RuntimeError("device lost")
             return respond(asked, searches)
 
-        engine.predictor.respond = second_fails  # type: ignore[method-assign]
+        engine.predictor.respond = second_fails  # type: ignore[method-assign, assignment]
     answers = await outcomes([first, small, large, late])
     assert [type(answer) for answer in answers] == [Answer, Answer, ModelUnavailable, Answer]
     assert [len(call.slots) for call in engine.predictor.of("respond")] == [1, 4, 4, 4, 2]

@@ -36,15 +36,16 @@ def test_each_job_has_its_own_answer(awaited: bool) -> None:
     predictor = FakePredictor()
     predictor.awaited = awaited
     a, b, c = SlotTable(3).allocate(3)
+    last = respond_job((c,))
     jobs = [
         respond_job((a, b)),
         replace(embed_job((a,)), read_back=True),
         respond_job(()),
         Load((c,), np.zeros((1, 1, 1, 1), np.float16)),
         embed_job((b,)),
-        respond_job((c,)),
+        last,
     ]
-    crops_of(jobs[5].searches)[0, 0, 128:143, 120:135] = 255
+    crops_of(last.searches)[0, 0, 128:143, 120:135] = 255
     run = Pass.begin(predictor, jobs)
     assert run.there is not awaited
     two, read, nothing, loaded, embedded, one = run.results()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -129,7 +130,8 @@ async def test_a_pass_that_fails_fails_its_frame_and_the_next_one_goes_on(
     scene = translation(3)
     session = await begun(core, scene)
     with monkeypatch.context() as patched:
-        patched.setattr(core.predictor.network._step, "_read", None)
+        predictor: Any = core.predictor  # a DevicePredictor here
+        patched.setattr(predictor.network._step, "_read", None)
         with pytest.raises(ModelUnavailable):
             await advance(core, session, scene.frames[1])
     await eventually(lambda: core.batcher.failure is None)
