@@ -38,7 +38,7 @@ class Box:
         if not all(map(math.isfinite, (x, y, w, h))):
             raise InvalidBoxError("a box must be four finite numbers")
         if w < 1 or h < 1:
-            raise InvalidBoxError(f"a box must be at least 1 pixel wide and high; got {w:g} x {h:g}")
+            raise InvalidBoxError(too_small(x, y, w, h))
         width, height = frame_size
         if x >= width or y >= height or x + w <= 0 or y + h <= 0:
             raise InvalidBoxError(f"the box does not overlap the frame of {width} x {height}")
@@ -64,6 +64,12 @@ class Box:
     def as_list(self) -> list[float]:
         """[x, y, w, h]."""
         return [self.x, self.y, self.w, self.h]
+
+
+def too_small(x: float, y: float, w: float, h: float) -> str:
+    """What is said of a box under a pixel, the more where its numbers seem to be shares of the frame."""
+    hint = "; 0..1? pixels of the frame are meant" if all(0 <= number <= 1 for number in (x, y, w, h)) else ""
+    return f"a box must be at least 1 pixel wide and high; got {w:g} x {h:g}{hint}"
 
 
 def iou(a: Float64, b: Float64) -> Float64:

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from service.api.schemas import CreateIn, PlaceIn
 from service.errors import InvalidBox, InvalidImage, InvalidRequest, PayloadTooLarge, UnsupportedMedia, pointer_to
 from service.sessions.requests import Placement
+from service.wire import hints
 from service.wire.codec import parse_box, parse_id
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -210,7 +211,7 @@ def _base64_frame(text: str, max_frame_bytes: int) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidImage("frame is not base64", pointer="/frame") from None
+        raise InvalidImage(f"frame is not base64{hints.of_base64(text)}", pointer="/frame") from None
     return _bounded(data, max_frame_bytes)
 
 

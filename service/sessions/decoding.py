@@ -5,6 +5,7 @@ from __future__ import annotations
 from model import images
 from model.images import Image
 from service.errors import ImageTooLarge, InvalidImage
+from service.wire import hints
 
 __all__ = ["Image", "decode_frame"]
 
@@ -16,4 +17,4 @@ def decode_frame(data: bytes, max_pixels: int) -> Image:
     except images.ImageTooLargeError as error:
         raise ImageTooLarge(str(error)) from None
     except images.InvalidImageError as error:
-        raise InvalidImage(str(error)) from None
+        raise InvalidImage(f"{error}{hints.of_bytes(data)}") from None

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.errors import InvalidBox, InvalidRequest, pointer_to
+from service.wire import hints
 from service.wire.messages import ClientMessage, End, FrameResult, RemoveTarget, SetTarget, TargetState
 
 MAX_TEXT = 16 * 1024
@@ -23,13 +24,13 @@ _FIELDS = {"set_target": {"id", "box"}, "remove_target": {"id"}, "end": set[str]
 def parse(text: str) -> ClientMessage:
     """Parse a client's text message. Raises InvalidRequest or InvalidBox, which say what is wrong."""
     if len(text) > MAX_TEXT:
-        raise InvalidRequest(f"a text message may have at most {MAX_TEXT} characters")
+        raise InvalidRequest(f"a text message may have at most {MAX_TEXT} characters{hints.of_text(text)}")
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
-        raise InvalidRequest("a text message must be JSON") from None
+        raise InvalidRequest(f"a text message must be JSON{hints.of_text(text)}") from None
     if not isinstance(message, dict):
-        raise InvalidRequest("a text message must be a JSON object")
+        raise InvalidRequest(f"a text message must be a JSON object{hints.of_text(text)}")
     kind = message.get("type")
     if not isinstance(kind, str) or kind not in _FIELDS:
         raise InvalidRequest(f"type must be one of {', '.join(_FIELDS)}", pointer="/type")
@@ -64,7 +65,7 @@ def parse_box(value: Any, pointer: str = "/box") -> tuple[float, float, float, f
     if not all(map(math.isfinite, (x, y, w, h))):
         raise InvalidBox("a box must be four finite numbers", pointer=pointer)
     if w < 1 or h < 1:
-        raise InvalidBox("a box must be at least 1 pixel wide and high", pointer=pointer)
+        raise InvalidBox(f"a box must be at least 1 pixel wide and high{hints.of_box((x, y, w, h))}", pointer=pointer)
     return x, y, w, h
 
 

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 TIMEOUT_S = 5.0
 """How long a stream may be silent."""
 
+_NUMBERS_APART = re.compile(r"\s*,\s*|\s+")
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class BoxType(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
-    """`x,y,w,h`: four finite numbers, pixels of the first frame, 0-indexed."""
+    """`x,y,w,h`: four finite numbers, pixels of the first frame, 0-indexed; in brackets, and with spaces, too."""
 
     name = "x,y,w,h"
 
@@ -33,14 +35,25 @@ class BoxType(click.ParamType):  # type: ignore[type-arg]  # generic in newer ve
         if isinstance(value, tuple):
             return value
         try:
-            x, y, w, h = (float(part) for part in str(value).split(","))
+            x, y, w, h = (float(part) for part in _NUMBERS_APART.split(_inside(str(value))))
         except ValueError:
             self.fail(f"{value!r} is not four numbers x,y,w,h", param, ctx)
         if not all(map(math.isfinite, (x, y, w, h))):
             self.fail(f"{value!r} is not finite", param, ctx)
         if w < 1 or h < 1:
-            self.fail(f"a box must be at least 1 pixel wide and high; got {w:g} x {h:g}", param, ctx)
+            from model.boxes import too_small
+
+            self.fail(too_small(x, y, w, h), param, ctx)
         return x, y, w, h
+
+
+def _inside(text: str) -> str:
+    """The text without spaces around it and one pair of brackets, as JSON and Python write a box."""
+    text = text.strip()
+    for pair in ("[]", "()"):
+        if text.startswith(pair[0]) and text.endswith(pair[1]):
+            return text[1:-1].strip()
+    return text
 
 
 class WeightsPath(click.Path):

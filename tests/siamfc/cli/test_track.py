@@ -118,6 +118,10 @@ def test_a_frame_of_another_size(run: Run, in_process: Predictor, folder: Path) 
         pytest.param(["--box", "1,2,3,x"], "four numbers", id="no number"),
         pytest.param(["--box", "1,2,3,nan"], "not finite", id="nan"),
         pytest.param(["--box", "1,2,0,4"], "at least 1 pixel", id="no width"),
+        pytest.param(["--box", "0.1,0.2,0.3,0.4"], "0..1? pixels of the frame are meant", id="shares of the frame"),
+        pytest.param(["--box", "[1,2,3,4"], "four numbers", id="half a pair of brackets"),
+        pytest.param(["--box", "1,,2,3"], "four numbers", id="a comma too many"),
+        pytest.param(["--box", "1 2 3"], "four numbers", id="three with spaces"),
         pytest.param([], "--box", id="no box"),
         pytest.param(["--box", BOX, "--json", "/no/such/folder/x"], "/no/such/folder/x", id="no place to write"),
         pytest.param(["--box", BOX, "--server", "localhost:8000"], "http", id="no url"),
@@ -131,6 +135,13 @@ def test_wrong_input(run: Run, in_process: Predictor, folder: Path, arguments: l
     assert result.exit_code == 2
     assert part in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("box", ["[10,20,8,6]", "(10, 20, 8, 6)", "10 20 8 6", " 10,20, 8 ,6 ", "[10.0 20.0 8 6]"])
+def test_ways_to_write_a_box(run: Run, in_process: Predictor, folder: Path, box: str) -> None:
+    result = run("track", folder, "--box", box)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert lines(result.stdout)[0]["targets"][0]["box"] == [10, 20, 8, 6]
 
 
 def test_a_server_that_is_not_there(run: Run, folder: Path) -> None:
