@@ -1,4 +1,4 @@
-"""The service's parts around a fake predictor, in one event loop a test."""
+"""Fixtures: the service around a fake predictor, with an event loop for each test."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights file of the `paper` network, untrained: nothing that only needs *a* network waits for training."""
+    """A weights file of the `paper` network, untrained."""
     import torch
 
     from model.checkpoints import Weights, save_weights
@@ -48,7 +48,7 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     network = SiamFC(preset("paper"))
     initialise(network, torch.Generator().manual_seed(0))
-    # Logits of the order of one.
+    # Scaled so that logits are about one.
     torch.nn.init.constant_(network.match_norm.weight, 1e-5)
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
     save_weights(path, Weights(network, Preprocessing(mean=127.0, std=64.0)))
@@ -57,21 +57,21 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One Redis for all tests that do not hurt it. Skips where there is no redis-server."""
+    """A Redis shared by all tests that leave it running. Skips without a redis-server."""
     with running_redis(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
 @pytest.fixture
 def redis(redis_server: RedisServer) -> RedisServer:
-    """A Redis that is empty."""
+    """An empty Redis."""
     assert redis_server.say("FLUSHALL") == b"+OK\r\n"
     return redis_server
 
 
 @dataclass(frozen=True)
 class Running:
-    """A started application: its parts, its predictor, and a client of it."""
+    """A started application: its components, its predictor, and an HTTP client of it."""
 
     app: FastAPI
     components: Components
@@ -79,7 +79,7 @@ class Running:
     client: httpx.AsyncClient
 
     async def create(self, x: float = 60, y: float = 50, **fields: Any) -> Json:
-        """A session that follows the square at (x, y)."""
+        """Create a session that follows the square at (x, y)."""
         files = {"frame": ("0.png", blobs.frame(x, y), "image/png")}
         data = {"box": ",".join(map(str, blobs.box(x, y)))} | fields
         response = await self.client.post("/v1/sessions", files=files, data=data)
@@ -88,7 +88,7 @@ class Running:
         return body
 
     async def post_frame(self, session_id: str, data: bytes) -> httpx.Response:
-        """One more frame."""
+        """Post one more frame."""
         path = f"/v1/sessions/{session_id}/frames"
         return await self.client.post(path, content=data, headers={"Content-Type": "image/png"})
 
@@ -98,7 +98,7 @@ RunService = Callable[..., AbstractAsyncContextManager[Running]]
 
 @pytest.fixture
 def run_service(random_weights: Path) -> RunService:
-    """Starts the whole application, with settings by name, around a fake predictor."""
+    """A function that starts the whole application around a fake predictor, with settings by name."""
 
     @asynccontextmanager
     async def start(predictor: FakePredictor | None = None, **settings: Any) -> AsyncIterator[Running]:
@@ -117,6 +117,6 @@ def run_service(random_weights: Path) -> RunService:
 
 @pytest.fixture
 async def service(run_service: RunService) -> AsyncIterator[Running]:
-    """The whole application with small limits, started."""
+    """The whole application, started with small limits."""
     async with run_service(max_sessions=4, max_targets=3, max_frame_bytes=50_000, max_frame_pixels=40_000) as running:
         yield running

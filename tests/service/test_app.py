@@ -1,4 +1,4 @@
-"""The parts put together: start, stop, errors at the border, and the OpenAPI document."""
+"""The whole application: start, stop, error responses, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def test_refusals_are_described_as_problems(service: Running) -> None:
             assert operation["responses"][status]["content"].keys() == {"application/problem+json"}
 
 
-async def test_the_key_is_described_where_it_is_asked_for(service: Running) -> None:
+async def test_the_key_is_described_on_the_calls_that_need_it(service: Running) -> None:
     made = await document(service)
     (name,) = made["components"]["securitySchemes"]
     for path, methods in made["paths"].items():
@@ -111,7 +111,7 @@ async def test_routing_errors_are_problems(service: Running, method: str, path: 
     assert f'siamfc_refusals_total{{problem="{slug}"}} 1.0' in service.components.metrics.render().decode()
 
 
-async def test_a_bug_is_a_problem_that_tells_nothing(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_is_a_problem_without_its_text(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ArithmeticError("/secret/path")
 
@@ -159,7 +159,7 @@ async def test_idle_sessions_expire_by_themselves(run_service: RunService) -> No
         assert 'siamfc_sessions_ended_total{reason="expired"} 1.0' in service.components.metrics.render().decode()
 
 
-async def test_the_stop_ends_the_worker(run_service: RunService) -> None:
+async def test_stopping_ends_the_worker(run_service: RunService) -> None:
     async with run_service() as service:
         await service.create()
         assert service.components.batcher.failure is None
@@ -167,7 +167,7 @@ async def test_the_stop_ends_the_worker(run_service: RunService) -> None:
     assert not any(thread.name == "engine" for thread in threading.enumerate())
 
 
-async def test_while_it_stops_no_session_is_taken(service: Running) -> None:
+async def test_while_it_stops_no_session_is_admitted(service: Running) -> None:
     service.components.tracking.registry.close()
     files = {"frame": ("f.png", blobs.frame(60, 50), "image/png")}
     response = await service.client.post("/v1/sessions", files=files, data={"box": "60,50,16,16"})
@@ -190,7 +190,7 @@ async def test_a_model_that_does_not_work_fails_the_start(run_service: RunServic
             pass
 
 
-async def test_weights_that_are_not_there_fail_the_start(tmp_path: Any) -> None:
+async def test_missing_weights_fail_the_start(tmp_path: Any) -> None:
     app = create_app(Settings(weights=tmp_path / "missing.safetensors"))
     with pytest.raises(CheckpointError, match="missing"):
         async with app.router.lifespan_context(app):

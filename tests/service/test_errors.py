@@ -20,7 +20,7 @@ def drawn_tree(text: str) -> list[tuple[int, str]]:
 
 
 def class_tree(root: type[errors.ServiceError], depth: int = 0) -> list[tuple[int, str]]:
-    """The same of classes, subclasses in the order of their definition."""
+    """Make (depth, name) of each class, subclasses in the order of their definition."""
     rows = [(depth, root.__name__)]
     for child in root.__subclasses__():
         if child.__module__ == errors.__name__:

@@ -1,4 +1,4 @@
-"""A server that is behind its streams: new sessions are refused, those that are there go on."""
+"""A server that is behind its streams refuses new sessions, and the existing ones go on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Watched(OverloadGuard):
-    """A guard that remembers who went through."""
+    """A guard that remembers the frames that passed."""
 
     def __init__(self) -> None:
         super().__init__(1.0, Clock())
@@ -40,7 +40,7 @@ def overload(guard: OverloadGuard, clock: Clock) -> None:
             passage.waited_s = 10.0
 
 
-async def test_new_sessions_are_refused_and_the_others_go_on(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_new_sessions_are_refused_and_others_go_on(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     guard = OverloadGuard(1.0, clock)
     monkeypatch.setattr(service.components.tracking, "_guard", guard)
@@ -60,9 +60,7 @@ async def test_new_sessions_are_refused_and_the_others_go_on(service: Running, m
     await service.create(60, 50)
 
 
-async def test_what_a_frame_waited_is_its_time_without_the_work(
-    service: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_frames_wait_is_its_time_without_the_work(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     guard = Watched()
     monkeypatch.setattr(service.components.tracking, "_guard", guard)
     first, second = [await service.create(60, 50) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The builder of the Ray Serve application: what it takes, and what it refuses before anything is deployed."""
+"""The builder of the Ray Serve application: its arguments, and what it refuses before anything is deployed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a-key" not in repr(values)
 
 
-def test_the_scale_is_what_the_arguments_say() -> None:
+def test_the_arguments_set_the_scale() -> None:
     made = deployment(store=STORE, min_replicas="2", max_replicas="2", max_streams="40", num_gpus="0.5", num_cpus="3")
     assert made.name == "Tracker"
     assert made.num_replicas == 2
@@ -62,13 +62,13 @@ def test_the_scale_is_what_the_arguments_say() -> None:
     assert made.ray_actor_options["num_cpus"] == 3
 
 
-def test_replicas_follow_the_streams_where_there_is_room() -> None:
+def test_replicas_follow_the_streams_within_the_limits() -> None:
     made = deployment(store=STORE, min_replicas=1, max_replicas=6, target_streams=12)
     scale = made._deployment_config.autoscaling_config
     assert (scale.min_replicas, scale.max_replicas, scale.target_ongoing_requests) == (1, 6, 12)
 
 
-def test_a_replica_is_given_longer_than_its_drain() -> None:
+def test_a_replica_gets_longer_than_its_drain() -> None:
     assert deployment(drain_s=30)._deployment_config.graceful_shutdown_timeout_s > 30
 
 
@@ -105,7 +105,7 @@ def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         app({})
 
 
-def test_no_argument_means_two_things() -> None:
+def test_no_argument_has_two_meanings() -> None:
     assert not Scaling.model_fields.keys() & Settings.model_fields.keys()
 
 
@@ -143,14 +143,14 @@ async def test_a_replica_that_works_is_healthy(replica: Tracker) -> None:
 
 
 @pytest.mark.anyio
-async def test_one_that_has_not_started_is_not(replica: Tracker) -> None:
+async def test_a_replica_that_has_not_started_is_unhealthy(replica: Tracker) -> None:
     replica._application = None
     with pytest.raises(RuntimeError, match="not started"):
         await replica.check_health()
 
 
 @pytest.mark.anyio
-async def test_one_whose_model_has_failed_is_not(replica: Tracker, service: Running) -> None:
+async def test_a_replica_whose_model_has_failed_is_unhealthy(replica: Tracker, service: Running) -> None:
     session = await service.create()
     service.predictor.fail("respond", RuntimeError("device lost"))
     with service.predictor.held("probe"):
@@ -162,7 +162,7 @@ async def test_one_whose_model_has_failed_is_not(replica: Tracker, service: Runn
 
 
 @pytest.mark.anyio
-async def test_one_that_retires_drains_once(replica: Tracker, service: Running) -> None:
+async def test_a_retiring_replica_drains_once(replica: Tracker, service: Running) -> None:
     stream = asyncio.Event()
     service.components.drain.enter(stream)
     replica._retire()
@@ -181,7 +181,7 @@ async def test_one_that_retires_drains_once(replica: Tracker, service: Running) 
 
 
 @pytest.mark.anyio
-async def test_retiring_before_the_start_is_nothing(replica: Tracker) -> None:
+async def test_retiring_before_the_start_does_nothing(replica: Tracker) -> None:
     replica._application = None
     replica._retire()
     assert replica._retiring is None

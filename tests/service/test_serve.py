@@ -1,4 +1,4 @@
-"""The server around the application: it drains before it closes, and ends with the right status."""
+"""The uvicorn server around the application: it drains before it closes, and ends with the right status."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def _logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("told", SIGNALS)
-async def test_told_to_stop_it_closes_the_door_drains_and_returns(
+async def test_told_to_stop_it_stops_listening_drains_and_returns(
     run_service: RunService, told: signal.Signals
 ) -> None:
     before = [signal.getsignal(each) for each in SIGNALS]
     async with run_service() as service:
-        # The application's own lifespan is the fixture's; here it must only be served.
+        # The fixture runs the application's lifespan; here it is only served.
         config = uvicorn.Config(service.app, port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
         server = DrainingServer(config)
         serving = asyncio.create_task(server.serve())
@@ -74,7 +74,7 @@ def test_weights_that_cannot_be_used_end_it_with_2(tmp_path: Path) -> None:
     assert serve.run(Settings(weights=tmp_path / "missing.safetensors", port=0)) == 2
 
 
-def test_a_runtime_that_cannot_be_had_ends_it_with_2_and_one_line(
+def test_an_unusable_runtime_ends_it_with_2_and_one_line(
     random_weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("model.inference.choice.find_spec", lambda name: None)

@@ -79,7 +79,7 @@ def test_the_environment_is_read_and_arguments_come_first(monkeypatch: pytest.Mo
     assert (settings.port, settings.max_sessions) == (9001, 7)
 
 
-def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIAMFC_PORT", "")
     monkeypatch.setenv("SIAMFC_API_KEYS", "")
     settings = load_settings()
@@ -179,7 +179,7 @@ def test_a_key_file_that_gives_no_keys_is_refused(tmp_path: Path, content: bytes
         load_settings(api_keys_file=file)
 
 
-def test_keys_of_nothing_but_commas_do_not_open_the_server() -> None:
+def test_keys_of_only_commas_do_not_open_the_server() -> None:
     with pytest.raises(SettingsError, match="holds no key"):
         load_settings(api_keys=" , ,")
 
@@ -215,7 +215,7 @@ def test_a_shared_store(url: str) -> None:
     assert "secret" not in repr(settings)
 
 
-def test_a_refused_store_keeps_its_password_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_store_does_not_show_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PREFIX + "STORE", "redis://:hunter2@here/sessions")
     with pytest.raises(SettingsError) as caught:
         load_settings()

@@ -27,7 +27,7 @@ class _Record:
     deadline: float
     version: int = 0
     generation: int = 0
-    driver: str = ""
+    holder: str = ""
     held: bool = False
     resumed: str = ""
     """The connection that the present holder resumed from; empty once it has committed a step."""
@@ -65,10 +65,10 @@ class MemoryStore:
 
     async def acquire(self, session_id: str, owner: str, token: str, resume: Resume | None = None) -> Claim:
         record = self._record(session_id, owner)
-        known = resume is not None and resume.token in (record.driver, record.resumed)
+        known = resume is not None and resume.token in (record.holder, record.resumed)
         if record.held and not known:
             raise SessionBusy("another connection holds this session")
-        living, record.held, record.driver = record.held, True, token
+        living, record.held, record.holder = record.held, True, token
         record.resumed = resume.token if known and resume is not None else ""
         record.generation += 1
         missed = None
@@ -81,7 +81,7 @@ class MemoryStore:
 
     async def commit(self, token: LeaseToken, commit: Commit) -> Standing:
         record = self._records.get(token.session_id)
-        if record is None or record.driver != token.value:
+        if record is None or record.holder != token.value:
             return "gone" if record is None else "fenced"
         if commit.version < record.version:
             return "late"
@@ -124,4 +124,4 @@ class MemoryStore:
         record = self._records.get(token.session_id)
         if record is None:
             return "gone"
-        return "held" if record.driver == token.value else "fenced"
+        return "held" if record.holder == token.value else "fenced"

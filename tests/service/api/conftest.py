@@ -1,4 +1,4 @@
-"""Speaking to a stream of the running application."""
+"""Helpers that speak to a stream of the running application."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tests.support.asgi_socket import AsgiSocket, connect
 def stream(
     service: Running, session: dict[str, Any], query: str = "", **options: Any
 ) -> AbstractAsyncContextManager[AsgiSocket]:
-    """A connection to the session's stream, its handshake accepted."""
+    """Connect to the session's stream."""
     return connect(service.app, session["stream_url"], query, **options)
 
 
 async def ask(socket: AsgiSocket, data: bytes) -> dict[str, Any]:
-    """Send a frame; the next message."""
+    """Send a frame and return the next message."""
     socket.send_frame(data)
     return await socket.receive()
 
 
 def count(service: Running, sample: str) -> float:
-    """A metric's value by its name and labels as /metrics writes them; 0 where it is not there yet."""
+    """Read a metric by the name and labels that /metrics writes; 0 if it is not there yet."""
     lines = service.components.metrics.render().decode().splitlines()
     return next((float(line.split()[-1]) for line in lines if line.startswith(f"{sample} ")), 0.0)
 
 
 def dropped(service: Running) -> float:
-    """Frames that were answered as dropped."""
+    """Count the frames that were answered as dropped."""
     return count(service, 'siamfc_frames_total{outcome="dropped"}')

@@ -1,4 +1,4 @@
-"""Both forms of a body, read from requests built by hand."""
+"""Request bodies, multipart and JSON, read from requests built by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A body is bounded by what it says of itself and by what arrives."""
+"""A body is limited by its Content-Length and by the bytes that arrive."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Eater:
 
 
 async def feed(length: bytes | None, chunks: Iterable[int], kind: str = "http") -> tuple[Eater, list[Message]]:
-    """What the application ate of a request with that Content-Length and those chunks, and what was sent."""
+    """Send a request with that Content-Length and those chunks; returns the bytes read and the messages sent."""
     pieces = list(chunks)
     messages = [{"type": "http.request", "body": bytes(size), "more_body": True} for size in pieces]
     messages.append({"type": "http.request", "body": b"", "more_body": False})
@@ -61,14 +61,14 @@ async def feed(length: bytes | None, chunks: Iterable[int], kind: str = "http") 
         pytest.param(b"-5", [10], id="negative-length"),
     ],
 )
-async def test_what_fits_passes(length: bytes | None, chunks: list[int]) -> None:
+async def test_a_body_within_the_limit_passes(length: bytes | None, chunks: list[int]) -> None:
     eater, sent = await feed(length, chunks)
     assert eater.eaten == sum(chunks)
     assert sent == []
 
 
 @pytest.mark.parametrize("length", [b"101", b"1000000000000", b"9" * 5000], ids=["by-one", "far", "beyond-belief"])
-async def test_what_says_it_is_too_long_is_refused_unread(length: bytes) -> None:
+async def test_a_content_length_over_the_limit_is_refused_unread(length: bytes) -> None:
     eater, (start, body) = await feed(length, [10])
     assert not eater.called
     assert start["status"] == 413
@@ -87,12 +87,12 @@ async def test_what_says_it_is_too_long_is_refused_unread(length: bytes) -> None
         pytest.param(b"many", [60, 60], id="length-of-words"),
     ],
 )
-async def test_what_turns_out_too_long_is_cut_off(length: bytes | None, chunks: list[int]) -> None:
+async def test_a_body_that_exceeds_the_limit_is_cut_off(length: bytes | None, chunks: list[int]) -> None:
     with pytest.raises(PayloadTooLarge, match="100 bytes"):
         await feed(length, chunks)
 
 
-async def test_sockets_have_bounds_of_their_own() -> None:
+async def test_sockets_are_not_limited_here() -> None:
     eater, sent = await feed(b"1000000", [], kind="websocket")
     assert eater.called
     assert sent == []

@@ -48,7 +48,7 @@ async def test_a_stream_that_enters_late_is_woken_at_once_and_waited_for() -> No
     assert await finishing
 
 
-async def test_a_stream_that_does_not_close_in_time_is_told_of() -> None:
+async def test_a_stream_that_does_not_close_in_time_is_reported() -> None:
     drain = Drain()
     drain.enter(asyncio.Event())
     assert not await drain.finish(0.01)

@@ -1,4 +1,4 @@
-"""What routes ask for."""
+"""The dependencies of routes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def connection(app: Any, host: str | None = "192.0.2.1", key: str | None = None)
     return HTTPConnection({"type": "http", "app": app, "headers": headers, "client": client})
 
 
-async def test_before_the_start_there_is_nothing_to_ask_for() -> None:
+async def test_before_the_start_there_are_no_components() -> None:
     with pytest.raises(ShuttingDown):
         components_of(connection(SimpleNamespace(state=SimpleNamespace())))
 
@@ -41,13 +41,13 @@ async def test_owners(service: Running) -> None:
     assert owner != ANYONE
     with pytest.raises(Unauthorized):
         owner_of(connection(service.app, key="wrong"), keyed)
-    # With keys it is the key that pays, from wherever it calls; without, the address.
+    # With keys the bucket is the key's, whatever the address; without keys it is the address's.
     assert rate_limit_key(connection(service.app, key="sesame"), keyed, owner) == owner
     assert rate_limit_key(connection(service.app), service.components, ANYONE) == "192.0.2.1"
     assert rate_limit_key(connection(service.app, host=None), service.components, ANYONE) == ANYONE
 
 
-async def test_frames_are_charged_to_who_sends_them(service: Running) -> None:
+async def test_frames_are_taken_from_the_senders_bucket(service: Running) -> None:
     clock = Clock()
     components = dataclasses.replace(service.components, rate=RateLimiter(1, clock))
     charge_frame(connection(service.app), components, ANYONE)

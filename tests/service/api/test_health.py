@@ -1,4 +1,4 @@
-"""Alive, ready, and what runs."""
+"""Liveness, readiness, and the model's description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys by header and by subprotocol."""
+"""API keys by header and by subprotocol."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def encoded(key: str, *, padded: bool = False) -> str:
     return BEARER + (text if padded else text.rstrip("="))
 
 
-def test_where_no_key_is_asked_for_everyone_is_the_same() -> None:
+def test_without_keys_every_caller_is_the_same_owner() -> None:
     ring = Keyring([])
     assert not ring.asked
     assert ring.owner({}) == ring.owner({"authorization": "Bearer whatever"}) == ANYONE
@@ -40,7 +40,7 @@ def test_where_no_key_is_asked_for_everyone_is_the_same() -> None:
         pytest.param({"authorization": "Basic eA=="}, (encoded(KEY),), id="other-scheme-and-subprotocol"),
     ],
 )
-def test_a_known_key_is_let_in(headers: dict[str, str], subprotocols: tuple[str, ...]) -> None:
+def test_a_known_key_is_accepted(headers: dict[str, str], subprotocols: tuple[str, ...]) -> None:
     assert RING.owner(headers, subprotocols) == RING.owner({"authorization": f"Bearer {KEY}"})
 
 
@@ -65,12 +65,12 @@ def test_a_known_key_is_let_in(headers: dict[str, str], subprotocols: tuple[str,
         pytest.param({"authorization": "Bearer stranger"}, (encoded(KEY),), id="wrong-header-and-right-subprotocol"),
     ],
 )
-def test_anything_else_is_not(headers: dict[str, str], subprotocols: tuple[str, ...]) -> None:
+def test_anything_else_is_refused(headers: dict[str, str], subprotocols: tuple[str, ...]) -> None:
     with pytest.raises(Unauthorized):
         RING.owner(headers, subprotocols)
 
 
-def test_owners_differ_and_do_not_give_the_key_away() -> None:
+def test_owners_differ_and_do_not_reveal_the_key() -> None:
     owners = [RING.owner({"authorization": f"Bearer {key}"}) for key in (KEY, OTHER)]
     assert len({*owners, ANYONE}) == 3
     assert not any(key in owner for key in (KEY, OTHER) for owner in owners)
@@ -83,6 +83,6 @@ def test_any_key_survives_the_subprotocol(key: str) -> None:
 
 
 @given(st.text(), st.text())
-def test_what_is_sent_never_raises_anything_else(header: str, protocol: str) -> None:
+def test_no_input_raises_anything_else(header: str, protocol: str) -> None:
     with pytest.raises(Unauthorized):
         RING.owner({"authorization": header}, [protocol, BEARER + protocol])

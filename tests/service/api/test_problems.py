@@ -1,4 +1,4 @@
-"""Every error has a row of the contract; what a caller sees of it."""
+"""Every error has a row of the contract, and is shown to a caller by it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_contracts_refusals(error: Exception, status: int, slug: str | None,
     assert close_code is None or kind.close_code == close_code
 
 
-def test_a_subclass_without_a_row_takes_the_nearest_above() -> None:
+def test_a_subclass_without_a_row_has_its_parents() -> None:
     class OddBox(errors.InvalidBox):
         pass
 
@@ -106,7 +106,7 @@ def test_problem_objects(error: Exception, body: dict[str, Any]) -> None:
     assert problems.problem(error) == body
 
 
-def test_a_bug_keeps_its_text_to_itself() -> None:
+def test_a_bug_does_not_show_its_text() -> None:
     body = problems.problem(RuntimeError("/secret/path: password"))
     assert (body["status"], body["type"]) == (500, "about:blank#internal-error")
     assert "secret" not in str(body)

@@ -19,10 +19,10 @@ from tests.support.clock import Clock
         pytest.param(1, [0, 0.5], [0, 0.5], id="half-refilled"),
         pytest.param(1, [0, 1, 0], [0, 0, 1], id="refilled"),
         pytest.param(2, [0, 0, 0], [0, 0, 0.5], id="one-seconds-worth-at-once"),
-        # A long rest gives one second's worth, no more.
+        # A long pause fills the bucket with the tokens of one second, no more.
         pytest.param(2, [0, 100, 0, 0], [0, 0, 0, 0.5], id="rest-is-capped"),
         pytest.param(0.5, [0, 0, 2], [0, 2, 0], id="below-one-a-second"),
-        # A refused take costs nothing.
+        # A refused take takes nothing.
         pytest.param(1, [0, 0, 0, 1], [0, 1, 1, 0], id="refusals-are-free"),
     ],
 )
@@ -44,7 +44,7 @@ def test_owners_have_buckets_of_their_own() -> None:
 
 
 @given(st.floats(0.01, 1e6), st.lists(st.floats(0, 3), max_size=60))
-def test_never_more_than_a_burst_and_the_rate(rate: float, pauses: list[float]) -> None:
+def test_no_more_than_a_burst_and_the_rate_is_given(rate: float, pauses: list[float]) -> None:
     clock = Clock()
     limiter = RateLimiter(rate, clock)
     begun, taken = clock.now, 0
@@ -55,7 +55,7 @@ def test_never_more_than_a_burst_and_the_rate(rate: float, pauses: list[float]) 
 
 
 @given(st.floats(0.01, 1e5), st.integers(1, 200))
-def test_who_waits_as_long_as_told_is_served(rate: float, takes: int) -> None:
+def test_a_caller_that_waits_as_told_gets_a_token(rate: float, takes: int) -> None:
     clock = Clock(0.0)
     limiter = RateLimiter(rate, clock)
     for _ in range(takes):
@@ -65,7 +65,7 @@ def test_who_waits_as_long_as_told_is_served(rate: float, takes: int) -> None:
             assert limiter.take("a") == 0
 
 
-def test_buckets_of_passers_by_do_not_pile_up() -> None:
+def test_buckets_of_callers_who_left_are_thrown_away() -> None:
     clock = Clock()
     limiter = RateLimiter(1, clock)
     for owner in range(20_000):
@@ -74,7 +74,7 @@ def test_buckets_of_passers_by_do_not_pile_up() -> None:
     assert len(limiter._buckets) < 3000
 
 
-def test_throwing_buckets_away_forgives_nobody() -> None:
+def test_only_full_buckets_are_thrown_away() -> None:
     clock = Clock()
     limiter = RateLimiter(1, clock)
     for owner in range(5000):

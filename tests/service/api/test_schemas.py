@@ -1,4 +1,4 @@
-"""Values as clients see them."""
+"""Sessions and targets as clients see them."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ async def test_full(service: Running) -> None:
     await service.create()
 
 
-async def test_another_call_that_drives_the_session_is_refused(service: Running) -> None:
+async def test_a_second_call_on_the_session_is_refused(service: Running) -> None:
     session = await service.create()
     path = f"/v1/sessions/{session['session_id']}"
     with service.predictor.held("respond") as begun:

@@ -1,4 +1,4 @@
-"""What a socket may send, where the server in front reads ahead without end."""
+"""Limits on a socket's messages, for ASGI servers that read ahead without end."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_a_message_over_the_limit_closes_with_1009(send: Callable[[AsgiSoc
         assert await socket.closed() == (1009, f"a frame may have at most {MESSAGE} bytes")
         reader.take(2)
         await eventually(lambda: reader.send_failed)
-        # What was within the limit is the application's; the rest it never sees.
+        # The application gets the messages within the limit, and none of the others.
         assert sizes(reader) == [MESSAGE, 0]
         assert reader.seen[-1] == {"type": "websocket.disconnect", "code": 1009}
 
@@ -81,7 +81,7 @@ async def test_a_client_too_far_ahead_is_closed_with_1013() -> None:
         assert sizes(reader) == [MESSAGE, MESSAGE, 0]
 
 
-async def test_what_the_application_has_taken_no_longer_counts() -> None:
+async def test_messages_that_the_application_has_taken_do_not_count() -> None:
     reader = Reader()
     async with connect(limited(reader), "/") as socket:
         for k in range(10):

@@ -1,4 +1,4 @@
-"""The socket's shell, driven through the whole application by hand."""
+"""The socket's shell, exercised by hand through the whole application."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_ready_frames_end(service: Running) -> None:
     assert (state["frame_index"], state["targets"]) == (3, answer["targets"])
 
 
-async def test_the_end_answers_what_is_under_way_and_nothing_after_it(service: Running) -> None:
+async def test_the_end_answers_accepted_frames_and_none_after_it(service: Running) -> None:
     async with stream(service, await service.create()) as socket:
         await socket.receive()
         with service.predictor.held("respond") as begun:
@@ -116,7 +116,7 @@ async def test_keys(run_service: RunService, options: dict[str, Any], code: int 
                 assert (await socket.closed())[0] == code
 
 
-async def test_one_connection_drives_a_session(service: Running) -> None:
+async def test_one_connection_holds_a_session(service: Running) -> None:
     session = await service.create()
     async with stream(service, session) as first:
         await first.receive()
@@ -145,7 +145,7 @@ async def test_every_reads_no_more_than_the_window(service: Running) -> None:
         assert answers[-1]["targets"][0]["box"] == pytest.approx([68, 50, 16, 16], abs=1)
 
 
-async def test_latest_drops_what_is_overtaken(service: Running) -> None:
+async def test_latest_drops_overtaken_frames(service: Running) -> None:
     async with stream(service, await service.create(), "mode=latest") as socket:
         await socket.receive()
         with service.predictor.held("respond") as begun:
@@ -231,7 +231,7 @@ async def test_a_connection_that_drops_leaves_the_session_as_it_was(service: Run
         assert (answer["seq"], answer["frame_index"]) == (0, 1)
 
 
-async def test_a_connection_that_drops_while_it_is_written_to(service: Running) -> None:
+async def test_a_connection_that_drops_during_a_send(service: Running) -> None:
     session = await service.create()
     async with stream(service, session) as socket:
         await socket.receive()
@@ -243,7 +243,7 @@ async def test_a_connection_that_drops_while_it_is_written_to(service: Running) 
         assert (await again.receive())["type"] == "ready"
 
 
-async def test_the_drain_answers_what_was_accepted_and_asks_to_reconnect(service: Running) -> None:
+async def test_the_drain_answers_accepted_frames_and_asks_to_reconnect(service: Running) -> None:
     session = await service.create()
     async with stream(service, session) as busy, stream(service, await service.create()) as idle:
         await busy.receive()

@@ -1,4 +1,4 @@
-"""What a stream says to frames and texts, good and bad."""
+"""A stream's answers to frames and texts, good and bad."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_boxes_are_drawn_on_the_next_frame(service: Running) -> None:
         pytest.param('{"type":"remove_target","id":"cat"}', "target-not-found", id="no-such-target"),
     ],
 )
-async def test_a_text_message_that_cannot_be_used_is_complained_of(service: Running, text: str, slug: str) -> None:
+async def test_a_text_message_that_cannot_be_used_gets_a_complaint(service: Running, text: str, slug: str) -> None:
     async with stream(service, await service.create()) as socket:
         await socket.receive()
         socket.send_text(text)
@@ -112,7 +112,7 @@ async def test_a_text_message_that_cannot_be_used_is_complained_of(service: Runn
         assert (answer["type"], answer["seq"]) == ("result", 0)
 
 
-async def test_a_box_off_its_frame_spoils_neither_the_frame_nor_the_other_boxes(service: Running) -> None:
+async def test_a_box_off_its_frame_harms_neither_the_frame_nor_the_other_boxes(service: Running) -> None:
     async with stream(service, await service.create()) as socket:
         await socket.receive()
         socket.say("set_target", id="0", box=[1000, 1000, 5, 5])
@@ -136,7 +136,7 @@ async def test_too_many_boxes_on_one_frame(service: Running) -> None:
         assert [target["id"] for target in (await socket.receive())["targets"]] == ["0", "a", "b"]
 
 
-async def test_a_flood_of_text_is_worked_off(service: Running) -> None:
+async def test_a_flood_of_text_is_handled(service: Running) -> None:
     async with stream(service, await service.create()) as socket:
         await socket.receive()
         with service.predictor.held("respond") as begun:

@@ -1,4 +1,4 @@
-"""Coming back: what a connection lost, the next one brings, and nothing is counted twice. Alone and over Redis."""
+"""Resuming: the next connection gets the answers that the last one lost, and no frame counts twice. Both stores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Pair:
-    """Where a session is made and driven first, and where its client comes back to."""
+    """Two applications: the session is made and streamed on the first; its client comes back to the second."""
 
     first: Running
     second: Running
@@ -48,7 +48,7 @@ def seqs(messages: list[Json]) -> list[tuple[str, int]]:
     return [(message["type"], message["seq"]) for message in messages]
 
 
-async def test_answers_that_a_drop_swallowed_are_brought(pair: Pair) -> None:
+async def test_answers_lost_in_a_drop_are_resent(pair: Pair) -> None:
     session = await pair.first.create()
     async with stream(pair.first, session) as socket:
         token = (await socket.receive())["connection"]
@@ -57,7 +57,7 @@ async def test_answers_that_a_drop_swallowed_are_brought(pair: Pair) -> None:
         for x in (62, 63):
             socket.send_frame(blobs.frame(x, 50))
         heard = [await socket.receive() for _ in range(4)]
-    # The client had the first only, as far as it says.
+    # The client says that it has only the first answer.
     async with stream(pair.second, session, f"resume={token}:1") as socket:
         ready = await socket.receive()
         assert ready["missed"] == heard[1:]
@@ -67,7 +67,7 @@ async def test_answers_that_a_drop_swallowed_are_brought(pair: Pair) -> None:
         assert (answer["seq"], answer["frame_index"]) == (0, 4)
 
 
-async def test_who_comes_back_takes_over_from_a_connection_that_is_held_for_alive(pair: Pair) -> None:
+async def test_a_resuming_client_takes_over_from_a_connection_that_seems_alive(pair: Pair) -> None:
     session = await pair.first.create()
     async with stream(pair.first, session) as old:
         token = (await old.receive())["connection"]
@@ -98,7 +98,7 @@ async def test_a_frame_on_the_device_of_the_old_owner_is_not_counted(pair: Pair)
     assert state["frame_index"] == 0
 
 
-async def test_dropped_frames_are_brought_too(pair: Pair) -> None:
+async def test_answers_to_dropped_frames_are_resent_too(pair: Pair) -> None:
     session = await pair.first.create()
     async with stream(pair.first, session, "mode=latest") as socket:
         token = (await socket.receive())["connection"]
@@ -114,7 +114,7 @@ async def test_dropped_frames_are_brought_too(pair: Pair) -> None:
         assert seqs((await socket.receive())["missed"]) == [("dropped", 1), ("dropped", 2), ("result", 3)]
 
 
-async def test_maps_are_not_brought_but_what_was_refused_is(pair: Pair) -> None:
+async def test_maps_are_not_resent_but_refusals_are(pair: Pair) -> None:
     session = await pair.first.create()
     async with stream(pair.first, session, "map=1") as socket:
         token = (await socket.receive())["connection"]
@@ -129,7 +129,7 @@ async def test_maps_are_not_brought_but_what_was_refused_is(pair: Pair) -> None:
         assert missed[1]["targets"][0].keys() == {"id", "box", "score", "status"}
 
 
-async def test_what_another_has_driven_since_is_no_resumption(pair: Pair) -> None:
+async def test_a_session_that_another_has_held_since_cannot_be_resumed(pair: Pair) -> None:
     session = await pair.first.create()
     async with stream(pair.first, session) as socket:
         token = (await socket.receive())["connection"]
@@ -141,13 +141,13 @@ async def test_what_another_has_driven_since_is_no_resumption(pair: Pair) -> Non
         assert ready["frame_index"] == 2
 
 
-async def test_a_resume_that_is_none_is_refused(pair: Pair) -> None:
+async def test_a_malformed_resume_is_refused(pair: Pair) -> None:
     session = await pair.first.create()
     async with stream(pair.second, session, "resume=nonsense") as socket:
         assert (await socket.closed())[0] == 1008
 
 
-async def test_deleted_there_closed_here(pair: Pair) -> None:
+async def test_a_session_deleted_on_one_replica_is_closed_on_the_other(pair: Pair) -> None:
     session = await pair.first.create()
     async with stream(pair.first, session) as socket:
         await socket.receive()
@@ -156,7 +156,7 @@ async def test_deleted_there_closed_here(pair: Pair) -> None:
         assert (await socket.closed())[0] == 4410
 
 
-async def test_a_stream_that_ended_has_let_go_before_it_says_so(pair: Pair) -> None:
+async def test_a_stream_releases_its_lease_before_it_says_bye(pair: Pair) -> None:
     session = await pair.first.create()
     for service, word in ((pair.first, "end"), (pair.second, "end"), (pair.first, "drain")):
         async with connect(service.app, session["stream_url"]) as socket:
@@ -220,10 +220,10 @@ async def test_while_redis_is_away(run_service: RunService, tmp_path: Path) -> N
                 assert (await socket.receive())["frame_index"] == 2
 
 
-async def test_frames_behind_one_that_could_not_be_kept_are_refused_until_their_sender_knows(
+async def test_frames_behind_one_that_could_not_be_stored_are_refused_until_their_sender_knows(
     service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a client that sends the failed one again would send it after frames that came later."""
+    """Otherwise a client that sends the failed frame again would send it after later frames."""
     store = service.components.leases.store
     commit = store.commit
 
@@ -242,11 +242,11 @@ async def test_frames_behind_one_that_could_not_be_kept_are_refused_until_their_
         answers = [await socket.receive() for _ in range(4)]
         assert [answer["seq"] for answer in answers] == [0, 1, 2, 3]
         assert {answer["problem"]["type"] for answer in answers} == {"about:blank#store-unavailable"}
-        # All are answered: whoever sends now knows.
+        # All frames are answered, so the client knows.
         assert (await ask(socket, blobs.frame(61, 50)))["frame_index"] == 1
 
 
-async def test_a_client_that_never_waits_is_refused_no_longer_than_it_cannot_know(
+async def test_a_client_that_never_waits_is_refused_only_until_it_can_know(
     service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = service.components.leases.store

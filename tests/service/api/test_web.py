@@ -1,4 +1,4 @@
-"""The page, its parts, and its policy."""
+"""The demo page: its files and its policy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.service.conftest import Running
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_page_and_all_it_asks_for_are_served(service: Running) -> None:
+async def test_the_page_and_all_its_files_are_served(service: Running) -> None:
     page = await service.client.get("/")
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")

@@ -1,4 +1,4 @@
-"""Turns: equal shares between sessions, nobody starves, and who has gone costs nothing."""
+"""The fair queue: equal shares for sessions, no starving, and callers who have gone cost nothing."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def waiting(job: Job) -> QueuedJob:
 
 
 def search(session: str, targets: int = 1) -> QueuedJob:
-    """A frame of so many targets, each of the same cost."""
+    """A job that searches for that many targets of equal cost."""
     slots = tuple(Slot(index, 1) for index in range(targets))
     return waiting(Respond(slots, (search_of(np.zeros((3, 4, 4, 3), np.uint8)),) * targets, session))
 
 
 def embedding(session: str = "", targets: int = 1) -> QueuedJob:
-    """So many exemplars, each a twelfth of a search."""
+    """A job that embeds that many exemplars, each at a twelfth of a search's cost."""
     slots = tuple(Slot(index, 1) for index in range(targets))
     return waiting(Embed(slots, np.zeros((targets, 2, 2, 3), np.uint8), session=session))
 
 
 def taken(parts: list[JobPart]) -> list[tuple[str, int]]:
-    """Whose, and how many targets."""
+    """The session and the number of targets of every part."""
     return [(part.queued.job.session, part.stop - part.start) for part in parts]
 
 
 class Crowd:
-    """Sessions that each send their next frame as soon as the last one is answered."""
+    """Sessions that send their next frame as soon as the last one is answered."""
 
     def __init__(self, targets: dict[str, int]) -> None:
         self.line, self.targets = FairQueue(), targets
@@ -49,7 +49,7 @@ class Crowd:
             self.line.add(search(session, targets[session]))
 
     def run_pass(self, most: int) -> set[str]:
-        """One pass; returns whose frames were answered."""
+        """Run one pass; returns the sessions whose frames were answered."""
         parts = self.line.take(most)
         answered = {part.queued.job.session for part in parts if part.last}
         for part in parts:
@@ -76,7 +76,7 @@ def test_a_session_of_sixteen_targets_has_the_share_of_one(most: int) -> None:
         assert crowd.served["big"] == pytest.approx(160, abs=16)
         assert all(crowd.served[single] == pytest.approx(160, abs=16) for single in SINGLES)
     else:
-        # All fit into one pass: nobody has to wait for anybody.
+        # All jobs fit into one pass, so no session waits for another.
         assert set(crowd.frames.values()) == {passes}
 
 
@@ -87,7 +87,7 @@ def test_a_single_target_waits_for_no_more_than_one_frame_of_each_of_the_others(
         for single in SINGLES:
             waits[single] = 0 if single in answered else waits[single] + 1
             longest = max(longest, waits[single])
-    # 16 + 16 of the large ones and 14 of the others, four in a pass.
+    # 16 + 16 targets of the large sessions and 14 of the others, four in a pass.
     assert longest <= (16 + 16 + 14) / 4 + 1
 
 
@@ -102,21 +102,21 @@ def test_like_sessions_are_answered_whole_and_in_turn() -> None:
     ]
 
 
-def test_one_that_floods_has_a_turn_like_a_camera_that_is_slow() -> None:
+def test_a_flooding_session_has_a_turn_like_a_slow_camera() -> None:
     line = FairQueue()
     for _ in range(64):
         line.add(search("flood"))
     line.take(10)
     for camera in ("left", "right"):
         line.add(search(camera))
-    # It had ten turns while nobody else wanted one; they come before its next.
+    # The flood had ten turns alone; so the others come before its next one.
     assert taken(line.take(4)) == [("left", 1), ("right", 1), ("flood", 1), ("flood", 1)]
     line.take(20)
     line.add(search("left"))
     assert ("left", 1) in taken(line.take(2))
 
 
-def test_a_session_that_was_silent_has_saved_nothing_up() -> None:
+def test_an_idle_session_saves_nothing_up() -> None:
     crowd = Crowd({"busy": 1, "other": 1})
     for _ in range(100):
         crowd.run_pass(1)
@@ -146,7 +146,7 @@ def test_new_sessions_begin_beside_streams_and_do_not_hold_them_up() -> None:
 
 
 @pytest.mark.parametrize("answer", ["cancelled", "failed"])
-def test_who_waits_no_more_costs_nothing(answer: str) -> None:
+def test_a_caller_that_has_gone_costs_nothing(answer: str) -> None:
     line = FairQueue()
     gone = [search("a", 16) for _ in range(8)]
     for each in gone:
@@ -158,13 +158,13 @@ def test_who_waits_no_more_costs_nothing(answer: str) -> None:
             each.future.cancel()
         else:
             each.over = True
-    # Not first, for all it had asked for, but not later than its one target deserves either.
+    # It is not first, but not later than its one target deserves.
     assert taken(line.take(1)) == [("b", 1)]
     assert taken(line.take(1)) == [("a", 1)]
     assert (len(line), line.targets, line.take(1)) == (0, 0, [])
 
 
-def test_what_is_left_of_a_failed_job_is_dropped() -> None:
+def test_the_rest_of_a_failed_job_is_dropped() -> None:
     line, job = FairQueue(), search("a", 10)
     line.add(job)
     line.add(search("a"))
@@ -201,14 +201,14 @@ def test_parts_are_their_targets() -> None:
     assert searched == [searches[:3], searches[3:]]
 
 
-def test_a_job_without_targets_takes_no_room() -> None:
+def test_a_job_without_targets_takes_none_of_the_pass() -> None:
     line = FairQueue()
     line.add(search("a"))
     line.add(search("b", 0))
     assert taken(line.take(1)) == [("b", 0), ("a", 1)]
 
 
-def test_clearing_it_returns_who_waits() -> None:
+def test_clearing_it_returns_the_queued_jobs() -> None:
     line = FairQueue()
     jobs = [search("a", 4), search("a"), search("b")]
     for each in jobs:
@@ -219,12 +219,12 @@ def test_clearing_it_returns_who_waits() -> None:
 
 
 @given(sizes=st.lists(st.lists(st.integers(1, 16), min_size=1), min_size=2, max_size=5), most=st.integers(1, 40))
-def test_sessions_that_always_have_something_get_the_same(sizes: list[list[int]], most: int) -> None:
+def test_busy_sessions_get_equal_shares(sizes: list[list[int]], most: int) -> None:
     line, served = FairQueue(), [0] * len(sizes)
     queued = [0] * len(sizes)
 
     def refill(index: int) -> None:
-        # Never less than a whole pass of each, so that none of them ever has to wait for its own answer.
+        # At least a whole pass of every session, so that none ever waits for its own answer.
         while queued[index] < most + 16:
             size = sizes[index][served[index] % len(sizes[index])]
             line.add(search(str(index), size))

@@ -1,4 +1,4 @@
-"""When new sessions are refused, when they are taken again, and what is no overload."""
+"""The overload guard: when it refuses new sessions, when it accepts them again, and what is no overload."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ BOUND_S = 1.0
 
 
 class Door:
-    """A guard with a clock of its own, and frames that go through it."""
+    """A guard with a clock of its own, and frames that pass it."""
 
     def __init__(self, bound_s: float = BOUND_S) -> None:
         self.clock = Clock()
         self.guard = OverloadGuard(bound_s, self.clock)
 
     def frames(self, waits: Iterable[float], targets: int = 1, every_s: float = 0.1) -> None:
-        """One frame after the other, each having waited so long."""
+        """Pass one frame after the other, each of which has waited that long."""
         for wait in waits:
             with self.guard.passage(targets) as passage:
                 self.clock.advance(every_s)
@@ -29,7 +29,7 @@ class Door:
 
 
 def nothing(door: Door) -> None:
-    """Nobody has come yet."""
+    """No frames at all."""
 
 
 def idle_for_long(door: Door) -> None:
@@ -37,7 +37,7 @@ def idle_for_long(door: Door) -> None:
 
 
 def one_that_floods(door: Door) -> None:
-    """Its next frame is sent when the last one is answered: it waits for nobody."""
+    """A client that sends a frame when the last one is answered: it waits for no other session."""
     door.frames([0.002] * 3000, every_s=0.04)
 
 
@@ -51,7 +51,7 @@ def slow_first_frames(door: Door) -> None:
 
 
 def many_targets(door: Door) -> None:
-    """Two sessions of sixteen targets in turn: each frame waits for sixteen targets of the other."""
+    """Two sessions of sixteen targets by turns: a frame waits for sixteen targets of the other session."""
     door.frames([16 * 0.5] * 200, targets=16)
 
 
@@ -60,7 +60,7 @@ def just_below(door: Door) -> None:
 
 
 def worked_off(door: Door) -> None:
-    """Above the bound for long, then falling."""
+    """Waits above the bound for long, then falling."""
     door.frames([0.9 * BOUND_S] * 300)
     door.frames([1.0 - 0.1 * step for step in range(10) for _ in range(5)])
 
@@ -99,7 +99,7 @@ def test_is_no_overload(happens: Callable[[Door], None]) -> None:
 
 
 def overloaded(bound_s: float = BOUND_S) -> Door:
-    """One behind for half a minute."""
+    """A server that has been behind for half a minute."""
     door = Door(bound_s)
     door.frames([2.0] * 300)
     return door
@@ -141,13 +141,13 @@ def test_a_wait_around_the_bound_does_not_open_and_shut() -> None:
     assert (changes, last) == (0, True)
 
 
-def test_relief_takes_sessions_again() -> None:
+def test_sessions_are_accepted_again_after_relief() -> None:
     door = overloaded()
     door.frames([0.5] * 60)
     door.guard.check()
 
 
-def test_silence_takes_sessions_again() -> None:
+def test_sessions_are_accepted_again_after_silence() -> None:
     door = overloaded()
     door.clock.advance(3)
     door.guard.check()
@@ -155,7 +155,7 @@ def test_silence_takes_sessions_again() -> None:
     assert door.guard.wait_s == pytest.approx(0)
 
 
-def test_a_device_that_hangs_is_no_silence() -> None:
+def test_a_hanging_device_is_not_silence() -> None:
     door = overloaded()
     with door.guard.passage(1):
         door.clock.advance(600)

@@ -53,7 +53,7 @@ def test_a_stale_slot_cannot_take_the_next_owners_away() -> None:
         pytest.param(Slot(-1, 1), id="no-index"),
     ],
 )
-def test_slots_that_were_never_given_out(slot: Slot) -> None:
+def test_slots_never_given_out_are_not_held(slot: Slot) -> None:
     table = SlotTable(2)
     table.allocate(1)
     assert not table.holds(slot)
@@ -77,7 +77,7 @@ def test_threads_do_not_get_the_same_slot() -> None:
 
 
 class Slots(RuleBasedStateMachine):
-    """Any order of taking and giving back, repeatedly too."""
+    """Random sequences of allocating and releasing, with repetition."""
 
     capacity = 5
     held = Bundle("held")

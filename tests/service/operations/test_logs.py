@@ -1,4 +1,4 @@
-"""Log lines in either style."""
+"""Log lines in both formats."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_failure_carries_its_traceback() -> None:
     ("style", "formatter"),
     [pytest.param("json", JsonFormatter, id="json"), pytest.param("console", None, id="console")],
 )
-def test_the_configuration_is_one_that_logging_takes(style: str, formatter: type[logging.Formatter] | None) -> None:
+def test_logging_accepts_the_configuration(style: str, formatter: type[logging.Formatter] | None) -> None:
     config = log_config(style)  # type: ignore[arg-type]
     configurator = logging.config.DictConfigurator(config)
     made = configurator.configure_formatter(config["formatters"]["line"])

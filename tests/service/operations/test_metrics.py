@@ -1,4 +1,4 @@
-"""What /metrics says after what has happened."""
+"""The metrics after events of each kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def values(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def test_what_happens_is_counted() -> None:
+def test_events_are_counted() -> None:
     metrics = Metrics()
     metrics.created()
     metrics.ended("expired")
@@ -54,7 +54,7 @@ def test_a_timed_block_is_a_stage_unless_it_fails() -> None:
     assert values(metrics)["siamfc_frame_stage_seconds_count{send}"] == 1
 
 
-def test_a_watched_value_is_asked_for_whenever_it_is_read() -> None:
+def test_a_watched_value_is_called_at_every_read() -> None:
     metrics, rooms = Metrics(), [1, 2]
     metrics.watch("siamfc_rooms", "Rooms.", lambda: len(rooms))
     assert values(metrics)["siamfc_rooms"] == 2

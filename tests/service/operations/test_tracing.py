@@ -1,4 +1,4 @@
-"""Against a collector of the test's own, over a real socket."""
+"""Traces sent to a collector in the test, over a real socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Collector = tuple[str, queue.Queue[tuple[str, bytes]]]
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """A collector's base address, and what was posted to it: paths and bodies."""
+    """A collector's base address, and the paths and bodies of its requests."""
     posted: queue.Queue[tuple[str, bytes]] = queue.Queue()
 
     class Handler(BaseHTTPRequestHandler):

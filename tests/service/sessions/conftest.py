@@ -1,4 +1,4 @@
-"""Tracking around a fake predictor, with clocks that stand still."""
+"""Fixtures: tracking around a fake predictor, with a clock that stands still."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def advance(
 
 @dataclass
 class Core:
-    """The service without HTTP and sockets."""
+    """The service without HTTP and sockets, and helpers that use it."""
 
     tracking: Tracking
     batcher: Batcher
@@ -63,7 +63,7 @@ class Core:
     sessions: list[Session] = field(default_factory=list)
 
     async def start(self, *places: tuple[float, float], owner: str = "me", ttl_s: float | None = None) -> Session:
-        """A session on a frame with its square at the first place, one target at each, named "0", "1", …"""
+        """Start a session on a frame with its square at the first place, with a target "0", "1", … at every place."""
         placements = [Placement(str(index), blobs.box(*place)) for index, place in enumerate(places or [(60, 50)])]
         data = blobs.frame(*(places or [(60, 50)])[0])
         session = await self.tracking.start(data, placements, owner, ttl_s)
@@ -86,13 +86,13 @@ class Core:
             await self.tracking.remove(lease, target_id)
 
     async def decoded(self, x: float, y: float) -> Decoded:
-        """A frame with its square there."""
+        """Decode a frame with its square at (x, y)."""
         return await self.tracking.decode(blobs.frame(x, y))
 
 
 @asynccontextmanager
 async def tracking_with(predictor: Any, model: TrackerModel, max_pixels: int = _MAX_PIXELS) -> AsyncIterator[Core]:
-    """Tracking around that predictor, with room for three sessions and six targets."""
+    """Tracking around that predictor, for at most three sessions and six targets."""
     slots, metrics, clock = SlotTable(SLOTS), Metrics(), Clock()
     registry = SessionRegistry(slots, metrics, MAX_SESSIONS, clock)
     batcher = Batcher(predictor, slots, metrics, batch_max=8)

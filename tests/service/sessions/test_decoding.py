@@ -1,4 +1,4 @@
-"""The decoder's errors become the service's."""
+"""The decoder's errors become the service's errors."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def test_a_frame_is_decoded() -> None:
         pytest.param(b"GIF89a" + bytes(100), id="gif"),
     ],
 )
-def test_what_is_no_image_is_refused(data: bytes) -> None:
+def test_bytes_that_are_no_image_are_refused(data: bytes) -> None:
     with pytest.raises(InvalidImage):
         decode_frame(data, 10**6)
 
 
 def test_too_many_pixels_are_refused_by_the_header_alone() -> None:
-    # It breaks off where the pixels begin: were it decoded, it would be a damaged image.
+    # The file ends where the pixels begin: decoding it would raise InvalidImage.
     with pytest.raises(ImageTooLarge, match="160 x 120"):
         decode_frame(PNG[: PNG.index(b"IDAT") + 4], blobs.WIDTH * blobs.HEIGHT - 1)
 

@@ -1,4 +1,4 @@
-"""A lease is lost once, and whoever holds it hears of that."""
+"""A lease is lost once, and its holder is woken."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def held(made: Session) -> Lease:
     return made.lease
 
 
-def test_the_driver_hears_of_the_end() -> None:
+def test_the_holder_is_woken_by_the_sessions_end() -> None:
     made, event = session(), asyncio.Event()
     lease = held(made)
     lease.check()
@@ -42,16 +42,16 @@ def test_the_driver_hears_of_the_end() -> None:
         lease.check()
 
 
-def test_a_right_is_lost_once_and_for_the_first_reason() -> None:
+def test_a_lease_is_lost_once_and_the_first_reason_counts() -> None:
     lease, event = held(session()), asyncio.Event()
     lease.revoke(SessionBusy("taken"))
     lease.revoke(SessionEnded("ended"))
     assert isinstance(lease.lost, SessionBusy)
     with lease.watched(event):
-        assert event.is_set(), "who begins to watch after the loss would wait for ever"
+        assert event.is_set(), "a holder that begins to watch after the loss would wait for ever"
 
 
-def test_nobody_is_woken_after_they_looked_away() -> None:
+def test_a_holder_that_no_longer_watches_is_not_woken() -> None:
     lease, event = held(session()), asyncio.Event()
     with lease.watched(event):
         pass

@@ -1,4 +1,4 @@
-"""Two replicas over one Redis, in one process: whose session it is, what each keeps, and what either may do."""
+"""Two replicas over one Redis, in one process: which one holds the lease, and what each of them keeps."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ OTHER_GEOMETRY = replace(OTHER_WEIGHTS, tracker=Tracker(preset("paper"), Tracker
 
 
 class Replica(Core):
-    """A core of its own over a shared store, with its metrics."""
+    """A core over a shared store, with its metrics."""
 
     metrics: Metrics
 
@@ -62,7 +62,7 @@ Start = Callable[..., AbstractAsyncContextManager[Replica]]
 async def running(
     url: str, model: TrackerModel = MODEL, max_sessions: int = 3, slots: int = 6
 ) -> AsyncIterator[Replica]:
-    """A replica within the block."""
+    """Run a replica within the block."""
     import time
 
     predictor, table, metrics, clock = FakePredictor(), SlotTable(slots), Metrics(), time.monotonic
@@ -99,13 +99,13 @@ async def b(redis: RedisServer) -> AsyncIterator[Replica]:
         yield replica
 
 
-async def test_made_here_driven_there_and_back(a: Replica, b: Replica) -> None:
+async def test_a_session_made_on_one_replica_advances_on_the_other_and_back(a: Replica, b: Replica) -> None:
     session = await a.start((60, 50), (10, 10))
     for index, (replica, x) in enumerate([(b, 62), (b, 64), (a, 66), (b, 68)], 1):
         step = await replica.advance(session, await replica.decoded(x, 50))
         assert step.progress.frame_index == index
         assert step.progress.targets[0].track.box.as_list() == pytest.approx([x, 50, 16, 16], abs=1)
-    # The exemplars travelled as they were, and once: what is on a device stays there.
+    # The exemplars were copied exactly, and once: those on the device stay there.
     assert len(b.predictor.of("write")) == 1
     assert (b.predictor.of("embed"), b.count("siamfc_reembeds_total")) == ([], 0)
     there = b.registry.find(session.id)
@@ -127,7 +127,7 @@ async def test_targets_come_and_go_for_both(a: Replica, b: Replica) -> None:
     assert set(await a.leases.store.exemplars(session.id, [*names, "0"])) == names
 
 
-async def test_one_replica_drives_at_a_time(a: Replica, b: Replica) -> None:
+async def test_one_replica_holds_the_lease_at_a_time(a: Replica, b: Replica) -> None:
     session = await a.start()
     async with a.leases.hold(session.id, "me"):
         with pytest.raises(SessionBusy):
@@ -137,7 +137,7 @@ async def test_one_replica_drives_at_a_time(a: Replica, b: Replica) -> None:
         await b.leases.read(session.id, "you")
 
 
-async def test_the_client_that_drove_takes_over_and_the_old_owner_is_fenced(a: Replica, b: Replica) -> None:
+async def test_a_resuming_client_takes_over_and_the_old_holder_is_fenced(a: Replica, b: Replica) -> None:
     session = await a.start()
     async with a.leases.hold(session.id, "me") as old:
         await advance(a.tracking, old, await a.decoded(62, 50), answers=[FrameAnswer(0, ("first",))])
@@ -155,7 +155,7 @@ async def test_the_client_that_drove_takes_over_and_the_old_owner_is_fenced(a: R
     snapshot = await a.leases.read(session.id, "me")
     assert snapshot.state.frame_index == 2
     assert snapshot.state.targets[0].track.box.as_list() == pytest.approx([66, 50, 16, 16], abs=1)
-    # And the one that was fenced goes on from what is true.
+    # The fenced replica then goes on from the store's state.
     step = await a.advance(session, await a.decoded(68, 50))
     assert step.progress.frame_index == 3
 
@@ -175,7 +175,7 @@ async def test_a_takeover_within_one_replica_wakes_the_old_connection(a: Replica
 
 
 @pytest.mark.parametrize("what", ["deleted", "taken"])
-async def test_an_idle_driver_hears_of_it_by_the_heartbeat(a: Replica, b: Replica, what: str) -> None:
+async def test_an_idle_holder_is_told_by_the_heartbeat(a: Replica, b: Replica, what: str) -> None:
     session = await a.start()
     async with a.leases.hold(session.id, "me") as lease:
         if what == "deleted":
@@ -187,7 +187,7 @@ async def test_an_idle_driver_hears_of_it_by_the_heartbeat(a: Replica, b: Replic
                 await eventually(lambda: isinstance(lease.lost, SessionBusy))
 
 
-async def test_other_weights_embed_the_kept_crop_anew(a: Replica, redis: RedisServer) -> None:
+async def test_other_weights_embed_the_kept_crop_again(a: Replica, redis: RedisServer) -> None:
     session = await a.start((60, 50), (10, 10))
     async with running(redis.url, OTHER_WEIGHTS) as other:
         step = await other.advance(session, await other.decoded(62, 50), [Placement("new", blobs.box(30, 30))])
@@ -197,10 +197,10 @@ async def test_other_weights_embed_the_kept_crop_anew(a: Replica, redis: RedisSe
         theirs = other.registry.find(session.id)
         assert theirs is not None
         for name in "01":
-            # The very pixels: their mean is what the predictor made of them, without fp16 in between.
+            # The fake predictor's embedding is the mean of the crop's pixels, so it is exact without fp16.
             mine = a.predictor.exemplars[session.target(name).slot.index][1]
             assert other.predictor.exemplars[theirs.target(name).slot.index][1] == mine
-        # Those that it made itself are in its own weights, and so are strange to the first.
+        # The exemplars that it made are of its own weights, so the first replica embeds them again.
         await a.advance(session, await a.decoded(64, 50))
         assert a.count("siamfc_reembeds_total") == 1
 
@@ -214,7 +214,7 @@ async def test_another_geometry_is_refused_and_nothing_is_lost(a: Replica, redis
     await a.advance(session, await a.decoded(62, 50))
 
 
-async def test_room_is_made_by_forgetting_who_is_idle_and_they_come_back(redis: RedisServer) -> None:
+async def test_idle_sessions_are_evicted_and_come_back(redis: RedisServer) -> None:
     async with running(redis.url, max_sessions=2, slots=2) as replica:
         sessions = [await replica.start((60, 50)) for _ in range(5)]
         assert (len(replica.registry), replica.slots.used) == (2, 2)
@@ -229,11 +229,11 @@ async def test_room_is_made_by_forgetting_who_is_idle_and_they_come_back(redis: 
                 await replica.start((60, 50))
             with pytest.raises(AtCapacity):
                 await replica.advance(sessions[2], await replica.decoded(62, 50))
-        # Who was refused for want of room has not kept the lease.
+        # The refused session has not kept its lease.
         await replica.advance(sessions[2], await replica.decoded(62, 50))
 
 
-async def test_while_redis_is_away_nothing_advances_and_nothing_is_lost(tmp_path: Path) -> None:
+async def test_while_redis_is_unreachable_nothing_advances_and_nothing_is_lost(tmp_path: Path) -> None:
     with running_redis(tmp_path, durable=True) as redis:
         async with running(redis.url) as replica:
             session = await replica.start()
@@ -253,8 +253,8 @@ async def test_while_redis_is_away_nothing_advances_and_nothing_is_lost(tmp_path
             assert (await replica.leases.read(session.id, "me")).state.frame_index == 2
 
 
-async def test_a_step_the_store_may_have_is_taken_back(a: Replica, redis: RedisServer) -> None:
-    """Redis takes a step, and its word for it comes too late: the client was told that the frame failed."""
+async def test_a_step_that_the_store_may_have_is_taken_back(a: Replica, redis: RedisServer) -> None:
+    """Redis writes a step but answers too late: the client was told that the frame failed."""
     session = await a.start()
     async with a.leases.hold(session.id, "me") as lease:
         frame = await a.decoded(62, 50)

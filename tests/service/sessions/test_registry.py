@@ -1,4 +1,4 @@
-"""Admission, look-up, every way out, and who makes room where sessions can be had again."""
+"""Admission, look-up, the ways a session ends, and eviction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.clock import Clock
 
 
 class Hotel:
-    """A registry with room for two sessions of one target each."""
+    """A registry for two sessions of one target each."""
 
     def __init__(self, *, cache: bool = False, slots: int = 2) -> None:
         self.clock, self.slots, self.metrics = Clock(), SlotTable(slots), Metrics()
@@ -68,7 +68,7 @@ def test_one_too_many_is_refused(hotel: Hotel) -> None:
     hotel.check_in("s3")
 
 
-def test_those_being_started_count(hotel: Hotel) -> None:
+def test_sessions_being_started_count(hotel: Hotel) -> None:
     hotel.check_in("s1")
     with hotel.registry.admission(), pytest.raises(AtCapacity), hotel.registry.admission():
         pass
@@ -76,7 +76,7 @@ def test_those_being_started_count(hotel: Hotel) -> None:
         pass
 
 
-def test_one_whose_start_fails_gives_its_place_back(hotel: Hotel) -> None:
+def test_a_failed_start_gives_its_place_back(hotel: Hotel) -> None:
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), hotel.registry.admission():
             raise ZeroDivisionError
@@ -85,7 +85,7 @@ def test_one_whose_start_fails_gives_its_place_back(hotel: Hotel) -> None:
         stack.enter_context(hotel.registry.admission())
 
 
-def test_a_full_house_looks_for_who_is_due(hotel: Hotel) -> None:
+def test_a_full_registry_ends_due_sessions_first(hotel: Hotel) -> None:
     hotel.check_in("s1", ttl_s=10)
     hotel.check_in("s2")
     hotel.clock.advance(10)
@@ -94,7 +94,7 @@ def test_a_full_house_looks_for_who_is_due(hotel: Hotel) -> None:
     assert hotel.ended("expired")
 
 
-def test_the_sweep_ends_those_that_are_due(hotel: Hotel) -> None:
+def test_the_sweep_ends_due_sessions(hotel: Hotel) -> None:
     short, long = hotel.check_in("s1", ttl_s=10), hotel.check_in("s2")
     assert hotel.registry.sweep() == []
     hotel.clock.advance(10)
@@ -108,7 +108,7 @@ def test_an_end_frees_the_slots_once(hotel: Hotel) -> None:
     session = hotel.check_in("s1")
     hotel.registry.end(session, "deleted")
     assert hotel.slots.used == 0
-    # Its slot's next owner keeps it, however often the first one is ended.
+    # The slot's next owner keeps it, however often the first session is ended.
     hotel.check_in("s2")
     hotel.registry.end(session, "expired")
     assert (len(hotel.registry), hotel.slots.used) == (1, 1)
@@ -117,14 +117,14 @@ def test_an_end_frees_the_slots_once(hotel: Hotel) -> None:
     assert not hotel.ended("expired")
 
 
-def test_the_end_of_a_namesake_leaves_the_session_that_is_here(hotel: Hotel) -> None:
+def test_ending_an_old_session_leaves_a_newer_one_of_its_id(hotel: Hotel) -> None:
     old = hotel.check_in("s1")
     new = hotel.check_in("s1")
     hotel.registry.end(old, "deleted")
     assert hotel.registry.find("s1") is new
 
 
-def test_a_closed_registry_takes_nobody_and_keeps_those_it_has(hotel: Hotel) -> None:
+def test_a_closed_registry_admits_none_and_keeps_its_sessions(hotel: Hotel) -> None:
     session = hotel.check_in("s1")
     hotel.registry.close()
     with pytest.raises(ShuttingDown), hotel.registry.admission():
@@ -132,7 +132,7 @@ def test_a_closed_registry_takes_nobody_and_keeps_those_it_has(hotel: Hotel) -> 
     assert hotel.registry.find("s1") is session
 
 
-def test_a_cache_makes_room_by_forgetting_who_was_driven_longest_ago() -> None:
+def test_a_cache_forgets_the_least_recently_used_session() -> None:
     hotel = Hotel(cache=True)
     first, second = hotel.check_in("s1"), hotel.check_in("s2")
     hotel.registry.used(first)
@@ -144,7 +144,7 @@ def test_a_cache_makes_room_by_forgetting_who_was_driven_longest_ago() -> None:
     assert not hotel.ended("expired")
 
 
-def test_a_cache_makes_room_for_slots_too() -> None:
+def test_a_cache_forgets_sessions_for_their_slots_too() -> None:
     hotel = Hotel(cache=True, slots=1)
     hotel.check_in("s1")
     hotel.check_in("s2")
@@ -152,7 +152,7 @@ def test_a_cache_makes_room_for_slots_too() -> None:
     assert hotel.slots.used == 1
 
 
-def test_who_is_driven_is_never_forgotten() -> None:
+def test_a_session_with_a_lease_is_never_forgotten() -> None:
     hotel = Hotel(cache=True)
     for name in ("s1", "s2"):
         hotel.hold(hotel.check_in(name))
@@ -163,12 +163,12 @@ def test_who_is_driven_is_never_forgotten() -> None:
     assert len(hotel.registry) == 2
 
 
-def test_the_sweep_of_a_cache_ends_only_whom_it_leases() -> None:
+def test_the_sweep_of_a_cache_ends_only_sessions_with_a_lease() -> None:
     hotel = Hotel(cache=True)
-    idle, driven = hotel.check_in("s1", ttl_s=10), hotel.check_in("s2", ttl_s=10)
-    lease = hotel.hold(driven)
+    idle, held = hotel.check_in("s1", ttl_s=10), hotel.check_in("s2", ttl_s=10)
+    lease = hotel.hold(held)
     hotel.clock.advance(10)
     hotel.registry.sweep()
-    assert (idle.ended, driven.ended) == (None, "expired"), "the idle one may have lived on elsewhere"
+    assert (idle.ended, held.ended) == (None, "expired"), "the idle one may have lived on elsewhere"
     assert lease.lost is not None
     assert (len(hotel.registry), hotel.slots.used) == (0, 0)

@@ -1,4 +1,4 @@
-"""A session's progress is replaced whole; it ends once, and whoever drives it hears of it."""
+"""A session's progress is replaced as a whole, and a session ends once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_it_is_due_after_its_time_to_live(now: float, due: bool) -> None:
     assert session().due(now) is due
 
 
-def test_progress_puts_the_end_off() -> None:
+def test_progress_prolongs_the_sessions_life() -> None:
     made = session()
     assert made.expiry_from(1050.0) == MADE + timedelta(seconds=110)
     made.advance(Progress(1, ()), 1050.0)
@@ -63,7 +63,7 @@ def test_progress_puts_the_end_off() -> None:
     assert made.due(1110.0)
 
 
-def test_it_becomes_what_the_store_has() -> None:
+def test_it_is_restored_from_the_store() -> None:
     made, later = session(), MADE + timedelta(seconds=500)
     made.restore(Progress(7, (target("x"),)), later, 1500.0)
     assert made.state == State(7, (target("x"),), later)
@@ -78,7 +78,7 @@ def test_it_ends_once() -> None:
     assert made.progress.targets == ()
 
 
-def test_what_has_ended_does_not_advance() -> None:
+def test_an_ended_session_does_not_advance() -> None:
     made = session()
     made.end("expired")
     with pytest.raises(SessionEnded, match="expired"):

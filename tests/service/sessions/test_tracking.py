@@ -1,4 +1,4 @@
-"""From frame to frame: what is followed, and what a failure or a cancellation leaves behind."""
+"""From frame to frame: targets are followed, and a failure or a refusal changes nothing."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def test_a_refused_start_leaves_nothing(
     assert (len(core.registry), core.slots.used, core.predictor.of("embed")) == (0, 0, [])
 
 
-async def test_a_start_without_room_for_its_targets_leaves_nothing(core: Core) -> None:
+async def test_a_start_without_free_slots_leaves_nothing(core: Core) -> None:
     for _ in range(SLOTS // MAX_TARGETS - 1):
         await core.start(*[(60, 50)] * MAX_TARGETS)
     await core.start((60, 50))
@@ -149,7 +149,7 @@ async def test_a_start_that_the_model_fails_leaves_nothing(core: Core) -> None:
 
 
 async def unchanged(core: Core, session: Session, error: type[BaseException], call: Awaitable[object]) -> None:
-    """The call raises, and the session and the slots are as before."""
+    """Assert that the call raises, and that session and slots are as before."""
     before, used = session.progress, core.slots.used
     with pytest.raises(error):
         await call

@@ -1,4 +1,4 @@
-"""Cancelled, or ended by another, in the middle of a step: nothing leaks, and nobody else notices."""
+"""A step that is cancelled, or whose session ends, leaks nothing and disturbs no other session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service around a predictor that cuts crops and reads maps itself: the boxes of a tracker in process.
+"""The service around a predictor that cuts crops and reads maps on its device: same boxes as a tracker in process.
 
 On a CPU, and on a GPU where there is one; the weights are the light ones.
 """

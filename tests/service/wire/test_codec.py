@@ -1,4 +1,4 @@
-"""Text messages in and out: every limit, and nothing but InvalidRequest for whatever comes in."""
+"""Text messages in and out: every limit, and InvalidRequest as the only error of any input."""
 
 from __future__ import annotations
 
@@ -126,9 +126,7 @@ def test_arbitrary_fields_raise_nothing_else(kind: str, fields: dict[str, Any]) 
 
 
 @given(NAMES, st.tuples(FINITE, FINITE, SIDES, SIDES))
-def test_whatever_is_within_the_limits_arrives_as_it_was_sent(
-    name: str, box: tuple[float, float, float, float]
-) -> None:
+def test_messages_within_the_limits_are_parsed_as_sent(name: str, box: tuple[float, float, float, float]) -> None:
     text = json.dumps({"type": "set_target", "id": name, "box": box}, ensure_ascii=False)
     assert codec.parse(text) == SetTarget(name, box)
 
@@ -163,7 +161,7 @@ SECONDS = st.floats(0, 1e6)
         timing=st.builds(Timing, SECONDS, SECONDS, SECONDS, SECONDS),
     )
 )
-def test_results_say_what_they_hold(result: FrameResult) -> None:
+def test_results_are_written_in_full(result: FrameResult) -> None:
     message = strictly(codec.result(result))
     assert message.keys() == {"type", "seq", "frame_index", "targets", "timing_ms"}
     assert (message["type"], message["seq"], message["frame_index"]) == ("result", result.seq, result.frame_index)

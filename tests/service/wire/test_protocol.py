@@ -1,4 +1,4 @@
-"""The stream's state machine: each accepted frame answered once, in order, whatever happens."""
+"""The stream's state machine: every accepted frame is answered once, in order."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ INPUTS = {
 
 @pytest.mark.parametrize("state", StreamState)
 @pytest.mark.parametrize("event", Input)
-def test_the_table_says_what_every_input_does_in_every_state(state: StreamState, event: Input) -> None:
+def test_the_table_decides_every_input_in_every_state(state: StreamState, event: Input) -> None:
     stream = in_state(state)
     unread = len(stream._mailbox)
     INPUTS[event](stream)
@@ -86,7 +86,7 @@ def test_frames_are_numbered_and_taken_in_order() -> None:
     assert stream.take() is None
 
 
-def test_answers_wait_for_those_before_them() -> None:
+def test_answers_wait_for_earlier_answers() -> None:
     stream = machine(frames=3)
     assert stream.answer(2, codec.dropped(2)) == []
     assert seqs(stream.answer(0, codec.dropped(0))) == [0]
@@ -118,7 +118,7 @@ def test_every_reads_no_more_than_the_window() -> None:
     assert stream.wants_input
 
 
-def test_latest_drops_what_waits_when_a_newer_frame_comes() -> None:
+def test_latest_drops_the_waiting_frame_when_a_newer_one_comes() -> None:
     stream = machine("latest", frames=1)
     first = take_frame(stream)
     for _ in range(3):
@@ -131,7 +131,7 @@ def test_latest_drops_what_waits_when_a_newer_frame_comes() -> None:
     assert kinds(texts) == ["bye", "dropped", "dropped"]
 
 
-def test_latest_answers_a_displaced_frame_at_once_where_nothing_is_under_way() -> None:
+def test_latest_answers_a_displaced_frame_at_once_if_nothing_is_under_way() -> None:
     stream = machine("latest", frames=2)
     assert seqs(stream.displaced()) == [0]
 
@@ -157,7 +157,7 @@ def test_latest_keeps_removals_in_their_place() -> None:
 
 
 @pytest.mark.parametrize("mode", ["every", "latest"])
-def test_messages_that_ask_for_no_answer_do_not_pile_up(mode: Mode) -> None:
+def test_messages_without_an_answer_do_not_pile_up(mode: Mode) -> None:
     stream = machine(mode)
     sent = 0
     while stream.wants_input:
@@ -168,7 +168,7 @@ def test_messages_that_ask_for_no_answer_do_not_pile_up(mode: Mode) -> None:
     assert stream.wants_input
 
 
-def test_a_refused_frame_is_answered_as_dropped_in_its_turn() -> None:
+def test_a_refused_frame_is_answered_as_dropped_in_order() -> None:
     stream = machine("latest", frames=1)
     first = take_frame(stream)
     assert stream.may_refuse
@@ -182,7 +182,7 @@ def test_a_refused_frame_is_answered_as_dropped_in_its_turn() -> None:
     ("mode", "drawn", "may"),
     [("every", False, False), ("every", True, False), ("latest", False, True), ("latest", True, False)],
 )
-def test_what_may_be_refused(mode: Mode, drawn: bool, may: bool) -> None:
+def test_which_frames_may_be_refused(mode: Mode, drawn: bool, may: bool) -> None:
     stream = machine(mode)
     if drawn:
         stream.receive(SetTarget("cat", BOX))
@@ -248,7 +248,7 @@ def test_a_lost_stream_gives_nothing() -> None:
     assert not stream.wants_input
 
 
-def test_fail_all_answers_what_has_no_answer_and_accepts_no_more() -> None:
+def test_fail_all_answers_every_open_frame_and_accepts_no_more() -> None:
     stream = machine(frames=3)
     take_frame(stream)
     stream.answer(1, codec.dropped(1))
@@ -259,7 +259,7 @@ def test_fail_all_answers_what_has_no_answer_and_accepts_no_more() -> None:
 
 
 @pytest.mark.parametrize("mode", ["every", "latest"])
-def test_only_a_frame_that_will_be_taken_is_shown_early(mode: Mode) -> None:
+def test_only_a_frame_that_is_taken_next_is_shown_early(mode: Mode) -> None:
     stream = machine(mode, frames=1)
     take_frame(stream)
     assert stream.peek_frame() is None

@@ -1,4 +1,4 @@
-"""Any order of events: each accepted frame is answered once, in order, and the bounds hold."""
+"""Random sequences of events: every accepted frame is answered once, in order, and the limits hold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROBLEM = {"status": 410}
 
 
 class Streams(RuleBasedStateMachine):
-    """Any order of what clients, the worker and the server's end may do."""
+    """Random sequences of what clients, the worker and the server's end may do."""
 
     @initialize(mode=st.sampled_from(["every", "latest"]), window=st.integers(1, 4))
     def open(self, mode: Mode, window: int) -> None:
@@ -101,7 +101,7 @@ class Streams(RuleBasedStateMachine):
             assert len(self.accepted) - len(self.answers) <= self.window
 
     def teardown(self) -> None:
-        """Worked off to the end, every accepted frame has its answer, unless the connection was lost."""
+        """At the end every accepted frame has its answer, unless the connection was lost."""
         if not hasattr(self, "stream"):
             return
         gone = self.stream.state is StreamState.CLOSED

@@ -1,4 +1,4 @@
-"""What is packed comes back exactly; what another version wrote is refused or read as far as it is known."""
+"""Encoded values come back equal; other releases' values are read, other format versions are refused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_answer_comes_back_exactly(token: str, seq: int, messages: list[str])
 
 
 def test_every_field_of_a_track_is_kept() -> None:
-    """Whatever a tracker comes to remember between frames must survive a change of replica."""
+    """A field that is added to a track must survive a change of replica."""
     track = Track(Box(1, 2, 3, 4), (3, 4), (5, 6, 7))
     changed: dict[str, Any] = {}
     for field in dataclasses.fields(Track):
@@ -85,7 +85,7 @@ def test_an_exemplar_comes_back_exactly(shape: tuple[int, ...], rng: np.random.G
 STATE = State(1, (StoredTarget("a", Track(Box(1, 2, 3, 4), (3, 4), (0, 0, 0)), "e"),), datetime(2026, 1, 1, tzinfo=UTC))
 
 
-def test_what_a_newer_replica_adds_is_left_out_and_what_an_older_one_lacks_is_filled_in() -> None:
+def test_unknown_fields_are_ignored_and_missing_fields_take_their_defaults() -> None:
     body = json.loads(encoding.pack_state(STATE))
     body["news"] = 1
     body["targets"][0]["track"] |= {"colour": "red"}

@@ -1,4 +1,4 @@
-"""What is Redis's own: leases that lapse, sessions that expire, scripts that are forgotten, and Redis going away."""
+"""The Redis store alone: lapsing leases, expiring sessions, forgotten scripts, and an unreachable Redis."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def store(redis: RedisServer) -> AsyncIterator[RedisStore]:
 
 
 async def until_free(store: RedisStore, token: str) -> float:
-    """Seconds until another driver gets the session."""
+    """Measure the seconds until another can take the lease."""
     begun = time.monotonic()
     while time.monotonic() < begun + 20:
         try:
@@ -42,7 +42,7 @@ async def until_free(store: RedisStore, token: str) -> float:
     raise AssertionError("the lease does not lapse")
 
 
-def test_a_dead_owners_lease_lapses_within_three_seconds() -> None:
+def test_a_dead_holders_lease_lapses_within_three_seconds() -> None:
     assert LEASE_S < 3
 
 
@@ -67,7 +67,7 @@ async def test_a_step_renews_the_lease(store: RedisStore) -> None:
         await take(store, "B")
 
 
-async def test_a_lease_that_lapsed_and_that_nobody_took_is_still_the_drivers(store: RedisStore) -> None:
+async def test_a_lapsed_lease_that_nobody_took_still_commits(store: RedisStore) -> None:
     token = (await take(store, "A")).token
     await asyncio.sleep(0.4)
     assert await store.commit(token, step(1)) == "held"
@@ -75,7 +75,7 @@ async def test_a_lease_that_lapsed_and_that_nobody_took_is_still_the_drivers(sto
         await take(store, "B")
 
 
-async def test_a_session_expires_by_itself_and_a_step_puts_it_off(store: RedisStore) -> None:
+async def test_a_session_expires_by_itself_and_a_step_prolongs_it(store: RedisStore) -> None:
     await store.create(facts("brief", ttl_s=0.4), state(), [])
     token = (await store.acquire("brief", "me", "A")).token
     await asyncio.sleep(0.2)
@@ -115,7 +115,7 @@ async def test_a_step_is_one_round_trip(store: RedisStore, redis: RedisServer) -
     assert calls() - before == 10
 
 
-async def test_while_redis_is_away_calls_are_refused_at_once(tmp_path: Path) -> None:
+async def test_while_redis_is_unreachable_calls_fail_at_once(tmp_path: Path) -> None:
     with running_redis(tmp_path, durable=True) as redis:
         store = RedisStore(redis.url, Metrics())
         await store.start()
@@ -136,7 +136,7 @@ async def test_while_redis_is_away_calls_are_refused_at_once(tmp_path: Path) -> 
         await store.stop()
 
 
-async def test_a_redis_that_hangs_is_not_waited_for_long(store: RedisStore, redis: RedisServer) -> None:
+async def test_a_hanging_redis_fails_calls_in_bounded_time(store: RedisStore, redis: RedisServer) -> None:
     token = (await take(store, "A")).token
     with redis.frozen():
         begun = time.monotonic()
@@ -148,7 +148,7 @@ async def test_a_redis_that_hangs_is_not_waited_for_long(store: RedisStore, redi
             await store.commit(token, step(1))
         assert time.monotonic() - begun < 0.5, "after the first call all are refused at once"
     await eventually(lambda: store.failure is None)
-    # What was written late, if it was, does not stand in the way of the next step.
+    # If the first step was written late, it does not block the next one.
     assert await store.commit(token, step(2)) == "held"
     assert (await store.read("s1", "me")).state == state(2)
 
@@ -165,7 +165,7 @@ async def test_a_caller_that_is_cancelled_leaves_a_whole_step(store: RedisStore,
     assert (await store.read("s1", "me")).state == state(1)
 
 
-async def test_a_full_redis_refuses_and_is_not_taken_for_away(store: RedisStore, redis: RedisServer) -> None:
+async def test_a_full_redis_refuses_and_does_not_count_as_unreachable(store: RedisStore, redis: RedisServer) -> None:
     token = (await take(store, "A")).token
     redis.say("CONFIG", "SET", "maxmemory", "1")
     try:

@@ -1,4 +1,4 @@
-"""What every store must do, by both: memory, and a real Redis."""
+"""The protocol of a store, tested on both: memory, and a real Redis."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def take(store: SessionStore, token: str, resume: Resume | None = None) ->
     return await store.acquire("s1", "me", token, resume)
 
 
-async def test_a_session_comes_back_as_it_was_put_in(store: SessionStore) -> None:
+async def test_a_created_session_is_read_back_equal(store: SessionStore) -> None:
     found = await store.read("s1", "me")
     assert (found.facts, found.state) == (facts(), state())
     assert found.remaining_s == pytest.approx(TTL_S, abs=1)
@@ -92,7 +92,7 @@ async def test_a_session_comes_back_as_it_was_put_in(store: SessionStore) -> Non
 
 
 @pytest.mark.parametrize(("name", "owner"), [("s2", "me"), ("s1", "you"), ("", "me"), ("x" * 2000, "me"), ("}{", "me")])
-async def test_another_owner_sees_what_is_not_there(store: SessionStore, name: str, owner: str) -> None:
+async def test_another_owner_sees_no_session(store: SessionStore, name: str, owner: str) -> None:
     calls: list[Callable[[], object]] = [
         lambda: store.read(name, owner),
         lambda: store.acquire(name, owner, "A"),
@@ -104,7 +104,7 @@ async def test_another_owner_sees_what_is_not_there(store: SessionStore, name: s
     await store.read("s1", "me")
 
 
-async def test_a_step_is_seen_by_all(store: SessionStore) -> None:
+async def test_a_committed_step_is_read_by_all(store: SessionStore) -> None:
     token = (await take(store, "A")).token
     assert await store.commit(token, step(1)) == "held"
     assert (await store.read("s1", "me")).state == state(1)
@@ -113,7 +113,7 @@ async def test_a_step_is_seen_by_all(store: SessionStore) -> None:
     assert (claim.snapshot.state, claim.version, claim.token.generation) == (state(1), 1, 2)
 
 
-async def test_one_drives_at_a_time(store: SessionStore) -> None:
+async def test_one_lease_is_held_at_a_time(store: SessionStore) -> None:
     token = (await take(store, "A")).token
     with pytest.raises(SessionBusy):
         await take(store, "B")
@@ -124,7 +124,7 @@ async def test_one_drives_at_a_time(store: SessionStore) -> None:
     await take(store, "B")
 
 
-async def test_a_late_write_of_a_fenced_driver_is_refused(store: SessionStore) -> None:
+async def test_a_late_write_of_a_fenced_holder_is_refused(store: SessionStore) -> None:
     old = (await take(store, "A")).token
     await store.commit(old, step(1))
     new = (await take(store, "B", Resume("A", 1))).token
@@ -133,19 +133,19 @@ async def test_a_late_write_of_a_fenced_driver_is_refused(store: SessionStore) -
     assert (await store.read("s1", "me")).state == state(1)
     assert await store.renew([old, new]) == ["fenced", "held"]
     await store.release(old)
-    assert await store.commit(new, step(2)) == "held", "the old driver's release let the new one's lease go"
+    assert await store.commit(new, step(2)) == "held", "the old holder's release let the new one's lease go"
     with pytest.raises(SessionBusy):
         await take(store, "C")
 
 
-async def test_a_step_that_a_newer_one_has_overtaken_is_not_written(store: SessionStore) -> None:
+async def test_a_step_older_than_the_written_one_is_not_written(store: SessionStore) -> None:
     token = (await take(store, "A")).token
     await store.commit(token, step(2))
     assert await store.commit(token, step(1)) == "late"
     assert (await store.read("s1", "me")).state == state(2)
 
 
-async def test_the_same_step_twice_is_one(store: SessionStore) -> None:
+async def test_the_same_step_sent_twice_is_written_once(store: SessionStore) -> None:
     token = (await take(store, "A")).token
     for _ in range(2):
         assert await store.commit(token, step(1, *answered(0))) == "held"
@@ -154,7 +154,7 @@ async def test_the_same_step_twice_is_one(store: SessionStore) -> None:
     assert claim.missed == tuple(answered(0))
 
 
-async def test_a_deleted_session_is_gone_for_its_driver(store: SessionStore) -> None:
+async def test_a_deleted_session_is_gone_for_its_holder(store: SessionStore) -> None:
     token = (await take(store, "A")).token
     await store.delete("s1", "me")
     assert await store.renew([token]) == ["gone"]
@@ -169,7 +169,7 @@ async def test_a_deleted_session_is_gone_for_its_driver(store: SessionStore) -> 
     ("had", "missed"),
     [pytest.param(2, [2, 3], id="two"), pytest.param(0, [0, 1, 2, 3], id="all"), pytest.param(4, [], id="none")],
 )
-async def test_what_the_last_driver_did_not_hear(store: SessionStore, had: int, missed: list[int]) -> None:
+async def test_answers_that_the_last_holder_missed(store: SessionStore, had: int, missed: list[int]) -> None:
     token = (await take(store, "A")).token
     await store.commit(token, step(1, *answered(0)))
     await store.commit(token, step(2, *answered(1, 2)))
@@ -187,13 +187,13 @@ async def test_a_ring_keeps_the_last_answers(store: SessionStore) -> None:
 
 
 async def test_a_resume_whose_ready_was_lost_is_asked_for_again(store: SessionStore) -> None:
-    """The client never heard of B: it says A again, and again."""
+    """The client never learnt of connection B, so it resumes from A again."""
     token = (await take(store, "A")).token
     await store.commit(token, step(1, *answered(0)))
     for connection in ("B", "C", "D"):
         claim = await take(store, connection, Resume("A", 0))
         assert claim.missed == tuple(answered(0))
-    # It has heard of D, which then goes on.
+    # Connection D was told to the client, and goes on.
     await store.commit(claim.token, step(2, *answered(0)))
     with pytest.raises(SessionBusy):
         await take(store, "E", Resume("A", 0))
@@ -206,7 +206,7 @@ async def test_a_resume_of_a_connection_that_did_nothing_misses_nothing(store: S
     assert (await take(store, "C", Resume("B", 0))).missed == ()
 
 
-async def test_who_drove_before_another_is_a_stranger(store: SessionStore) -> None:
+async def test_a_holder_before_the_last_one_cannot_resume(store: SessionStore) -> None:
     first = (await take(store, "A")).token
     await store.commit(first, step(1, *answered(0)))
     await store.release(first)
@@ -217,7 +217,7 @@ async def test_who_drove_before_another_is_a_stranger(store: SessionStore) -> No
     assert (await take(store, "C", Resume("A", 0))).missed is None
 
 
-async def test_many_at_once_are_one_after_the_other(store: SessionStore) -> None:
+async def test_simultaneous_claims_come_one_after_the_other(store: SessionStore) -> None:
     results = await asyncio.gather(*(take(store, f"T{n}") for n in range(20)), return_exceptions=True)
     assert sum(isinstance(result, Claim) for result in results) == 1
     assert sum(isinstance(result, SessionBusy) for result in results) == 19
@@ -242,16 +242,16 @@ async def test_exemplars_come_and_go_with_steps(store: SessionStore) -> None:
 @pytest.mark.parametrize(
     "text", ["", "a", "a:", ":1", "a:-1", "a:1.5", "a b:1", "a:1:2", "ä:1", "a:1\n", "a" * 65 + ":1"]
 )
-async def test_a_resume_that_is_none(text: str) -> None:
+async def test_a_malformed_resume(text: str) -> None:
     with pytest.raises(InvalidRequest):
         Resume.parse(text)
 
 
-async def test_a_resume() -> None:
+async def test_a_well_formed_resume() -> None:
     assert Resume.parse("aZ0_-:17") == Resume("aZ0_-", 17)
 
 
-async def test_memory_forgets_what_expires(tmp_path: Path) -> None:
+async def test_the_memory_store_forgets_expired_sessions(tmp_path: Path) -> None:
     clock = Clock()
     store = MemoryStore(clock)
     await store.create(facts(), state(), [])

@@ -1,8 +1,8 @@
-"""Leases and fences against a real Redis, driven by arbitrary hands and compared with a model of one paragraph.
+"""Leases and fences in a real Redis: random sequences of calls, compared with a model of one paragraph.
 
-The model: one token is the driver's. It stays so until someone acquires, which is granted where the lease is free
-(never held, let go, or lapsed) or where the hand resumes from the driver, or from what that one resumed from and has
-not committed since. A step counts if and only if its token is the driver's.
+The model: one token holds the lease. Another takes it if the lease is free (never taken, released, or lapsed), or if it
+resumes from the holding token, or from the token which that one resumed from without a commit since. A step is written
+if and only if its token holds the lease.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 class Leases(RuleBasedStateMachine):
-    """Hands that acquire, commit, renew, let go and die, in any order."""
+    """Processes that acquire, commit, renew, release and die, in any order."""
 
     url = ""
     claims: Bundle[Claim] = Bundle("claims")
@@ -35,9 +35,9 @@ class Leases(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        # Long enough that none lapses by itself within a run.
+        # So long that no lease lapses by itself within a run.
         self.store = RedisStore(self.url, Metrics(), lease_s=600)
-        self.driver = self.resumed = ""
+        self.holder = self.resumed = ""
         self.held = False
         self.index = self.count = 0
         self.told: dict[str, list[int]] = {}
@@ -53,7 +53,7 @@ class Leases(RuleBasedStateMachine):
     def acquire(self, resume: Resume | None) -> Claim | None:
         self.count += 1
         token = f"T{self.count}"
-        known = resume is not None and resume.token in {self.driver, self.resumed} - {""}
+        known = resume is not None and resume.token in {self.holder, self.resumed} - {""}
         try:
             claim = self.wait(self.store.acquire("life", "me", token, resume))
         except SessionBusy:
@@ -69,7 +69,7 @@ class Leases(RuleBasedStateMachine):
             assert missed == [seq for seq in self.told[resume.token] if seq >= resume.seq]
         else:
             assert missed is None
-        self.driver, self.held = token, True
+        self.holder, self.held = token, True
         self.resumed = resume.token if known and resume is not None else ""
         self.told[token] = []
         return claim
@@ -90,7 +90,7 @@ class Leases(RuleBasedStateMachine):
         told = self.told[claim.token.value]
         answers = answered(len(told))
         standing = self.wait(self.store.commit(claim.token, step(self.index, *answers)))
-        if claim.token.value == self.driver:
+        if claim.token.value == self.holder:
             assert standing == "held"
             told.append(len(told))
             self.held, self.resumed = True, ""
@@ -101,21 +101,21 @@ class Leases(RuleBasedStateMachine):
     @rule(claim=claims)
     def renew(self, claim: Claim) -> None:
         (standing,) = self.wait(self.store.renew([claim.token]))
-        mine = claim.token.value == self.driver
+        mine = claim.token.value == self.holder
         assert standing == ("held" if mine else "fenced")
         self.held = self.held or mine
 
     @rule(claim=consumes(claims))
     def let_go(self, claim: Claim) -> None:
         self.wait(self.store.release(claim.token))
-        if claim.token.value == self.driver:
+        if claim.token.value == self.holder:
             self.held = False
 
     @rule()
     def lapse(self) -> None:
-        """Time passes without a heartbeat: the same as if nobody had renewed."""
-        if self.driver:
-            lapsed = LeaseToken("life", self.driver, 0)
+        """Let the lease lapse, as without a heartbeat."""
+        if self.holder:
+            lapsed = LeaseToken("life", self.holder, 0)
             self.wait(self.store.release(lapsed))
             self.held = False
 
