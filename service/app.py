@@ -28,7 +28,7 @@ from service.api.problems import headers, problem
 from service.api.rate_limit import RateLimiter
 from service.api.schemas import ModelOut
 from service.engine.batcher import Batcher
-from service.engine.jobs import Predictor
+from service.engine.jobs import SlotPredictor
 from service.engine.overload import OverloadGuard
 from service.engine.slots import SlotTable
 from service.errors import InvalidRequest, ServiceError, pointer_to
@@ -51,7 +51,7 @@ _SWEEP_S = 0.5
 _BODY_SLACK = 512 * 1024
 """Bytes that a request's body may have beside its frame: form fields, multipart headers, JSON."""
 
-PredictorFactory = Callable[[Weights, Settings, int], tuple[Predictor, dict[str, str]]]
+PredictorFactory = Callable[[Weights, Settings, int], tuple[SlotPredictor, dict[str, str]]]
 """(weights, settings, number of slots) -> a predictor, and its device, precision and runtime by name."""
 
 
@@ -184,7 +184,7 @@ async def _sweep(registry: SessionRegistry, store: SessionStore) -> None:
             store.sweep()
 
 
-def _device_predictor(weights: Weights, settings: Settings, capacity: int) -> tuple[Predictor, dict[str, str]]:
+def _device_predictor(weights: Weights, settings: Settings, slots: int) -> tuple[SlotPredictor, dict[str, str]]:
     # Imported here because it loads torch, which a server with another predictor does not need.
     from service.engine.predictor import DevicePredictor
 
@@ -194,7 +194,7 @@ def _device_predictor(weights: Weights, settings: Settings, capacity: int) -> tu
         runtime=settings.runtime,
         precision=settings.precision,
         threads=settings.threads,
-        capacity=capacity,
+        slots=slots,
         batch_max=settings.batch_max,
     )
     network = predictor.network

@@ -1,6 +1,7 @@
-"""What is asked of the device, and what must be able to answer it.
+"""The jobs of the device, their result, and the protocol of the predictor that runs them.
 
-A job's `session` says whose turn it takes; jobs without one take a turn each.
+A job's `session` says which session's turn it takes; a job without one has a turn of its own. Its `cost` is the number
+of values that the network embeds for it, and stands for its time on the device. K is a job's number of targets.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.inference.pending import Pending
+from model.response import Response
 from model.search import Cutter, Search
 from service.engine.slots import Slot
 
 
 @dataclass(frozen=True, slots=True)
 class Embed:
-    """Embed exemplar crops, uint8 [K, 127, 127, 3] RGB, and keep each in its slot.
+    """Embed exemplar crops, uint8 [K, 127, 127, 3] RGB, into slots.
 
-    FrameAnswer by nothing, or with `read_back` by the embeddings, fp16 [K, C, e, e].
+    With `read_back` the result has the embeddings, fp16 [K, C, e, e]; else it is empty.
     """
 
     slots: tuple[Slot, ...]
@@ -31,17 +33,17 @@ class Embed:
 
     @property
     def cost(self) -> float:
-        """Its share of the device: values to embed."""
+        """Values to embed."""
         return float(self.crops.size)
 
     def part(self, start: int, stop: int) -> Embed:
-        """The same for its targets from `start` to `stop`."""
+        """Make the job for the targets from `start` to `stop`."""
         return replace(self, slots=self.slots[start:stop], crops=self.crops[start:stop])
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Put embeddings, fp16 [K, C, e, e], that were read back before, into slots. FrameAnswer by nothing."""
+    """Put embeddings, fp16 [K, C, e, e], that were read back before, into slots. The result is empty."""
 
     slots: tuple[Slot, ...]
     embeddings: NDArray[np.float16]
@@ -49,17 +51,17 @@ class Load:
 
     @property
     def cost(self) -> float:
-        """A copy: next to nothing."""
+        """Nothing: a copy takes almost no time."""
         return 0.0
 
     def part(self, start: int, stop: int) -> Load:
-        """The same for its targets from `start` to `stop`."""
+        """Make the job for the targets from `start` to `stop`."""
         return replace(self, slots=self.slots[start:stop], embeddings=self.embeddings[start:stop])
 
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Correlate the slots' exemplars with their searches. Answered by a `Response` a slot."""
+    """Correlate the slots' exemplars with their searches. The result has K responses."""
 
     slots: tuple[Slot, ...]
     searches: tuple[Search, ...]
@@ -67,41 +69,51 @@ class Respond:
 
     @property
     def cost(self) -> float:
-        """Its share of the device: values to embed."""
+        """Values to embed."""
         return float(sum(search.cost for search in self.searches))
 
     def part(self, start: int, stop: int) -> Respond:
-        """The same for its targets from `start` to `stop`."""
+        """Make the job for the targets from `start` to `stop`."""
         return replace(self, slots=self.slots[start:stop], searches=self.searches[start:stop])
 
 
 Job = Embed | Load | Respond
 
 
-class Predictor(Protocol):
-    """What runs the network. Called from the engine's thread only, but for `cutter`."""
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """The responses or embeddings that a job asked for, and its times in seconds: waiting for the device, and on it."""
+
+    responses: list[Response] | None
+    queue_s: float
+    infer_s: float
+    embeddings: NDArray[np.float16] | None = None
+
+
+class SlotPredictor(Protocol):
+    """Runs the network on exemplars in slots. Called from the engine's thread only, except `cutter`."""
 
     @property
     def cutter(self) -> Cutter:
-        """Prepares a search's pixels for `respond`; pure."""
+        """Prepares a search's pixels for `respond`; a pure function for any thread."""
 
     def embed(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> None:
-        """Embed crops [B, 127, 127, 3] into the slots."""
+        """Embed crops, uint8 [B, 127, 127, 3] RGB, into the slots."""
 
     def read(self, slots: Sequence[Slot]) -> NDArray[np.float16]:
-        """The slots' embeddings [B, C, e, e]."""
+        """Read the slots' embeddings, [B, C, e, e]."""
 
     def write(self, slots: Sequence[Slot], embeddings: NDArray[np.float16]) -> None:
-        """Put embeddings [B, C, e, e] into the slots."""
+        """Put embeddings, [B, C, e, e], into the slots."""
 
     def respond(self, slots: Sequence[Slot], searches: Sequence[Search]) -> Pending:
-        """Begin with the slots' exemplars in their searches.
+        """Begin to correlate the slots' exemplars with their searches.
 
-        One more call of this kind may come before the result is asked for, but no third.
+        At most one more pass may be begun before the result of this one is asked for.
         """
 
     def capacity(self, waiting: int) -> int:
-        """The number of targets for the next pass, of so many that wait; 1 or more where any wait."""
+        """The best number of targets for the next pass while `waiting` targets wait; at least 1 if any wait."""
 
     def probe(self) -> None:
-        """Run every kind of call once; raises where the model does not work."""
+        """Make every kind of call once. Raises if the model does not work."""

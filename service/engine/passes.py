@@ -1,4 +1,4 @@
-"""One pass: the jobs that run on the device together, begun and then answered. No thread, no clock, no torch."""
+"""One pass of the device: its jobs are joined into one batch, and the results handed back. No thread, no torch."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 
 from model.inference.pending import Pending
-from service.engine.jobs import Embed, Job, Load, Predictor, Respond
+from service.engine.jobs import Embed, Job, Load, Respond, SlotPredictor
 from service.engine.slots import Slot
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Jobs that the device has been given. Its answer may be there already, or still come."""
+    """Jobs that the device has been given together."""
 
     jobs: tuple[Job, ...]
     _read: dict[int, Any]
-    """Embeddings that were read back, by the job's place."""
+    """Embeddings that were read back, by the job's index."""
     _pending: Pending | None
 
     @classmethod
-    def begin(cls, predictor: Predictor, jobs: Sequence[Job]) -> Pass:
-        """Give the device its jobs; embeddings first, so that a pass may hold a target's first and next frame."""
+    def begin(cls, predictor: SlotPredictor, jobs: Sequence[Job]) -> Pass:
+        """Give the jobs to the device. Exemplars go first, so a pass may hold a target's first frame and its next."""
         embeds = [job for job in jobs if isinstance(job, Embed)]
         if embeds:
             predictor.embed(_slots(embeds), joined([job.crops for job in embeds]))
@@ -40,12 +40,12 @@ class Pass:
         return cls(tuple(jobs), read, predictor.respond(_slots(searches), wanted) if searches else None)
 
     @property
-    def there(self) -> bool:
-        """Whether `results` has nothing to wait for."""
+    def ready(self) -> bool:
+        """Whether `results` would not wait."""
         return self._pending is None or self._pending.ready
 
     def results(self) -> list[Any]:
-        """Each job's answer in their order: responses, embeddings, or None. Waits for the device."""
+        """The jobs' results in order: responses, embeddings, or None. Waits for the device."""
         responses = self._pending.result() if self._pending is not None else []
         results: list[Any] = []
         at = 0
@@ -59,7 +59,7 @@ class Pass:
 
 
 def joined(parts: Sequence[Any]) -> Any:
-    """Arrays, tuples or lists, one after the other; the one itself where there is no other: crops are large."""
+    """Concatenate arrays, tuples or lists. A single one is returned as it is, because copies of crops are slow."""
     if len(parts) == 1:
         return parts[0]
     return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else type(parts[0])(itertools.chain(*parts))

@@ -1,4 +1,4 @@
-"""The network and the tensor that holds every session's exemplars. The one module here that knows torch."""
+"""The network and the tensor that holds every exemplar. The only module of the service that imports torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.engine.slots import Slot
 
 
 class DevicePredictor:
-    """The predictor of a real device: exemplars lie in one preallocated fp16 tensor, indexed by slot."""
+    """The `SlotPredictor` of a real device: exemplars are in one preallocated fp16 tensor, indexed by slot."""
 
     def __init__(
         self,
@@ -26,14 +26,14 @@ class DevicePredictor:
         device: str,
         precision: str,
         threads: int,
-        capacity: int,
+        slots: int,
         runtime: str = "torch",
         batch_max: int = 1,
         on_device: bool | None = None,
     ) -> None:
-        """`capacity` is the number of slots; the rest as for `model.inference.loading.load_predictor`.
+        """`slots`: their number; the other arguments are those of `model.inference.loading.load_predictor`.
 
-        Raises ConfigError where device, runtime or precision cannot be had.
+        Raises ConfigError if device, runtime or precision cannot be used.
         """
         self._network = load_predictor(
             weights,
@@ -45,13 +45,13 @@ class DevicePredictor:
             on_device=on_device,
         )
         if self._network.runtime == "openvino":
-            # What is left to torch is small, and its idle threads would spin on OpenVINO's cores.
+            # Torch has little left to do, and its idle threads would spin on OpenVINO's cores.
             torch.set_num_threads(1)
         config = self._network.tracker.network
         side = config.embedding_size(config.exemplar_size)
-        # Not zeroed: on a CPU the pages of slots that were never used cost nothing.
+        # Not zeroed, so that on a CPU the pages of unused slots take no memory.
         self._exemplars = torch.empty(
-            (capacity, config.channels, side, side),
+            (slots, config.channels, side, side),
             dtype=torch.float16,
             device=self._network.device,
         )
@@ -63,12 +63,12 @@ class DevicePredictor:
 
     @property
     def cutter(self) -> Cutter:
-        """Cuts crops here for a CPU; a GPU cuts them itself."""
+        """Cuts crops for a CPU; for a GPU, windows of the frame, from which it cuts them itself."""
         return self._network.cutter
 
     @property
     def bytes_per_target(self) -> int:
-        """Device memory of one slot."""
+        """Device memory of one slot, in bytes."""
         return self._exemplars[0].numel() * self._exemplars.element_size()
 
     def embed(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> None:
@@ -79,7 +79,7 @@ class DevicePredictor:
         return embeddings
 
     def write(self, slots: Sequence[Slot], embeddings: NDArray[np.float16]) -> None:
-        # A copy: what came out of a store may be read-only, which torch warns of.
+        # Copied because arrays from a store may be read-only, and torch warns about those.
         self._exemplars[self._indexes(slots)] = torch.from_numpy(embeddings.copy()).to(self._exemplars.device)
 
     def respond(self, slots: Sequence[Slot], searches: Sequence[Search]) -> Pending:

@@ -1,4 +1,4 @@
-"""The part of the loaded weights that the steps outside the network need."""
+"""The tracker that goes with the loaded weights, as a session's steps use it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.sessions.stores.store import Geometry
 
 @dataclass(frozen=True, slots=True)
 class TrackerModel:
-    """The pure steps that go with the weights, the weights' SHA-256, and the predictor's cutter."""
+    """The tracker, the weights' SHA-256, and the cutter of the predictor."""
 
     tracker: Tracker
     weights: str = ""
@@ -19,5 +19,5 @@ class TrackerModel:
 
     @property
     def geometry(self) -> Geometry:
-        """How exemplars are cut for it."""
+        """How its exemplars are cut."""
         return Geometry(self.tracker.network.exemplar_size, self.tracker.constants.context)

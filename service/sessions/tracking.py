@@ -1,8 +1,8 @@
-"""What the service does with frames: start a session, advance it, correct a target.
+"""The service's work on frames: start a session, take it from frame to frame, correct a target.
 
-The one place where decoding, the tracker's pure halves and the network meet. Pixels are worked on in a bounded pool of
-threads, the network runs on the engine's; a session changes only in one step at the end, which the store takes first,
-so whatever fails or is cancelled on the way leaves it as it was.
+Decoding, the tracker's pure halves and the network meet here. Pixels are processed in a bounded pool of threads, and
+the network runs on the engine's thread. A session changes only by a commit at the end, so a failure or a cancellation
+on the way leaves it as it was.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from service.sessions.tracker_model import TrackerModel
 Result = TypeVar("Result")
 
 _FEW = 4
-"""Targets whose peaks are read on the event loop: a quarter of a millisecond each at most."""
+"""The most targets whose peaks are read on the event loop; a target takes a quarter of a millisecond at most."""
 
 
 class Tracking:
-    """The service's core, behind HTTP and socket alike."""
+    """The core of the service, used by HTTP and socket alike."""
 
     def __init__(
         self,
@@ -60,21 +60,23 @@ class Tracking:
         clock: Callable[[], float] = time.monotonic,
         guard: OverloadGuard | None = None,
     ) -> None:
-        """`guard`: who refuses new sessions; nobody where none is given."""
+        """`pool`: threads for pixels; `clock`: monotonic seconds; `guard`: None refuses no session."""
         self.model, self.registry, self.leases, self.limits = model, registry, leases, limits
         self._batcher, self._exemplars, self._metrics = batcher, exemplars, metrics
         self._pool, self._clock, self._guard = pool, clock, guard or OverloadGuard(0.0, clock)
 
     async def decode(self, data: bytes) -> Decoded:
-        """Decode a frame; raises InvalidImage, ImageTooLarge."""
+        """Decode a frame in the pool. Raises InvalidImage, ImageTooLarge."""
         return Decoded(*await self._run(_timed, decode_frame, data, self.limits.max_frame_pixels))
 
     async def start(
         self, data: bytes, placements: Sequence[Placement], owner: str, ttl_s: float | None = None
     ) -> Session:
-        """Start a session.
+        """Start a session from its encoded first frame and the boxes drawn on it.
 
-        Raises what `decode` raises, InvalidBox, TooManyTargets, AtCapacity, ModelUnavailable, StoreUnavailable.
+        `owner`: the caller's name by `Keyring`; `ttl_s`: idle seconds until the session expires, at most the server's
+        own. Raises InvalidImage, ImageTooLarge, InvalidBox, TooManyTargets, AtCapacity, ModelUnavailable,
+        StoreUnavailable.
         """
         self._check_count(len(placements))
         self.leases.check()
@@ -154,7 +156,7 @@ class Tracking:
                 self._release(placed.targets)
 
     async def _follow(self, session_id: str, frame: Decoded, targets: Sequence[Target], maps: bool) -> Tracked:
-        """Cut, ask the network, conclude; the stages' times, and what of the time was waiting, are noted."""
+        """Search for the targets on a frame: cut, ask the network, conclude. Records the stages' times."""
         if not targets:
             return Tracked()
         begun = time.perf_counter()
@@ -166,7 +168,7 @@ class Tracking:
                 raise ModelUnavailable("the network's answer to this frame is not finite")
             arguments = targets, searches, answer.responses, frame.size
             if len(targets) <= _FEW:
-                # Sooner done than a thread is woken for it.
+                # Faster than waking a thread.
                 concluded, conclude_s = _timed(self._conclude, *arguments)
             else:
                 concluded, conclude_s = await self._run(_timed, self._conclude, *arguments)
@@ -176,7 +178,7 @@ class Tracking:
         return Tracked(evidence, tracks, answer.queue_s, answer.infer_s)
 
     def _search_all(self, image: Image, targets: Sequence[Target], maps: bool) -> tuple[Search, ...]:
-        """The targets' searches, with their pixels."""
+        """Make the targets' searches, with their pixels."""
         tracker, cutter = self.model.tracker, self.model.cutter
         return tuple(tracker.search(image, target.track, cutter, maps=maps) for target in targets)
 
@@ -227,7 +229,7 @@ class Tracking:
 
 
 def _timed(call: Callable[..., Result], *arguments: object) -> tuple[Result, float]:
-    """What the call returns, and how long it ran, in seconds: without its wait for a thread."""
+    """Call, and return the result with the call's own time in seconds, without the wait for a thread."""
     begun = time.perf_counter()
     result = call(*arguments)
     return result, time.perf_counter() - begun

@@ -178,7 +178,7 @@ async def test_response_maps_come_back_from_a_device_that_keeps_the_others(
 ) -> None:
     weights = load_weights(random_weights)
     predictor = DevicePredictor(
-        weights, device="cpu", precision="fp32", threads=1, capacity=8, batch_max=2, on_device=True
+        weights, device="cpu", precision="fp32", threads=1, slots=8, batch_max=2, on_device=True
     )
     async with run_service(predictor, max_sessions=4, max_targets=2) as service:
         session = await service.create(60, 50)

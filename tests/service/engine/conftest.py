@@ -1,4 +1,4 @@
-"""A batcher around a fake predictor."""
+"""Fixtures: a batcher around a fake predictor."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from model.crops import Region
 from model.response import Response
 from model.search import Search
-from service.engine.batcher import Answer, Batcher
-from service.engine.jobs import Embed, Job, Respond
+from service.engine.batcher import Batcher
+from service.engine.jobs import Embed, Job, JobResult, Respond
 from service.engine.slots import Slot, SlotTable
 from service.errors import ModelUnavailable
 from service.operations.metrics import Metrics
@@ -48,7 +48,7 @@ def maps_of(response: Response) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Engine:
-    """A started batcher, its predictor and its slots."""
+    """A started batcher, with its predictor and slots."""
 
     batcher: Batcher
     predictor: FakePredictor
@@ -56,7 +56,7 @@ class Engine:
     metrics: Metrics
 
     async def embedded(self, count: int) -> tuple[Slot, ...]:
-        """New slots with exemplars in them."""
+        """Allocate slots and embed exemplars into them."""
         slots = self.slots.allocate(count)
         await self.batcher.submit(embed_job(slots))
         return slots
@@ -67,7 +67,7 @@ RunEngine = Callable[..., AbstractAsyncContextManager[Engine]]
 
 @pytest.fixture
 def run_engine() -> RunEngine:
-    """Starts a batcher with the given bounds, and stops it."""
+    """A function that starts a batcher with the given limits, and stops it."""
 
     @asynccontextmanager
     async def start(slots: int = 16, **bounds: Any) -> AsyncIterator[Engine]:
@@ -89,21 +89,21 @@ async def engine(run_engine: RunEngine) -> AsyncIterator[Engine]:
         yield running
 
 
-async def submitted(engine: Engine, jobs: list[Job]) -> list[asyncio.Task[Answer]]:
-    """Tasks that have handed their jobs in, in that order."""
+async def submitted(engine: Engine, jobs: list[Job]) -> list[asyncio.Task[JobResult]]:
+    """Submit the jobs in order; returns their tasks."""
     tasks = [asyncio.create_task(engine.batcher.submit(job)) for job in jobs]
-    await eventually(lambda: len(engine.batcher._waiting) >= len(jobs))
+    await eventually(lambda: len(engine.batcher._queue) >= len(jobs))
     return tasks
 
 
-async def outcomes(tasks: list[asyncio.Task[Answer]]) -> list[Answer | BaseException]:
-    """What became of each, in order; nobody may wait for ever."""
+async def outcomes(tasks: list[asyncio.Task[JobResult]]) -> list[JobResult | BaseException]:
+    """Await the tasks' results or errors, in order and in bounded time."""
     async with asyncio.timeout(20):
         return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def raises_unavailable(call: Awaitable[object]) -> str:
-    """The call is refused for the model's sake; why."""
+    """Assert that the call raises ModelUnavailable; returns its text."""
     with pytest.raises(ModelUnavailable) as caught:
         await call
     return caught.value.detail

@@ -1,4 +1,4 @@
-"""One thread, whatever waits in one batch, and an answer to everybody."""
+"""The batcher: one thread, waiting jobs in one batch, a result for every job."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 
 from model.inference.pending import Pending
 from model.search import Search, crops_of
-from service.engine.batcher import Answer
-from service.engine.jobs import Load
+from service.engine.jobs import JobResult, Load
 from service.engine.slots import Slot
 from service.errors import ModelUnavailable, SessionEnded
 from tests.service.engine.conftest import (
@@ -40,7 +39,7 @@ async def test_an_embedding_and_a_response(engine: Engine) -> None:
     assert engine.batcher.failure is None
 
 
-async def test_embeddings_are_read_back_where_asked_and_loaded_elsewhere(engine: Engine) -> None:
+async def test_embeddings_are_read_back_if_asked_and_loaded_into_other_slots(engine: Engine) -> None:
     one, other = engine.slots.allocate(2)
     answer = await engine.batcher.submit(replace(embed_job((one,)), read_back=True))
     assert answer.responses is None
@@ -53,9 +52,9 @@ async def test_embeddings_are_read_back_where_asked_and_loaded_elsewhere(engine:
         tasks = await submitted(engine, [respond_job((other,)), Load((other,), answer.embeddings)])
     searched, loaded = await outcomes(tasks)
     await blocking
-    assert isinstance(searched, Answer)
+    assert isinstance(searched, JobResult)
     assert searched.responses is not None
-    assert isinstance(loaded, Answer)
+    assert isinstance(loaded, JobResult)
     assert (loaded.responses, loaded.embeddings) == (None, None)
     assert engine.predictor.exemplars[other.index] == (other, engine.predictor.exemplars[one.index][1])
 
@@ -65,7 +64,7 @@ async def test_a_job_without_slots_is_answered(engine: Engine) -> None:
     assert answer.responses is None
 
 
-async def test_what_waits_while_the_device_is_busy_becomes_one_batch(engine: Engine) -> None:
+async def test_jobs_that_wait_for_the_device_become_one_batch(engine: Engine) -> None:
     a, b, c, d = await engine.embedded(4)
     with engine.predictor.held("respond") as begun:
         first = asyncio.create_task(engine.batcher.submit(respond_job((a,))))
@@ -76,7 +75,7 @@ async def test_what_waits_while_the_device_is_busy_becomes_one_batch(engine: Eng
     assert [len(answer.responses) for answer in answers] == [1, 1, 2]  # type: ignore[union-attr, arg-type]
 
 
-async def test_each_gets_its_own_answer_out_of_the_batch(engine: Engine) -> None:
+async def test_every_job_gets_its_own_result_out_of_the_batch(engine: Engine) -> None:
     slots = await engine.embedded(3)
     jobs = [respond_job((slot,)) for slot in slots]
     for index, job in enumerate(jobs):
@@ -93,7 +92,7 @@ async def test_each_gets_its_own_answer_out_of_the_batch(engine: Engine) -> None
     assert len(engine.predictor.of("respond")) == 1
 
 
-async def test_a_pass_is_filled_to_its_most_targets_and_what_does_not_fit_goes_on_in_the_next(engine: Engine) -> None:
+async def test_a_pass_is_filled_and_a_job_that_does_not_fit_continues_in_the_next(engine: Engine) -> None:
     slots = await engine.embedded(4)
     with engine.predictor.held("respond") as begun:
         first = asyncio.create_task(engine.batcher.submit(respond_job(slots[:1])))
@@ -107,7 +106,7 @@ async def test_a_pass_is_filled_to_its_most_targets_and_what_does_not_fit_goes_o
     assert [len(answer.responses) for answer in answers] == [1, 3, 2, 2, 1]  # type: ignore[union-attr, arg-type]
 
 
-async def test_a_job_beyond_the_most_targets_runs_in_several_passes(engine: Engine) -> None:
+async def test_a_job_larger_than_a_pass_runs_in_several(engine: Engine) -> None:
     slots = await engine.embedded(10)
     answer = await engine.batcher.submit(respond_job(slots))
     assert answer.responses is not None
@@ -125,9 +124,9 @@ async def test_exemplars_of_one_pass_are_embedded_at_once(engine: Engine) -> Non
         tasks = await submitted(engine, [replace(embed_job((new,)), read_back=True), embed_job((other,))])
     _, one, two = await outcomes([first, *tasks])
     assert engine.predictor.of("embed")[-1].slots == (new, other)
-    assert isinstance(one, Answer)
+    assert isinstance(one, JobResult)
     assert one.embeddings is not None
-    assert isinstance(two, Answer)
+    assert isinstance(two, JobResult)
     assert two.embeddings is None
 
 
@@ -140,7 +139,7 @@ async def test_a_target_may_be_embedded_and_searched_in_one_batch(engine: Engine
         # The search stands before the embedding in the queue, and both are in one batch.
         tasks = await submitted(engine, [respond_job((old,)), embed_job((new,)), respond_job((new,))])
     answers = await outcomes([first, *tasks])
-    assert all(isinstance(answer, Answer) for answer in answers)
+    assert all(isinstance(answer, JobResult) for answer in answers)
     assert [call.kind for call in engine.predictor.calls[-3:]] == ["respond", "embed", "respond"]
 
 
@@ -155,11 +154,11 @@ async def test_a_stale_slot_is_answered_and_costs_the_others_nothing(engine: Eng
         # The index has a new owner by now: the old job must not see its exemplar.
         engine.slots.allocate(2)
     answers = await outcomes([first, *tasks])
-    assert [type(answer) for answer in answers] == [Answer, SessionEnded, SessionEnded, Answer]
+    assert [type(answer) for answer in answers] == [JobResult, SessionEnded, SessionEnded, JobResult]
     assert engine.predictor.of("respond")[-1].slots == (kept,)
 
 
-async def test_a_batch_of_nothing_but_stale_slots_does_not_reach_the_device(engine: Engine) -> None:
+async def test_a_batch_of_only_stale_slots_does_not_reach_the_device(engine: Engine) -> None:
     (gone,) = await engine.embedded(1)
     engine.slots.release(gone)
     with pytest.raises(SessionEnded):
@@ -180,7 +179,7 @@ async def test_cancelled_callers_are_skipped(engine: Engine) -> None:
     assert [call.slots for call in engine.predictor.of("respond")] == [(a,), (b,)]
 
 
-async def test_a_caller_cancelled_on_the_device_harms_nobody(engine: Engine) -> None:
+async def test_a_caller_cancelled_on_the_device_harms_no_other(engine: Engine) -> None:
     a, b = await engine.embedded(2)
     with engine.predictor.held("respond") as begun:
         leaving = asyncio.create_task(engine.batcher.submit(respond_job((a,))))
@@ -197,7 +196,7 @@ async def test_a_batch_waits_to_be_filled(run_engine: RunEngine) -> None:
         slots = engine.slots.allocate(2)
         await engine.batcher.submit(embed_job(slots))
         one = asyncio.create_task(engine.batcher.submit(respond_job(slots[:1])))
-        await eventually(lambda: len(engine.batcher._waiting) == 1)
+        await eventually(lambda: len(engine.batcher._queue) == 1)
         assert not one.done()
         await engine.batcher.submit(respond_job(slots[1:]))
         await one
@@ -213,12 +212,12 @@ async def test_a_batch_does_not_wait_for_ever(run_engine: RunEngine) -> None:
 async def test_a_stop_does_not_wait_for_a_batch_to_fill(run_engine: RunEngine) -> None:
     async with run_engine(batch_max=8, wait_s=3600.0) as engine:
         task = asyncio.create_task(engine.batcher.submit(embed_job(engine.slots.allocate(1))))
-        await eventually(lambda: len(engine.batcher._waiting) == 1)
+        await eventually(lambda: len(engine.batcher._queue) == 1)
         async with asyncio.timeout(20):
             await engine.batcher.stop()
         # Whether it still ran or not, it was answered.
         (answer,) = await outcomes([task])
-        assert isinstance(answer, Answer | ModelUnavailable)
+        assert isinstance(answer, JobResult | ModelUnavailable)
 
 
 async def test_a_pass_takes_no_longer_than_it_should(run_engine: RunEngine) -> None:

@@ -1,4 +1,4 @@
-"""Where answers are awaited the next pass is begun before the last is answered; one ahead, and nobody is forgotten."""
+"""Passes begun ahead: at most one, before the last one is answered, and every job gets its result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model.search import crops_of
-from service.engine.batcher import Answer
+from service.engine.jobs import JobResult
 from service.engine.slots import Slot
 from service.errors import ModelUnavailable
 from tests.service.engine.conftest import (
@@ -30,19 +30,19 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def ahead(run_engine: RunEngine) -> AsyncIterator[Engine]:
-    """A batcher whose predictor's answers are awaited, one target in a pass."""
+    """A batcher whose passes are not ready at once, with one target in a pass."""
     async with run_engine(batch_max=1) as engine:
         engine.predictor.awaited = True
         yield engine
 
 
 def kinds(engine: Engine) -> list[str]:
-    """What was asked of the predictor since it was embedded into."""
+    """The predictor's calls after the embedding."""
     return [call.kind for call in engine.predictor.calls if call.kind in ("respond", "answer")]
 
 
-async def waiting_behind_a_pass(engine: Engine, count: int) -> list[asyncio.Task[Answer]]:
-    """Jobs of one slot each, all in line while the first of them is begun."""
+async def waiting_behind_a_pass(engine: Engine, count: int) -> list[asyncio.Task[JobResult]]:
+    """Jobs of one slot each, all queued while the first of them is begun."""
     slots = await engine.embedded(count)
     with engine.predictor.held("respond") as begun:
         first = asyncio.create_task(engine.batcher.submit(respond_job(slots[:1])))
@@ -57,7 +57,7 @@ async def test_the_next_pass_is_begun_before_the_last_is_answered_and_no_third(a
         await reached(asked)
         assert kinds(ahead) == ["respond", "respond", "answer"]
         assert not any(task.done() for task in tasks)
-    assert all(isinstance(answer, Answer) for answer in await outcomes(tasks))
+    assert all(isinstance(answer, JobResult) for answer in await outcomes(tasks))
     assert kinds(ahead) == ["respond", "respond", "answer", "respond", "answer", "answer"]
 
 
@@ -69,11 +69,11 @@ async def test_a_pass_holds_what_the_device_takes_at_once(run_engine: RunEngine)
             first = asyncio.create_task(engine.batcher.submit(respond_job(slots[:1])))
             await reached(begun)
             others = await submitted(engine, [respond_job(slots[1:4]), *[respond_job((slot,)) for slot in slots[4:]]])
-        assert all(isinstance(answer, Answer) for answer in await outcomes([first, *others]))
+        assert all(isinstance(answer, JobResult) for answer in await outcomes([first, *others]))
     assert [len(call.slots) for call in engine.predictor.of("respond")] == [1, 2, 2, 1]
 
 
-async def test_a_pass_that_nothing_waits_behind_is_answered_at_once(ahead: Engine) -> None:
+async def test_a_pass_with_no_job_behind_it_is_answered_at_once(ahead: Engine) -> None:
     slots = await ahead.embedded(1)
     for _ in range(2):
         assert (await ahead.batcher.submit(respond_job(slots))).responses is not None
@@ -98,10 +98,10 @@ async def test_a_new_target_is_embedded_between_passes_under_way(ahead: Engine) 
         await reached(begun)
         tasks = await submitted(ahead, [embed_job((new,)), respond_job((new,))])
     answers = await outcomes([first, *tasks])
-    assert all(isinstance(answer, Answer) for answer in answers)
+    assert all(isinstance(answer, JobResult) for answer in answers)
 
 
-async def test_time_behind_another_pass_is_waiting_and_not_the_device(run_engine: RunEngine) -> None:
+async def test_time_behind_another_pass_counts_as_waiting(run_engine: RunEngine) -> None:
     clock = Clock()
     async with run_engine(batch_max=1, clock=clock) as engine:
         engine.predictor.awaited = True
@@ -110,8 +110,8 @@ async def test_time_behind_another_pass_is_waiting_and_not_the_device(run_engine
             await reached(asked)
             clock.advance(5)
         first, second = await outcomes(tasks)
-    assert isinstance(first, Answer)
-    assert isinstance(second, Answer)
+    assert isinstance(first, JobResult)
+    assert isinstance(second, JobResult)
     assert (first.queue_s, first.infer_s) == (0, 5)
     # Begun when the first was, and done when the first was.
     assert (second.queue_s, second.infer_s) == (5, 0)
@@ -139,7 +139,7 @@ async def test_a_pass_that_fails_when_it_is_asked_for_fails_alone(
         await reached(begun)
         (second,) = await submitted(ahead, [respond_job(slots[1:])])
     # The second had been begun: it is answered before the model is tried again.
-    assert [type(answer) for answer in await outcomes([first, second])] == [ModelUnavailable, Answer]
+    assert [type(answer) for answer in await outcomes([first, second])] == [ModelUnavailable, JobResult]
     await eventually(lambda: ahead.batcher.failure is None)
     assert [call.kind for call in ahead.predictor.calls[-4:]] == ["respond", "respond", "answer", "probe"]
     assert len(ahead.predictor.of("probe")) == probes + 1
@@ -154,7 +154,7 @@ async def test_a_pass_that_cannot_be_begun_leaves_the_one_under_way_its_answer(a
         (second,) = await submitted(ahead, [embed_job(slots[1:])])
         ahead.predictor.fail("embed", RuntimeError("device lost"))
     answers = await outcomes([first, second])
-    assert [type(answer) for answer in answers] == [Answer, ModelUnavailable]
+    assert [type(answer) for answer in answers] == [JobResult, ModelUnavailable]
     ahead.predictor.mend("embed")
     await eventually(lambda: ahead.batcher.failure is None)
 
@@ -173,7 +173,7 @@ async def test_a_dead_worker_answers_what_is_under_way_too(ahead: Engine, kind: 
     answers = await outcomes([first, *others])
     # The answer of the first is there where it is the third pass that kills the worker.
     assert [type(answer) for answer in answers] == [
-        ModelUnavailable if kind == "answer" else Answer,
+        ModelUnavailable if kind == "answer" else JobResult,
         ModelUnavailable,
         ModelUnavailable,
     ]
@@ -189,4 +189,4 @@ async def test_stopping_answers_what_is_under_way(ahead: Engine) -> None:
         await eventually(lambda: ahead.batcher._stopping)
     answers = await outcomes(tasks)
     await stopping
-    assert [type(answer) for answer in answers] == [Answer, Answer, ModelUnavailable]
+    assert [type(answer) for answer in answers] == [JobResult, JobResult, ModelUnavailable]

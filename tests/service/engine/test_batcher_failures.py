@@ -1,4 +1,4 @@
-"""A failing batch, a dead worker, the start and the stop: everybody is answered."""
+"""A failing batch, a dead worker, the start and the stop: every job is answered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from model.inference.pending import Pending
 from model.search import Search
 from service.engine import batcher as batching
-from service.engine.batcher import Answer, Batcher
+from service.engine.batcher import Batcher
+from service.engine.jobs import JobResult
 from service.engine.slots import Slot, SlotTable
 from service.errors import ModelUnavailable
 from service.operations.metrics import Metrics
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("kind", ["embed", "respond"])
-async def test_a_failing_batch_answers_everybody_and_the_next_one_works(engine: Engine, kind: str) -> None:
+async def test_a_failing_batch_fails_its_jobs_and_the_next_one_works(engine: Engine, kind: str) -> None:
     slots = await engine.embedded(3)
     with engine.predictor.held("respond") as begun:
         first = asyncio.create_task(engine.batcher.submit(respond_job(slots[:1])))
@@ -47,7 +48,7 @@ async def test_a_failing_batch_answers_everybody_and_the_next_one_works(engine: 
     assert (await engine.batcher.submit(respond_job(slots))).responses is not None
 
 
-async def test_a_failed_pass_fails_only_its_own_jobs_and_nothing_of_them_is_tried_again(engine: Engine) -> None:
+async def test_a_failed_pass_fails_only_its_own_jobs_and_their_rest_is_not_tried(engine: Engine) -> None:
     slots = await engine.embedded(10)
     with engine.predictor.held("respond") as begun:
         first = asyncio.create_task(engine.batcher.submit(respond_job(slots[:1])))
@@ -66,11 +67,11 @@ async def test_a_failed_pass_fails_only_its_own_jobs_and_nothing_of_them_is_trie
 
         engine.predictor.respond = second_fails  # type: ignore[method-assign, assignment]
     answers = await outcomes([first, small, large, late])
-    assert [type(answer) for answer in answers] == [Answer, Answer, ModelUnavailable, Answer]
+    assert [type(answer) for answer in answers] == [JobResult, JobResult, ModelUnavailable, JobResult]
     assert [len(call.slots) for call in engine.predictor.of("respond")] == [1, 4, 4, 4, 2]
 
 
-async def test_between_a_failure_and_the_next_good_probe_nothing_is_taken(engine: Engine) -> None:
+async def test_between_a_failure_and_the_next_good_probe_no_job_is_accepted(engine: Engine) -> None:
     slots = await engine.embedded(1)
     engine.predictor.fail("respond", RuntimeError("device lost"))
     with engine.predictor.held("probe") as begun:
@@ -117,7 +118,7 @@ async def test_a_probe_that_keeps_failing_does_not_hold_up_the_stop(engine: Engi
 
 @pytest.mark.parametrize("kind", ["respond", "probe"])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_a_dead_worker_answers_all_that_wait_and_says_so(engine: Engine, kind: str) -> None:
+async def test_a_dead_worker_fails_all_waiting_jobs_and_says_so(engine: Engine, kind: str) -> None:
     slots = await engine.embedded(2)
     if kind == "probe":
         engine.predictor.fail("respond", RuntimeError("device lost"))
@@ -132,7 +133,7 @@ async def test_a_dead_worker_answers_all_that_wait_and_says_so(engine: Engine, k
     await raises_unavailable(engine.batcher.submit(respond_job(slots)))
 
 
-async def test_before_it_is_warm_nothing_is_taken() -> None:
+async def test_before_the_warm_up_no_job_is_accepted() -> None:
     predictor, slots = FakePredictor(), SlotTable(1)
     batcher = Batcher(predictor, slots, Metrics(), batch_max=1)
     job = embed_job(slots.allocate(1))
@@ -169,11 +170,11 @@ async def test_the_stop_lets_the_batch_finish_and_answers_the_waiting(engine: En
         await eventually(lambda: engine.batcher._stopping)
     answers = await outcomes([first, *waiting])
     await stopping
-    assert [type(answer) for answer in answers] == [Answer, ModelUnavailable, ModelUnavailable]
+    assert [type(answer) for answer in answers] == [JobResult, ModelUnavailable, ModelUnavailable]
     assert not engine.batcher._thread.is_alive()
 
 
-async def test_after_the_stop_nothing_is_taken(engine: Engine) -> None:
+async def test_after_the_stop_no_job_is_accepted(engine: Engine) -> None:
     slots = await engine.embedded(1)
     await engine.batcher.stop()
     await engine.batcher.stop()
@@ -181,7 +182,7 @@ async def test_after_the_stop_nothing_is_taken(engine: Engine) -> None:
     assert engine.batcher.failure is not None
 
 
-async def test_one_that_was_never_started_can_be_stopped() -> None:
+async def test_a_batcher_that_was_never_started_can_be_stopped() -> None:
     await Batcher(FakePredictor(), SlotTable(1), Metrics(), batch_max=1).stop()
 
 

@@ -1,4 +1,4 @@
-"""Sessions that want more than the device gives: whose targets it takes, and that it changes nothing in the answers."""
+"""Sessions that need more than the device gives: whose turn it is, and that results stay the same."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.engine.batcher import Answer
-from service.engine.jobs import Job, Respond
+from service.engine.jobs import Job, JobResult, Respond
 from service.engine.slots import Slot
 from tests.service.engine.conftest import (
     Engine,
@@ -31,7 +30,7 @@ def frame(session: str, slots: tuple[Slot, ...]) -> Respond:
 
 
 async def in_turn(engine: Engine, jobs: list[Job]) -> list[tuple[Slot, ...]]:
-    """The jobs are handed in, in that order, while the device is busy; the passes that they are served in."""
+    """Submit the jobs in order while the device is busy; returns the passes that ran them."""
     busy = await engine.embedded(1)
     before = len(engine.predictor.calls)
     with engine.predictor.held("respond") as begun:
@@ -39,7 +38,7 @@ async def in_turn(engine: Engine, jobs: list[Job]) -> list[tuple[Slot, ...]]:
         await reached(begun)
         tasks = await submitted(engine, jobs)
     answers = await outcomes([first, *tasks])
-    assert all(isinstance(answer, Answer) for answer in answers)
+    assert all(isinstance(answer, JobResult) for answer in answers)
     return [call.slots for call in engine.predictor.calls[before + 1 :]]
 
 
@@ -54,7 +53,7 @@ async def test_sixteen_targets_wait_for_sixteen_turns_of_those_with_one(run_engi
     assert {len(each) for each in passes[:-1]} == {4}, "the passes are full"
 
 
-async def test_one_that_floods_does_not_keep_cameras_waiting(run_engine: RunEngine) -> None:
+async def test_a_flooding_session_does_not_keep_cameras_waiting(run_engine: RunEngine) -> None:
     async with run_engine(batch_max=4) as engine:
         (flood,), cameras = await engine.embedded(1), await engine.embedded(3)
         jobs: list[Job] = [frame("flood", (flood,)) for _ in range(20)]
@@ -88,7 +87,7 @@ async def test_a_job_in_parts_is_answered_as_a_whole(run_engine: RunEngine, batc
                 await reached(begun)
                 tasks = await submitted(engine, [Respond(slots, searches, "a"), frame("b", slots[:2])])
             _, whole, _ = await outcomes([other, *tasks])
-        assert isinstance(whole, Answer)
+        assert isinstance(whole, JobResult)
         assert whole.responses is not None
         expected[most] = np.stack([maps_of(each) for each in whole.responses])
     np.testing.assert_array_equal(expected[16], expected[batch_max])
@@ -106,6 +105,6 @@ async def test_cancelled_jobs_leave_their_session_its_turn(run_engine: RunEngine
                 each.cancel()
             await asyncio.gather(*gone, return_exceptions=True)
             tasks = await submitted(engine, [frame("a", (a,)), frame("b", (b, b))])
-            await eventually(lambda: len(engine.batcher._waiting) == 7)
+            await eventually(lambda: len(engine.batcher._queue) == 7)
         await outcomes([first, *tasks])
     assert [call.slots for call in engine.predictor.of("respond")] == [(busy,), (a,), (b,), (b,)]

@@ -1,4 +1,4 @@
-"""The room in a pass, by what the last ones have taken."""
+"""Targets of a pass, by the time that recent passes took."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def embedding(targets: int) -> Embed:
 
 
 @pytest.mark.parametrize(
-    ("pass_s", "passes", "room"),
+    ("pass_s", "passes", "targets"),
     [
         pytest.param(0.1, [], 32, id="nothing known"),
         pytest.param(0.1, [([search(1)], 0.04)], 2, id="a slow device"),
@@ -36,11 +36,11 @@ def embedding(targets: int) -> Embed:
         pytest.param(0.1, [([embedding(4), search(1)], 0.04)], 5, id="embeddings have their share"),
     ],
 )
-def test_room(pass_s: float, passes: list[tuple[list[Job], float]], room: int) -> None:
+def test_targets(pass_s: float, passes: list[tuple[list[Job], float]], targets: int) -> None:
     pace = Pace(32, pass_s)
     for jobs, seconds in passes:
         pace.passed(jobs, seconds)
-    assert pace.room == room
+    assert pace.targets == targets
 
 
 def test_one_slow_pass_is_forgotten() -> None:
@@ -48,7 +48,7 @@ def test_one_slow_pass_is_forgotten() -> None:
     for _ in range(5):
         pace.passed([search(32)], 0.03)
     pace.passed([search(1)], 2.0)
-    assert pace.room < 32
+    assert pace.targets < 32
     for _ in range(20):
-        pace.passed([search(pace.room)], 0.001 * pace.room)
-    assert pace.room == 32
+        pace.passed([search(pace.targets)], 0.001 * pace.targets)
+    assert pace.targets == 32

@@ -47,7 +47,7 @@ def test_each_job_has_its_own_answer(awaited: bool) -> None:
     ]
     crops_of(last.searches)[0, 0, 128:143, 120:135] = 255
     run = Pass.begin(predictor, jobs)
-    assert run.there is not awaited
+    assert run.ready is not awaited
     two, read, nothing, loaded, embedded, one = run.results()
     assert [maps_of(response).shape for response in (*two, *one)] == [(1, 17, 17)] * 3
     assert (len(two), read.shape) == (2, (1, 1, 1, 1))
@@ -58,7 +58,7 @@ def test_each_job_has_its_own_answer(awaited: bool) -> None:
 def test_a_pass_without_searches_is_there() -> None:
     slots = SlotTable(1).allocate(1)
     run = Pass.begin(FakePredictor(), [embed_job(slots)])
-    assert run.there
+    assert run.ready
     assert run.results() == [None]
 
 

@@ -1,4 +1,4 @@
-"""The device's predictor gives what the network gives, out of the right slots."""
+"""The device's predictor gives the network's own responses, out of the right slots."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from tests.service.engine.conftest import maps_of, search_of
 
 @pytest.fixture(scope="module")
 def weights(random_weights: Path) -> Weights:
-    """Untrained, but a real network."""
+    """A real network, untrained."""
     return load_weights(random_weights)
 
 
 @pytest.fixture
 def predictor(weights: Weights) -> DevicePredictor:
-    """On the CPU in fp32, with four slots."""
-    return DevicePredictor(weights, device="cpu", precision="fp32", threads=1, capacity=4)
+    """A predictor on the CPU in fp32, with four slots."""
+    return DevicePredictor(weights, device="cpu", precision="fp32", threads=1, slots=4)
 
 
 def crops(rng: np.random.Generator, *shape: int) -> NDArray[np.uint8]:
-    """Crops of that shape, each a coarse pattern of its own: noise would look the same to any network."""
+    """Crops of that shape, each with a coarse pattern of its own: to a network all noise looks the same."""
     *batch, side, _ = shape
     coarse = rng.integers(0, 256, (*batch, 5, 5, 3), np.uint8)
     cells = np.arange(side) * 5 // side
@@ -66,7 +66,7 @@ def test_answers_are_the_networks_own(weights: Weights, predictor: DevicePredict
 def test_what_is_cut_on_the_device_is_answered_out_of_the_same_slots(
     weights: Weights, predictor: DevicePredictor, rng: np.random.Generator
 ) -> None:
-    there = DevicePredictor(weights, device="cpu", precision="fp32", threads=1, capacity=4, batch_max=2, on_device=True)
+    there = DevicePredictor(weights, device="cpu", precision="fp32", threads=1, slots=4, batch_max=2, on_device=True)
     there.probe()
     frame = crops(rng, 300, 300)
     slots = SlotTable(4).allocate(3)[1:]
@@ -82,9 +82,7 @@ def test_what_is_cut_on_the_device_is_answered_out_of_the_same_slots(
     np.testing.assert_allclose(backwards[0], found[1], rtol=1e-4, atol=1e-4)
 
 
-def test_an_exemplar_outlives_the_coming_and_going_of_others(
-    predictor: DevicePredictor, rng: np.random.Generator
-) -> None:
+def test_an_exemplar_survives_changes_in_other_slots(predictor: DevicePredictor, rng: np.random.Generator) -> None:
     table = SlotTable(4)
     before, kept, after = table.allocate(3)
     search = searches(rng, 1)
@@ -108,7 +106,7 @@ def test_an_exemplar_that_was_read_answers_the_same_in_another_slot(
     read = predictor.read(slots)
     assert (read.shape, read.dtype) == ((2, 256, 6, 6), np.float16)
     read.flags.writeable = False
-    another = DevicePredictor(weights, device="cpu", precision="fp32", threads=1, capacity=4)
+    another = DevicePredictor(weights, device="cpu", precision="fp32", threads=1, slots=4)
     there = SlotTable(4).allocate(4)[2:]
     another.write(there, read)
     np.testing.assert_array_equal(another.read(there), read)
@@ -119,7 +117,7 @@ def test_openvino_answers_out_of_the_same_slots(
     weights: Weights, predictor: DevicePredictor, rng: np.random.Generator
 ) -> None:
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
-    compiled = DevicePredictor(weights, device="cpu", precision="fp32", threads=1, capacity=4, runtime="openvino")
+    compiled = DevicePredictor(weights, device="cpu", precision="fp32", threads=1, slots=4, runtime="openvino")
     assert (compiled.network.runtime, compiled.network.precision) == ("openvino", "fp32")
     exemplars, wanted = crops(rng, 2, 127, 127), searches(rng, 2)
     slots = SlotTable(4).allocate(3)[1:]
@@ -127,7 +125,7 @@ def test_openvino_answers_out_of_the_same_slots(
         each.embed(slots, exemplars)
     expected = maps(predictor, slots, wanted)
     np.testing.assert_allclose(maps(compiled, slots, wanted), expected, rtol=1e-3, atol=1e-3 * np.ptp(expected))
-    # What one embedded the other can go on with: replicas that share a store need not run the same.
+    # Either runtime can use the other's embeddings: replicas that share a store may run different ones.
     compiled.write(slots, predictor.read(slots))
     np.testing.assert_allclose(maps(compiled, slots, wanted), expected, rtol=1e-3, atol=1e-3 * np.ptp(expected))
 
@@ -141,7 +139,7 @@ def test_the_probe_leaves_exemplars_alone(predictor: DevicePredictor, rng: np.ra
     np.testing.assert_allclose(maps(predictor, slots, search), answer, rtol=1e-4, atol=1e-5)
 
 
-def test_what_a_target_costs(predictor: DevicePredictor) -> None:
+def test_bytes_per_target(predictor: DevicePredictor) -> None:
     # 256 channels of 6 x 6 cells at two bytes.
     assert predictor.bytes_per_target == 256 * 6 * 6 * 2
 
@@ -156,6 +154,8 @@ def test_what_a_target_costs(predictor: DevicePredictor) -> None:
         pytest.param("cpu", "torch", "int8", id="precision-of-another-runtime"),
     ],
 )
-def test_what_cannot_be_had_is_refused(weights: Weights, device: str, runtime: str, precision: str) -> None:
+def test_unusable_devices_and_precisions_are_refused(
+    weights: Weights, device: str, runtime: str, precision: str
+) -> None:
     with pytest.raises(ConfigError):
-        DevicePredictor(weights, device=device, precision=precision, threads=1, capacity=1, runtime=runtime)
+        DevicePredictor(weights, device=device, precision=precision, threads=1, slots=1, runtime=runtime)

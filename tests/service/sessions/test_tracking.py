@@ -84,7 +84,7 @@ async def test_sessions_share_a_batch(core: Core) -> None:
         tasks = [
             asyncio.create_task(core.advance(session, frame)) for session, frame in zip(sessions, frames, strict=True)
         ]
-        await eventually(lambda: len(core.batcher._waiting) == 2)
+        await eventually(lambda: len(core.batcher._queue) == 2)
     await asyncio.gather(blocking, *tasks)
     assert len(core.predictor.of("respond")) == 1
     assert boxes(sessions[0])["0"] == pytest.approx([62, 51, 16, 16], abs=1)

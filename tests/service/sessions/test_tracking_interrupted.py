@@ -125,7 +125,7 @@ async def test_the_next_owner_of_a_slot_is_not_disturbed_by_the_last(core: Core)
         await reached(begun)
         core.registry.end(first, "deleted")
         second = asyncio.ensure_future(core.start((20, 30)))
-        await eventually(lambda: len(core.batcher._waiting) == 1)
+        await eventually(lambda: len(core.batcher._queue) == 1)
     with pytest.raises(SessionEnded):
         await blocking
     session = await second

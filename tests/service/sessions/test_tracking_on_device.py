@@ -40,7 +40,7 @@ def weights() -> Weights:
 
 def device_predictor(weights: Weights, device: str) -> DevicePredictor:
     return DevicePredictor(
-        weights, device=device, precision="fp32", threads=1, capacity=SLOTS, batch_max=4, on_device=True
+        weights, device=device, precision="fp32", threads=1, slots=SLOTS, batch_max=4, on_device=True
     )
 
 
