@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -31,7 +32,10 @@ class _FromDict:
 
 @dataclass(frozen=True, slots=True)
 class ConvLayer:
-    """An unpadded convolution; `norm` puts a batch norm after it, `relu` a ReLU after that."""
+    """A convolution; `norm` puts a batch norm after it, `relu` a ReLU after that, whose outputs end at `ceiling`.
+
+    `padding`: zeros on every side of the input. `ceiling`: 0 for none, 6 for ReLU6.
+    """
 
     channels: int
     kernel: int
@@ -39,6 +43,8 @@ class ConvLayer:
     groups: int = 1
     norm: bool = True
     relu: bool = True
+    padding: int = 0
+    ceiling: float = 0.0
 
     def __post_init__(self) -> None:
         _require(
@@ -46,6 +52,33 @@ class ConvLayer:
             f"a convolution's numbers must be at least 1: {self}",
         )
         _require(self.channels % self.groups == 0, f"channels must be a multiple of groups: {self}")
+        _require(0 <= self.padding < self.kernel, f"padding must lie in 0..{self.kernel - 1}: {self}")
+        _require(self.ceiling >= 0 and (self.relu or not self.ceiling), f"a ceiling belongs to a ReLU: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class BottleneckLayer:
+    """An inverted residual: widen by 1 x 1, filter each channel, narrow by 1 x 1; the input is added where it fits.
+
+    Padded by half the kernel; every convolution has a batch norm, the first two a ReLU6. Source: Sandler et al. 2018,
+    section 3.4.
+    """
+
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+    expansion: int = 6
+
+    def __post_init__(self) -> None:
+        _require(
+            min(self.channels, self.stride, self.expansion) >= 1 and self.kernel % 2 == 1,
+            f"a bottleneck's numbers must be at least 1 and its kernel odd: {self}",
+        )
+
+    @property
+    def padding(self) -> int:
+        """Zeros on every side of the input."""
+        return self.kernel // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +91,39 @@ class PoolLayer:
     def __post_init__(self) -> None:
         _require(min(self.kernel, self.stride) >= 1, f"a pooling's numbers must be at least 1: {self}")
 
+    @property
+    def padding(self) -> int:
+        """None."""
+        return 0
 
-Layer = ConvLayer | PoolLayer
+
+Layer = ConvLayer | PoolLayer | BottleneckLayer
+
+
+@dataclass(frozen=True, slots=True)
+class BoxHeadConfig:
+    """The head that reads offset, size and quality beside the map; see `model.box_head`.
+
+    `reduced`: channels that are left of the search embedding; `channels` and `blocks`: of its separable convolutions.
+    """
+
+    reduced: int = 64
+    channels: int = 96
+    blocks: int = 4
+
+    def __post_init__(self) -> None:
+        _require(min(self.reduced, self.channels, self.blocks) >= 1, f"a head's numbers must be at least 1: {self}")
+
+
+def _widths(layers: Sequence[Layer], channels: int) -> list[int]:
+    """Channels behind each layer. Raises ConfigError where a convolution's groups do not divide its input."""
+    widths: list[int] = []
+    for layer in layers:
+        if isinstance(layer, ConvLayer):
+            _require(channels % layer.groups == 0, f"{channels} input channels do not divide into {layer}")
+        channels = channels if isinstance(layer, PoolLayer) else layer.channels
+        widths.append(channels)
+    return widths
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,46 +153,64 @@ class NetworkConfig:
     exemplar_size: int = 127
     search_size: int = 255
     norm_eps: float = 1e-5
+    taps: tuple[int, ...] = ()
+    """Layers, counted from 0, whose outputs lie side by side before `neck`, averaged to the size of the last one's;
+    none: the last layer's output is the embedding, or the neck's input."""
+    neck: tuple[ConvLayer, ...] = ()
+    exemplar_cells: int = 0
+    """Cells on a side of the exemplar: the middle ones of its crop's embedding; 0: all of them."""
+    head: BoxHeadConfig | None = None
+    """Beside the map; without it the map tells place and size."""
 
     def __post_init__(self) -> None:
         _require(bool(self.layers), "a network needs at least one layer")
-        _require(isinstance(self.layers[-1], ConvLayer), "the last layer must be a convolution")
+        _require(isinstance((*self.layers, *self.neck)[-1], ConvLayer), "the last layer must be a convolution")
+        _require(all(0 <= tap < len(self.layers) for tap in self.taps), f"taps must name layers: {self.taps}")
+        _require(not self.taps or bool(self.neck), "taps need a neck")
         _require(
             0 < self.exemplar_size < self.search_size <= 1024,
             f"exemplar_size must be below search_size (at most 1024): {self.exemplar_size}, {self.search_size}",
         )
         _require(0 < self.norm_eps < 0.1, f"norm_eps must lie in (0, 0.1), not {self.norm_eps}")
-        self.embedding_size(self.exemplar_size)
-        channels = 3
-        for layer in self.layers:
-            if isinstance(layer, ConvLayer):
-                _require(channels % layer.groups == 0, f"{channels} input channels do not divide into {layer}")
-                channels = layer.channels
+        cells = self.embedding_size(self.exemplar_size)
+        spare = cells - self.exemplar_cells
+        _require(
+            not self.exemplar_cells or (0 <= spare < cells and spare % 2 == 0),
+            f"exemplar_cells must be the middle ones of {cells}, not {self.exemplar_cells}",
+        )
+        widths = _widths(self.layers, 3)
+        if self.neck:
+            _widths(self.neck, sum(widths[tap] for tap in self.taps) if self.taps else widths[-1])
 
     @property
     def stride(self) -> int:
         """Pixels of the crop between neighbouring cells of the embedding."""
-        return math.prod(layer.stride for layer in self.layers)
+        return math.prod(layer.stride for layer in (*self.layers, *self.neck))
 
     @property
     def channels(self) -> int:
         """Channels of the embedding."""
-        last = self.layers[-1]
+        last = (*self.layers, *self.neck)[-1]
         assert isinstance(last, ConvLayer)
         return last.channels
+
+    @property
+    def exemplar_side(self) -> int:
+        """Cells on a side of an exemplar's embedding."""
+        return self.exemplar_cells or self.embedding_size(self.exemplar_size)
 
     def embedding_size(self, crop_size: int) -> int:
         """Cells on a side of the embedding of a square crop of `crop_size` pixels."""
         size = crop_size
-        for layer in self.layers:
-            size = (size - layer.kernel) // layer.stride + 1
+        for layer in (*self.layers, *self.neck):
+            size = (size + 2 * layer.padding - layer.kernel) // layer.stride + 1
             _require(size >= 1, f"a crop of {crop_size} px is too small for the network {self.name}")
         return size
 
     @property
     def map_size(self) -> int:
         """Cells on a side of the correlation map."""
-        return self.embedding_size(self.search_size) - self.embedding_size(self.exemplar_size) + 1
+        return self.embedding_size(self.search_size) - self.exemplar_side + 1
 
     @property
     def upscaled_size(self) -> int:
@@ -178,7 +260,31 @@ def _light() -> NetworkConfig:
     )
 
 
-PRESET_NAMES = ("paper", "light", "baseline", "vgg11_5c", "vgg16_8c")
+def _swift() -> NetworkConfig:
+    """EfficientNet-Lite0's first eleven blocks (Tan and Le 2019; 0.32 GMAC a 255 px crop), a neck and a box head."""
+
+    def stage(channels: int, kernel: int, stride: int, count: int) -> list[BottleneckLayer]:
+        return [BottleneckLayer(channels, kernel, stride if index == 0 else 1) for index in range(count)]
+
+    return NetworkConfig(
+        name="swift",
+        layers=(
+            *(ConvLayer(32, 3, 2, padding=1, ceiling=6.0), BottleneckLayer(16, expansion=1)),
+            *(*stage(24, 3, 2, 2), *stage(40, 5, 2, 2), *stage(80, 3, 2, 3), *stage(112, 5, 1, 3)),
+        ),
+        norm_eps=1e-3,
+        taps=(5, 8, 11),
+        neck=(
+            ConvLayer(192, 1, ceiling=6.0),
+            ConvLayer(192, 3, groups=192, padding=1, ceiling=6.0),
+            ConvLayer(128, 1, norm=False, relu=False),
+        ),
+        exemplar_cells=4,
+        head=BoxHeadConfig(),
+    )
+
+
+PRESET_NAMES = ("swift", "paper", "light", "baseline", "vgg11_5c", "vgg16_8c")
 
 
 def preset(name: str) -> NetworkConfig:
@@ -188,6 +294,8 @@ def preset(name: str) -> NetworkConfig:
     the embedding networks of rafellerc/Pytorch-SiamFC (`training/models.py`; stride 4, 32 channels). `light`: ours, for
     CPUs (stride 8, 192 channels, map 17).
     """
+    if name == "swift":
+        return _swift()
     if name == "paper":
         return _alexnet("paper", 2, 256, 2, 1e-6)
     if name == "light":
