@@ -84,6 +84,7 @@ def initialise_head(head: BoxHead, generator: torch.Generator) -> None:
             module.reset_parameters()
             module.reset_running_stats()
     nn.init.normal_(head.out.weight, std=0.01, generator=generator)
+    assert head.out.bias is not None
     nn.init.zeros_(head.out.bias)
 
 

@@ -7,6 +7,7 @@ of a 255 px crop is the centre of that crop's embedding.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from copy import deepcopy
 
 import torch
@@ -53,7 +54,7 @@ class SiamFC(nn.Module):
         return self.respond(self.embed_exemplars(exemplar_crops), self.embed(search_crops), upscale=upscale)
 
 
-def _embedding(config: NetworkConfig) -> nn.Module:
+def _embedding(config: NetworkConfig) -> nn.Sequential:
     if config.neck:
         return TrunkAndNeck(config)
     modules: list[nn.Module] = []
@@ -101,25 +102,26 @@ class Bottleneck(nn.Module):
         return x + y if self.adds else y
 
 
-class TrunkAndNeck(nn.Module):
+class TrunkAndNeck(nn.Sequential):
     """Layers one after the other, the tapped ones' outputs side by side, then the neck."""
 
     def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        self._taps = config.taps or (len(config.layers) - 1,)
+        taps = config.taps or (len(config.layers) - 1,)
         trunk: list[nn.Module] = []
         widths, channels = [], 3
         for layer in config.layers:
             trunk.append(nn.Sequential(*_modules(layer, channels, config.norm_eps)))
             channels = channels if isinstance(layer, PoolLayer) else layer.channels
             widths.append(channels)
-        self.trunk = nn.Sequential(*trunk)
-        channels = sum(widths[tap] for tap in self._taps)
+        channels = sum(widths[tap] for tap in taps)
         neck: list[nn.Module] = []
         for layer in config.neck:
             neck += _modules(layer, channels, config.norm_eps)
             channels = layer.channels
-        self.neck = nn.Sequential(*neck)
+        super().__init__(OrderedDict(trunk=nn.Sequential(*trunk), neck=nn.Sequential(*neck)))
+        self.trunk: nn.Sequential
+        self.neck: nn.Sequential
+        self._taps = taps
 
     def forward(self, x: Tensor) -> Tensor:
         tapped = []
@@ -163,19 +165,20 @@ def initialise(network: SiamFC, generator: torch.Generator) -> None:
 def fold_norms(network: SiamFC) -> SiamFC:
     """A copy for inference with every batch norm folded into the convolution before it.
 
-    The match norm becomes one multiplication and one addition. Equal to the original in eval mode up to rounding.
+    A norm that follows none becomes one multiplication and one addition. Equal to the original in eval mode up to rounding.
     """
     folded = deepcopy(network).eval()
     _fold(folded)
-    assert isinstance(network.match_norm, nn.BatchNorm2d)
-    folded.match_norm = Affine.from_norm(network.match_norm)
     return folded.requires_grad_(False)
 
 
 def _fold(module: nn.Module) -> None:
-    """Fold, in place, each batch norm of a sequence within `module` into the convolution right before it."""
+    """Fold, in place, each batch norm of a sequence into the convolution right before it; one alone becomes affine."""
     for name, child in module.named_children():
-        if not isinstance(child, nn.Sequential):
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, Affine.from_norm(child))
+            continue
+        if type(child) is not nn.Sequential:
             _fold(child)
             continue
         kept: list[nn.Module] = []
@@ -189,7 +192,7 @@ def _fold(module: nn.Module) -> None:
 
 
 class Affine(nn.Module):
-    """`x * weight + bias` with scalars: a batch norm of one channel in eval mode."""
+    """`x * weight + bias` with one number a channel, [C, 1, 1], or scalars: a batch norm in eval mode."""
 
     weight: Tensor
     bias: Tensor
@@ -201,11 +204,13 @@ class Affine(nn.Module):
 
     @classmethod
     def from_norm(cls, norm: nn.BatchNorm2d) -> Affine:
-        """The affine that `norm` (one channel, with running statistics) applies in eval mode."""
+        """The affine that `norm`, with running statistics, applies in eval mode."""
         assert norm.running_mean is not None
         assert norm.running_var is not None
         weight = norm.weight.detach() / torch.sqrt(norm.running_var + norm.eps)
-        return cls(weight.reshape(()), (norm.bias.detach() - norm.running_mean * weight).reshape(()))
+        bias = norm.bias.detach() - norm.running_mean * weight
+        shape = () if len(weight) == 1 else (-1, 1, 1)
+        return cls(weight.reshape(shape), bias.reshape(shape))
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight + self.bias

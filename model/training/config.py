@@ -51,7 +51,11 @@ class AugmentConfig(_FromDict):
     """Probability that both views put another picture beyond the edge."""
 
 
-_CHOICES = {"objective": ("batch", "reference", "box"), "optimizer": ("adamw", "sgd"), "precision": ("auto", "fp32", "bf16")}
+_CHOICES = {
+    "objective": ("batch", "reference", "box"),
+    "optimizer": ("adamw", "sgd"),
+    "precision": ("auto", "fp32", "bf16"),
+}
 _NOT_NEGATIVE = (
     "scale_tolerance", "freeze", "distill_maps", "distill_embedding", "weight_decay", "warmup_steps", "part_share",
     "validate_every", "track_every", "threads", "trunk_rate", "box_weight", "quality_weight",

@@ -87,8 +87,8 @@ def all_maps(network: SiamFC, exemplars: Tensor, embeddings: Tensor) -> Tensor:
 class Truth:
     """A batch's labels: shifts [M, 2], log_scales [M] and groups [M], as in `pairs.Batch`.
 
-    partner: [M], for each exemplar the search region that shows its target. sizes: [M, 2], the targets' width and height
-    in the search regions, crop pixels, where boxes are trained.
+    partner: [M], for each exemplar the search region that shows its target. sizes: [M, 2], the targets' width and
+    height in the search regions, crop pixels, where boxes are trained.
     """
 
     shifts: Tensor

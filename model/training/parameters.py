@@ -17,15 +17,15 @@ from model.training.config import TrainingConfig
 def freeze(network: SiamFC, convolutions: int) -> list[nn.Module]:
     """Fix the embedding's first `convolutions` convolutions with the norms that follow them, and return them.
 
-    With a neck they are counted in layers of the trunk. Norms among them must be kept in eval mode. Raises ConfigError where that would leave nothing to train.
+    With a neck they are counted in layers of the trunk. Norms among them must be kept in eval mode. Raises ConfigError
+    where that would leave nothing to train.
     """
     if isinstance(network.embedding, TrunkAndNeck):
         if convolutions >= len(network.embedding.trunk):
             raise ConfigError(f"freeze must be below the {len(network.embedding.trunk)} layers of the trunk")
-        return [layer.requires_grad_(False) for layer in network.embedding.trunk[:convolutions]]
+        return [layer.requires_grad_(False) for layer in list(network.embedding.trunk)[:convolutions]]
     frozen: list[nn.Module] = []
     met = 0
-    assert isinstance(network.embedding, nn.Sequential)
     for module in network.embedding:
         met += isinstance(module, nn.Conv2d)
         if met <= convolutions:
@@ -74,7 +74,7 @@ def make_optimizer(network: SiamFC, beside: Iterable[nn.Module], config: Trainin
     slow = set() if trunk is None else set(trunk.parameters())
     modules = [network, *beside]
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-    groups = [
+    made = [
         {
             "params": [p for p in parameters if (p.ndim > 1) == kernels and (p in slow) == of_trunk],
             "weight_decay": config.weight_decay if kernels else 0.0,
@@ -83,6 +83,7 @@ def make_optimizer(network: SiamFC, beside: Iterable[nn.Module], config: Trainin
         for of_trunk in (False, True)
         for kernels in (True, False)
     ]
+    groups = [group for group in made if group["params"]]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
     return torch.optim.AdamW(groups, lr=config.learning_rate)
