@@ -165,7 +165,8 @@ def initialise(network: SiamFC, generator: torch.Generator) -> None:
 def fold_norms(network: SiamFC) -> SiamFC:
     """A copy for inference with every batch norm folded into the convolution before it.
 
-    A norm that follows none becomes one multiplication and one addition. Equal to the original in eval mode up to rounding.
+    A norm that follows none becomes one multiplication and one addition. Equal to the original in eval mode up to
+    rounding.
     """
     folded = deepcopy(network).eval()
     _fold(folded)

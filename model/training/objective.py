@@ -25,8 +25,8 @@ _HARDEST = 16
 class Loss:
     """The parts of a step's loss, scalars.
 
-    `error_px` is the mean distance of a map's peak from the truth; `distilled` the distance from a teacher, if any. With
-    a box head: `box` and `quality`, and the mean IoU of its boxes near the target.
+    `error_px` is the mean distance of a map's peak from the truth; `distilled` the distance from a teacher, if any.
+    With a box head: `box` and `quality`, and the mean IoU of its boxes near the target.
     """
 
     total: Tensor

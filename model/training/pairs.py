@@ -51,7 +51,8 @@ class BoxBatch:
 
     exemplars: uint8 [N, 127, 127, 3] RGB; searches: uint8 [N, 255, 255, 3]; tensors where they were rendered on the
     device. shapes: float32 [N, 2], width and height of the exemplar's box. centres, sizes: float32 [N, 2], (x, y) of
-    the search target's centre from the region's centre, and its width and height. All in crop pixels. groups: int64 [N].
+    the search target's centre from the region's centre, and its width and height. All in crop pixels. groups: int64
+    [N].
     """
 
     exemplars: NDArray[np.uint8] | Tensor
