@@ -38,7 +38,7 @@ class BoxHead(nn.Module):
 
     def __init__(self, network: NetworkConfig, config: BoxHeadConfig) -> None:
         super().__init__()
-        self._exemplar_size = network.exemplar_size
+        self.exemplar_size = network.exemplar_size
         side, eps = network.exemplar_side, network.norm_eps
         self.reduce = nn.Sequential(
             nn.Conv2d(network.channels, config.reduced, 1, bias=False),
@@ -70,7 +70,7 @@ class BoxHead(nn.Module):
         shapes: [B, 2], width and height of the exemplar's own box, in pixels of its crop.
         """
         seen = self.window(self.reduce(searches))
-        planes = torch.log(shapes / self._exemplar_size)[:, :, None, None].expand(-1, -1, *parts.shape[2:])
+        planes = torch.log(shapes / self.exemplar_size)[:, :, None, None].expand(-1, -1, *parts.shape[2:])
         outputs: Tensor = self.out(self.blocks(torch.cat([self.parts_norm(parts), seen, planes], dim=1)))
         return outputs
 

@@ -121,13 +121,13 @@ class TrunkAndNeck(nn.Sequential):
         super().__init__(OrderedDict(trunk=nn.Sequential(*trunk), neck=nn.Sequential(*neck)))
         self.trunk: nn.Sequential
         self.neck: nn.Sequential
-        self._taps = taps
+        self.taps = taps
 
     def forward(self, x: Tensor) -> Tensor:
         tapped = []
         for index, layer in enumerate(self.trunk):
             x = layer(x)
-            if index in self._taps:
+            if index in self.taps:
                 tapped.append(x)
         side = x.shape[-1]
         # Finer maps are averaged two by two, until they are as coarse as the last.
@@ -186,10 +186,15 @@ def _fold(module: nn.Module) -> None:
         for part in child:
             _fold(part)
             if isinstance(part, nn.BatchNorm2d) and kept and isinstance(kept[-1], nn.Conv2d):
-                kept[-1] = fuse_conv_bn_eval(kept[-1], part)
+                kept[-1] = fold_norm(kept[-1], part)
             else:
                 kept.append(part)
         setattr(module, name, nn.Sequential(*kept))
+
+
+def fold_norm(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """A convolution, with a bias, that does what the two do in eval mode."""
+    return fuse_conv_bn_eval(convolution, norm)
 
 
 class Affine(nn.Module):

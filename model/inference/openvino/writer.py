@@ -1,0 +1,240 @@
+"""A network written down for OpenVINO, module by module, with int8 placed by hand where it is asked for.
+
+`Writer` walks the torch modules and writes their operations. Each value carries what is known of its range: that is
+what int8 needs, and the batch norms know it (`model.runtimes.quantisation`).
+
+Shape legend: B crops, C channels, e x e cells of an exemplar, s x s cells of a crop's embedding, S x S of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from openvino import Model
+from openvino import opset13 as ops
+from torch import nn
+
+from model.box_head import BoxHead
+from model.config import NetworkConfig, Preprocessing
+from model.network import Affine, Bottleneck, SiamFC, TrunkAndNeck, fold_norm
+from model.runtimes.quantisation import SIGMAS, quantise
+
+Arithmetic = Literal["fp32", "bf16", "int8"]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spread:
+    """What a value's channels hold, as the norms say: mean and deviation, float32 [C]; `ceiling`: 0..ceiling, if so."""
+
+    mean: Floats
+    deviation: Floats
+    ceiling: float = 0.0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The range, of the same size on both sides unless nothing lies below 0, that holds all but a few values."""
+        if self.ceiling:
+            return 0.0, self.ceiling
+        top = max(float((np.abs(self.mean) + SIGMAS * self.deviation).max()), 1e-3)
+        return -top * 128 / 127, top
+
+    def plus(self, other: Spread) -> Spread:
+        """The sum of two values, taken to be independent."""
+        return Spread(self.mean + other.mean, np.hypot(self.deviation, other.deviation))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A node of the graph and what is known of what it holds."""
+
+    node: Any
+    spread: Spread | None = None
+
+
+class Writer:
+    """Writes modules in one arithmetic. `bf16` rounds weights here; that it multiplies so the compiler is told."""
+
+    def __init__(self, arithmetic: Arithmetic) -> None:
+        self._arithmetic = arithmetic
+
+    def embedding(self, crops: Any, network: SiamFC, preprocessing: Preprocessing) -> Value:
+        """Embeddings [B, C, s, s] of crops uint8 [B, side, side, 3] RGB, any B and side."""
+        value = ops.transpose(ops.convert(crops, np.float32), np.array([0, 3, 1, 2]))
+        if preprocessing.order == "bgr":
+            value = ops.gather(value, np.array([2, 1, 0]), np.array(1))
+        centred = ops.subtract(value, np.float32(preprocessing.mean))
+        scaled = ops.divide(centred, np.float32(preprocessing.std))
+        return self.write(network.embedding, Value(scaled))
+
+    def write(self, module: nn.Module, value: Value) -> Value:
+        """What the module makes of the value, in eval mode."""
+        if isinstance(module, TrunkAndNeck):
+            return self._trunk_and_neck(module, value)
+        if isinstance(module, Bottleneck):
+            written = self.write(module.layers, value)
+            return _added(written, value) if module.adds else written
+        if isinstance(module, nn.Sequential):
+            return self._sequence(list(module), value)
+        raise TypeError(f"nobody has said how a {type(module).__name__} is written for OpenVINO")
+
+    def _sequence(self, modules: Sequence[nn.Module], value: Value) -> Value:
+        at = 0
+        while at < len(modules):
+            module = modules[at]
+            if isinstance(module, nn.Conv2d):
+                norm = modules[at + 1] if at + 1 < len(modules) else None
+                value = self._convolution(module, norm if isinstance(norm, nn.BatchNorm2d) else None, value)
+                at += 1 + isinstance(norm, nn.BatchNorm2d)
+                continue
+            value = self._plain(module, value)
+            at += 1
+        return value
+
+    def _plain(self, module: nn.Module, value: Value) -> Value:
+        if isinstance(module, nn.ReLU6):
+            return Value(ops.clamp(value.node, 0.0, 6.0), _capped(value.spread, 6.0))
+        if isinstance(module, nn.ReLU):
+            return Value(ops.relu(value.node), _capped(value.spread, np.inf))
+        if isinstance(module, nn.MaxPool2d):
+            side, stride = int(module.kernel_size), int(module.stride)
+            node = ops.max_pool(value.node, [stride] * 2, [1, 1], [0, 0], [0, 0], [side] * 2).output(0)
+            return Value(node, value.spread)
+        return self.write(module, value)
+
+    def _convolution(self, module: nn.Conv2d, norm: nn.BatchNorm2d | None, value: Value) -> Value:
+        folded = module if norm is None else fold_norm(module, norm)
+        assert folded.bias is not None
+        weight, bias, node = folded.weight.detach().numpy(), folded.bias.detach().numpy(), value.node
+        if self._arithmetic == "int8" and value.spread is not None:
+            low, high = map(np.float32, value.spread.bounds)
+            node = ops.fake_quantize(node, low, high, low, high, 256)
+            integers, scale = quantise(weight)
+            kernel = ops.multiply(
+                ops.convert(ops.constant(_grouped(integers, folded.groups)), np.float32),
+                ops.constant(_grouped(scale, folded.groups)),
+            )
+        else:
+            kernel = ops.constant(_grouped(weight if self._arithmetic == "fp32" else _rounded(weight), folded.groups))
+        convolve = ops.group_convolution if folded.groups > 1 else ops.convolution
+        pads = [int(folded.padding[0])] * 2
+        node = convolve(node, kernel, [int(folded.stride[0])] * 2, pads, pads, [1, 1])
+        node = ops.add(node, ops.constant(bias.reshape(1, -1, 1, 1)))
+        return Value(node, None if norm is None else _left_by(norm))
+
+    def _trunk_and_neck(self, module: TrunkAndNeck, value: Value) -> Value:
+        tapped: list[Value] = []
+        strides: list[int] = []
+        for index, layer in enumerate(module.trunk):
+            value = self.write(layer, value)
+            strides.append(_stride(layer))
+            if index in module.taps:
+                tapped.append(value)
+        finer = [int(np.prod(strides[tap + 1 :])) for tap in module.taps]
+        level = [_averaged(each, factor) for each, factor in zip(tapped, finer, strict=True)]
+        return self.write(module.neck, _side_by_side(level))
+
+    def head(self, head: BoxHead, parts: Any, searches: Any, shapes: Any) -> Any:
+        """The outputs [B, 5, S, S] of part responses, embeddings [B, C, s, s] and shapes [B, 2]; in floating point."""
+        plain = Writer("fp32" if self._arithmetic == "fp32" else "bf16")
+        seen = plain.write(nn.Sequential(*head.reduce, _with_bias(head.window)), Value(searches)).node
+        logs = ops.log(ops.divide(shapes, np.float32(head.exemplar_size)))
+        grid = ops.multiply(ops.slice(parts, [0], [2], [1], [1]), np.float32(0))
+        planes = ops.add(ops.unsqueeze(logs, np.array([2, 3])), grid)
+        together = ops.concat([_affine(Affine.from_norm(head.parts_norm), parts), seen, planes], 1)
+        return plain.write(nn.Sequential(*head.blocks, head.out), Value(together)).node
+
+
+def step_graph(network: SiamFC, preprocessing: Preprocessing, arithmetic: Arithmetic) -> Model:
+    """A network with a head: from crops uint8 [B, side, side, 3], exemplars fp16 [B, C, e * e] and shapes float32 [B, 2].
+
+    To float32 [B, 6, S, S]: the map's logits, then the head's outputs.
+    """
+    assert network.head is not None
+    assert isinstance(network.match_norm, nn.BatchNorm2d)
+    config, writer = network.config, Writer(arithmetic)
+    crops = ops.parameter([-1, config.search_size, config.search_size, 3], np.uint8, name="crops")
+    exemplars = ops.parameter([-1, config.channels, config.exemplar_side**2], np.float16, name="exemplars")
+    shapes = ops.parameter([-1, 2], np.float32, name="shapes")
+    searches = writer.embedding(crops, network, preprocessing).node
+    parts = _part_responses(ops.convert(exemplars, np.float32), searches, config)
+    response = _affine(Affine.from_norm(network.match_norm), ops.reduce_sum(parts, np.array([1]), True))
+    outputs = writer.head(network.head, parts, searches, shapes)
+    return Model([ops.result(ops.concat([response, outputs], 1))], [crops, exemplars, shapes], "step")
+
+
+def _part_responses(exemplars: Any, searches: Any, config: NetworkConfig) -> Any:
+    """`model.box_head.part_responses`: [B, e * e, S, S] of exemplars [B, C, e * e] and searches [B, C, s, s]."""
+    side, s, cells = config.exemplar_side, config.embedding_size(config.search_size), config.map_size
+    flat = ops.reshape(searches, np.array([0, config.channels, s * s]), True)
+    products = ops.reshape(ops.matmul(exemplars, flat, True, False), np.array([0, side * side, s, s]), True)
+    parts = [
+        ops.slice(products, [i * side + j, i, j], [i * side + j + 1, i + cells, j + cells], [1, 1, 1], [1, 2, 3])
+        for i in range(side)
+        for j in range(side)
+    ]
+    return ops.concat(parts, 1)
+
+
+def _added(first: Value, second: Value) -> Value:
+    known = None if first.spread is None or second.spread is None else first.spread.plus(second.spread)
+    return Value(ops.add(first.node, second.node), known)
+
+
+def _averaged(value: Value, factor: int) -> Value:
+    if factor == 1:
+        return value
+    node = ops.avg_pool(value.node, [factor] * 2, [0, 0], [0, 0], [factor] * 2, True)
+    return Value(node, value.spread)
+
+
+def _side_by_side(values: Sequence[Value]) -> Value:
+    spreads = [value.spread for value in values if value.spread is not None]
+    known = None
+    if len(spreads) == len(values):
+        known = Spread(*(np.concatenate([getattr(each, name) for each in spreads]) for name in ("mean", "deviation")))
+    return Value(ops.concat([value.node for value in values], 1), known)
+
+
+def _capped(spread: Spread | None, ceiling: float) -> Spread | None:
+    """A spread after a ReLU that ends at `ceiling`."""
+    if spread is None:
+        return None
+    top = max(float((spread.mean + SIGMAS * spread.deviation).max()), 1e-3)
+    return Spread(spread.mean, spread.deviation, min(top, ceiling))
+
+
+def _left_by(norm: nn.BatchNorm2d) -> Spread:
+    """What leaves a norm: its bias is the mean and its weight the deviation."""
+    return Spread(norm.bias.detach().numpy(), np.abs(norm.weight.detach().numpy()))
+
+
+def _affine(affine: Affine, node: Any) -> Any:
+    weight, bias = (each.numpy().reshape(1, -1, 1, 1) for each in (affine.weight, affine.bias))
+    return ops.add(ops.multiply(node, ops.constant(weight)), ops.constant(bias))
+
+
+def _with_bias(module: nn.Conv2d) -> nn.Conv2d:
+    """The convolution with a bias of zeros where it has none."""
+    if module.bias is None:
+        module.bias = nn.Parameter(torch.zeros(module.out_channels), requires_grad=False)
+    return module
+
+
+def _stride(layer: nn.Module) -> int:
+    return int(np.prod([module.stride[0] for module in layer.modules() if isinstance(module, nn.Conv2d)]))
+
+
+def _grouped(array: Any, groups: int) -> Any:
+    """[O, ...] as OpenVINO has it for groups: [g, O / g, ...]."""
+    return array if groups == 1 else array.reshape(groups, -1, *array.shape[1:])
+
+
+def _rounded(weight: Floats) -> Floats:
+    rounded: Floats = torch.from_numpy(weight).to(torch.bfloat16).to(torch.float32).numpy()
+    return rounded
