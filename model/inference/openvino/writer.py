@@ -26,6 +26,7 @@ from model.runtimes.quantisation import SIGMAS, quantise
 
 Arithmetic = Literal["fp32", "bf16", "int8"]
 Floats = NDArray[np.float32]
+_LEVELS = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,10 +52,18 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
-    """A node of the graph and what is known of what it holds."""
+    """A node of the graph, its channels' spread where it is known, and the preprocessing that raw pixels still need."""
 
     node: Any
     spread: Spread | None = None
+    pixels: Preprocessing | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The range of its values, where it is known."""
+        if self.pixels is not None:
+            return 0.0, 255.0
+        return None if self.spread is None else self.spread.bounds
 
 
 class Writer:
@@ -64,13 +73,13 @@ class Writer:
         self._arithmetic = arithmetic
 
     def embedding(self, crops: Any, network: SiamFC, preprocessing: Preprocessing) -> Value:
-        """Embeddings [B, C, s, s] of crops uint8 [B, side, side, 3] RGB, any B and side."""
-        value = ops.transpose(ops.convert(crops, np.float32), np.array([0, 3, 1, 2]))
-        if preprocessing.order == "bgr":
-            value = ops.gather(value, np.array([2, 1, 0]), np.array(1))
-        centred = ops.subtract(value, np.float32(preprocessing.mean))
-        scaled = ops.divide(centred, np.float32(preprocessing.std))
-        return self.write(network.embedding, Value(scaled))
+        """Embeddings [B, C, s, s] of crops uint8 [B, side, side, 3] RGB, any B and side.
+
+        The preprocessing becomes a part of the first convolution: its scale and channel order in the weights, its mean
+        in the bias and in the padding. So the convolution reads integers.
+        """
+        pixels = ops.transpose(ops.convert(crops, np.float32), np.array([0, 3, 1, 2]))
+        return self.write(network.embedding, Value(pixels, pixels=preprocessing))
 
     def write(self, module: nn.Module, value: Value) -> Value:
         """What the module makes of the value, in eval mode."""
@@ -111,21 +120,34 @@ class Writer:
         folded = module if norm is None else fold_norm(module, norm)
         assert folded.bias is not None
         weight, bias, node = folded.weight.detach().numpy(), folded.bias.detach().numpy(), value.node
-        if self._arithmetic == "int8" and value.spread is not None:
-            low, high = map(np.float32, value.spread.bounds)
-            node = ops.fake_quantize(node, low, high, low, high, 256)
-            integers, scale = quantise(weight)
-            kernel = ops.multiply(
-                ops.convert(ops.constant(_grouped(integers, folded.groups)), np.float32),
-                ops.constant(_grouped(scale, folded.groups)),
-            )
-        else:
-            kernel = ops.constant(_grouped(weight if self._arithmetic == "fp32" else _rounded(weight), folded.groups))
+        padding = int(folded.padding[0])
+        if value.pixels is not None:
+            weight = _for_pixels(weight, value.pixels)
+            if padding:
+                around = np.array([0, 0, padding, padding])
+                node = ops.pad(node, around, around, "constant", np.float32(value.pixels.mean))
+            padding = 0
+        kernel, used, node = self._kernel(weight, folded.groups, value.bounds, node)
+        if value.pixels is not None:
+            # By the weights that are used, so that their rounding shifts no mean.
+            bias = np.asarray(bias - value.pixels.mean * used.sum(axis=(1, 2, 3), dtype=np.float64), np.float32)
         convolve = ops.group_convolution if folded.groups > 1 else ops.convolution
-        pads = [int(folded.padding[0])] * 2
-        node = convolve(node, kernel, [int(folded.stride[0])] * 2, pads, pads, [1, 1])
+        node = convolve(node, kernel, [int(folded.stride[0])] * 2, [padding] * 2, [padding] * 2, [1, 1])
         node = ops.add(node, ops.constant(bias.reshape(1, -1, 1, 1)))
         return Value(node, None if norm is None else _left_by(norm))
+
+    def _kernel(
+        self, weight: Floats, groups: int, bounds: tuple[float, float] | None, node: Any
+    ) -> tuple[Any, Floats, Any]:
+        """The kernel's node, the weights that it stands for, and the node that it multiplies."""
+        if self._arithmetic == "int8" and bounds is not None:
+            low, high = map(np.float32, bounds)
+            integers, scale = quantise(weight)
+            whole = ops.convert(ops.constant(_grouped(integers, groups)), np.float32)
+            kernel = ops.multiply(whole, ops.constant(_grouped(scale, groups)))
+            return kernel, integers * scale, ops.fake_quantize(node, low, high, low, high, _LEVELS)
+        used = weight if self._arithmetic == "fp32" else _rounded(weight)
+        return ops.constant(_grouped(used, groups)), used, node
 
     def _trunk_and_neck(self, module: TrunkAndNeck, value: Value) -> Value:
         tapped: list[Value] = []
@@ -150,8 +172,30 @@ class Writer:
         return plain.write(nn.Sequential(*head.blocks, head.out), Value(together)).node
 
 
+def embedding_graph(network: SiamFC, preprocessing: Preprocessing, arithmetic: Arithmetic) -> Model:
+    """From crops uint8 [B, side, side, 3] RGB, any B and side, to embeddings float32 [B, C, s, s]."""
+    crops = ops.parameter([-1, -1, -1, 3], np.uint8, name="crops")
+    embeddings = Writer(arithmetic).embedding(crops, network, preprocessing).node
+    return Model([ops.result(embeddings)], [crops], "embedding")
+
+
+def products_graph(network: SiamFC, preprocessing: Preprocessing, arithmetic: Arithmetic) -> Model:
+    """The correlation's products too: from crops, as above, and exemplars fp16 [B, C, e * e], or one for all crops.
+
+    To float32 [B, e * e, s * s]: each cell of the exemplar with each cell of the crop's embedding. Here they are
+    multiplied where the embedding lies, with nothing to be reordered or copied out.
+    """
+    channels = network.config.channels
+    crops = ops.parameter([-1, -1, -1, 3], np.uint8, name="crops")
+    embeddings = Writer(arithmetic).embedding(crops, network, preprocessing).node
+    exemplars = ops.parameter([-1, channels, -1], np.float16, name="exemplars")
+    cells = ops.reshape(ops.transpose(embeddings, np.array([0, 2, 3, 1])), np.array([0, -1, channels]), True)
+    products = ops.matmul(ops.convert(exemplars, np.float32), cells, True, True)
+    return Model([ops.result(products)], [crops, exemplars], "products")
+
+
 def step_graph(network: SiamFC, preprocessing: Preprocessing, arithmetic: Arithmetic) -> Model:
-    """A network with a head: from crops uint8 [B, side, side, 3], exemplars fp16 [B, C, e * e] and shapes float32 [B, 2].
+    """A network with a head: from crops uint8 [B, side, side, 3], exemplars fp16 [B, C, e * e], shapes float32 [B, 2].
 
     To float32 [B, 6, S, S]: the map's logits, then the head's outputs.
     """
@@ -207,6 +251,12 @@ def _capped(spread: Spread | None, ceiling: float) -> Spread | None:
         return None
     top = max(float((spread.mean + SIGMAS * spread.deviation).max()), 1e-3)
     return Spread(spread.mean, spread.deviation, min(top, ceiling))
+
+
+def _for_pixels(weight: Floats, preprocessing: Preprocessing) -> Floats:
+    """A first convolution's weights for raw pixels in R, G, B order."""
+    ordered = weight[:, ::-1] if preprocessing.order == "bgr" else weight
+    return np.ascontiguousarray(ordered / np.float32(preprocessing.std))
 
 
 def _left_by(norm: nn.BatchNorm2d) -> Spread:
