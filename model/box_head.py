@@ -13,10 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from model.box_reading import OUTPUTS
 from model.config import BoxHeadConfig, NetworkConfig
-
-OUTPUTS = 5
-"""Channels of the head: offset right, offset down, log width ratio, log height ratio, quality logit."""
 
 
 def part_responses(exemplars: Tensor, searches: Tensor) -> Tensor:

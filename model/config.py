@@ -320,7 +320,9 @@ class TrackerConfig(_FromDict):
     scale_step: float = 1.0375
     """Ratio between neighbouring scales."""
     scale_damping: float = 0.59
-    """Share of the measured size change that is taken over, 0..1."""
+    """Share of the measured size change that is taken over, 0..1; with a box head, at a quality of 1."""
+    offset_share: float = 0.5
+    """Share of the box head's centre in the target's place, 0..1; the rest is the map's peak."""
     scale_penalty: float = 0.9745
     """Factor on the response of every scale but the middle one, 0..1."""
     scale_interpolation: bool = False
@@ -340,7 +342,7 @@ class TrackerConfig(_FromDict):
     max_frame_share: float = 2.0
     """Greatest width (height) of a target as a share of the frame's width (height)."""
     redetect: bool = True
-    """Whether a lost target is also searched away from where it was lost (with 3 scales or more)."""
+    """Whether a lost target is also searched away from where it was lost; with one scale, every second frame."""
     redetect_score: float = 0.85
     """Score from which a lost target is believed to be elsewhere, 0..1."""
 
@@ -348,7 +350,14 @@ class TrackerConfig(_FromDict):
         _require(0 <= self.context <= 4, f"context must lie in 0..4, not {self.context}")
         _require(self.scales in (1, 3, 5, 7), f"scales must be 1, 3, 5 or 7, not {self.scales}")
         _require(1 < self.scale_step <= 1.5, f"scale_step must lie in (1, 1.5], not {self.scale_step}")
-        for name in ("scale_damping", "scale_penalty", "window_influence", "still_influence", "redetect_score"):
+        for name in (
+            "scale_damping",
+            "offset_share",
+            "scale_penalty",
+            "window_influence",
+            "still_influence",
+            "redetect_score",
+        ):
             _require(0 <= getattr(self, name) <= 1, f"{name} must lie in 0..1, not {getattr(self, name)}")
         _require(0 <= self.still_speed <= 1000, f"still_speed must lie in 0..1000, not {self.still_speed}")
         _require(1 <= self.upscale <= 64, f"upscale must lie in 1..64, not {self.upscale}")

@@ -38,8 +38,8 @@ class ExemplarNetwork(nn.Module):
 class SearchNetwork(nn.Module):
     """From a search crop, float32 [1, 3, 255, 255] RGB 0..255, and an exemplar's embedding to the map's logits.
 
-    `response` is float32 [1, 1, S, S]. With a head there are a third input, `shape`: float32 [1, 2], width and height of
-    the exemplar's box in its crop; and a second output, `boxes`: float32 [1, 5, S, S], as `model.box_head` has it.
+    `response` is float32 [1, 1, S, S]. With a head there are a third input, `shape`: float32 [1, 2], width and height
+    of the exemplar's box in its crop; and a second output, `boxes`: float32 [1, 5, S, S], as `model.box_head` has it.
     """
 
     def __init__(self, network: SiamFC, preprocessing: Preprocessing) -> None:
@@ -85,7 +85,7 @@ def numbers(weights: Weights) -> dict[str, object]:
         "stride": config.stride,
         "map_size": config.map_size,
         "head": config.head is not None,
-        "tracker": dataclasses.asdict(weights.tracker),
+        "tracker": dataclasses.asdict(weights.constants),
         "calibration": dataclasses.asdict(weights.calibration),
     }
 

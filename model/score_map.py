@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from model.arrays import Float32
+from model.box_reading import BoxReading
 from model.config import TrackerConfig
 from model.patches import Patches, patches_of, upscale_matrix
 
@@ -28,7 +29,8 @@ class Peak:
     scale: index of the search region it was found in. dx, dy: displacement from that region's centre in cells.
     logit: the upscaled response there, unpenalised and without window. contrast: how far that stands above the map's
     mean outside the peak, in the standard deviations there (the peak-to-sidelobe ratio). zoom: how much larger the
-    target is than the middle one of the regions expects, in scale steps.
+    target is than the middle one of the regions expects, in scale steps. box: what a box head reads there, if the
+    network has one.
     """
 
     scale: int
@@ -37,6 +39,7 @@ class Peak:
     logit: float
     contrast: float
     zoom: float = 0.0
+    box: BoxReading | None = None
 
 
 @lru_cache(maxsize=16)

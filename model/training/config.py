@@ -22,6 +22,9 @@ class AugmentConfig(_FromDict):
     """Standard deviation of the log of a view's scale."""
     aspect_jitter: float = 0.06
     """Standard deviation of the log of a view's aspect."""
+    box_jitter: float = 0.0
+    """Standard deviation of the log of the box's width and height against the object's, alike in both views, and half
+    of it of the centre's shift, in widths and heights: a user's box is not always the object's."""
     rotation: float = 6.0
     """Standard deviation of a view's rotation, in degrees."""
     flip: float = 0.5

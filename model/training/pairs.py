@@ -148,6 +148,16 @@ class PairSampler:
         return Planned(tuple(views), groups)
 
     def _item(self, rng: Generator, pictures: Sizes) -> Item:
+        item = self._drawn(rng, pictures)
+        jitter = self._config.augment.box_jitter
+        # A pasted object fills its box, wherever that lies.
+        if not jitter or item.first.pasted is not None:
+            return item
+        ratios, shifts = np.exp(rng.normal(0, jitter, 2)), rng.normal(0, jitter / 2, 2)
+        first, second = (replace(each, box=_redrawn(each.box, ratios, shifts)) for each in (item.first, item.second))
+        return replace(item, first=first, second=second)
+
+    def _drawn(self, rng: Generator, pictures: Sizes) -> Item:
         kind, config = rng.random(), self._config
         if len(self._tracks) and (kind < config.video_share or not len(self._stills)):
             return self._video_item(rng, pictures)
@@ -239,6 +249,13 @@ class PairSampler:
 
 def _name(member: Member) -> str:
     return f"{member.shard}:{member.offset}"
+
+
+def _redrawn(box: Box, ratios: NDArray[np.float64], shifts: NDArray[np.float64]) -> Box:
+    """The box with width and height times `ratios`, its centre moved by `shifts` in widths and heights."""
+    (x, y), (w, h) = box.center, box.size
+    center = x + float(shifts[0]) * w, y + float(shifts[1]) * h
+    return Box.around(center, (w * float(ratios[0]), h * float(ratios[1])))
 
 
 def _stretch(rng: Generator) -> tuple[float, float]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.box_head import OUTPUTS, BoxHead, boxes_of, initialise_head, part_responses
+from model.box_head import BoxHead, boxes_of, initialise_head, part_responses
+from model.box_reading import OUTPUTS
 from model.config import preset
 from model.correlation import correlate
 from tests.support.networks import TINY_HEAD, random_network

@@ -1,53 +1,31 @@
-"""A network written down for OpenVINO, module by module, with int8 placed by hand where it is asked for.
+"""A network's modules written down as OpenVINO operations, with int8 placed by hand where it is asked for.
 
-`Writer` walks the torch modules and writes their operations. Each value carries what is known of its range: that is
-what int8 needs, and the batch norms know it (`model.runtimes.quantisation`).
+`Writer` walks the torch modules. Each value carries what is known of its range: int8 needs it, and the batch norms say
+it (`model.inference.openvino.quantisation`).
 
-Shape legend: B crops, C channels, e x e cells of an exemplar, s x s cells of a crop's embedding, S x S of a map.
+Shape legend: B crops, C channels, s x s cells of a crop's embedding, S x S of a map.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from openvino import Model
 from openvino import opset13 as ops
 from torch import nn
 
+from model.arrays import Float32
 from model.box_head import BoxHead
-from model.config import NetworkConfig, Preprocessing
+from model.config import Preprocessing
+from model.inference.openvino.quantisation import Spread, quantise
 from model.network import Affine, Bottleneck, SiamFC, TrunkAndNeck, fold_norm
-from model.runtimes.quantisation import SIGMAS, quantise
 
 Arithmetic = Literal["fp32", "bf16", "int8"]
-Floats = NDArray[np.float32]
 _LEVELS = 256
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Spread:
-    """What a value's channels hold, as the norms say: mean and deviation, float32 [C]; `ceiling`: 0..ceiling, if so."""
-
-    mean: Floats
-    deviation: Floats
-    ceiling: float = 0.0
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The range, of the same size on both sides unless nothing lies below 0, that holds all but a few values."""
-        if self.ceiling:
-            return 0.0, self.ceiling
-        top = max(float((np.abs(self.mean) + SIGMAS * self.deviation).max()), 1e-3)
-        return -top * 128 / 127, top
-
-    def plus(self, other: Spread) -> Spread:
-        """The sum of two values, taken to be independent."""
-        return Spread(self.mean + other.mean, np.hypot(self.deviation, other.deviation))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,11 +85,11 @@ class Writer:
 
     def _plain(self, module: nn.Module, value: Value) -> Value:
         if isinstance(module, nn.ReLU6):
-            return Value(ops.clamp(value.node, 0.0, 6.0), _capped(value.spread, 6.0))
+            return Value(ops.clamp(value.node, 0.0, 6.0), _after_relu(value.spread, 6.0))
         if isinstance(module, nn.ReLU):
-            return Value(ops.relu(value.node), _capped(value.spread, np.inf))
+            return Value(ops.relu(value.node), _after_relu(value.spread))
         if isinstance(module, nn.MaxPool2d):
-            side, stride = int(module.kernel_size), int(module.stride)
+            side, stride = module.kernel_size, module.stride
             node = ops.max_pool(value.node, [stride] * 2, [1, 1], [0, 0], [0, 0], [side] * 2).output(0)
             return Value(node, value.spread)
         return self.write(module, value)
@@ -137,8 +115,8 @@ class Writer:
         return Value(node, None if norm is None else _left_by(norm))
 
     def _kernel(
-        self, weight: Floats, groups: int, bounds: tuple[float, float] | None, node: Any
-    ) -> tuple[Any, Floats, Any]:
+        self, weight: Float32, groups: int, bounds: tuple[float, float] | None, node: Any
+    ) -> tuple[Any, Float32, Any]:
         """The kernel's node, the weights that it stands for, and the node that it multiplies."""
         if self._arithmetic == "int8" and bounds is not None:
             low, high = map(np.float32, bounds)
@@ -168,61 +146,8 @@ class Writer:
         logs = ops.log(ops.divide(shapes, np.float32(head.exemplar_size)))
         grid = ops.multiply(ops.slice(parts, [0], [2], [1], [1]), np.float32(0))
         planes = ops.add(ops.unsqueeze(logs, np.array([2, 3])), grid)
-        together = ops.concat([_affine(Affine.from_norm(head.parts_norm), parts), seen, planes], 1)
+        together = ops.concat([affine(Affine.from_norm(head.parts_norm), parts), seen, planes], 1)
         return plain.write(nn.Sequential(*head.blocks, head.out), Value(together)).node
-
-
-def embedding_graph(network: SiamFC, preprocessing: Preprocessing, arithmetic: Arithmetic) -> Model:
-    """From crops uint8 [B, side, side, 3] RGB, any B and side, to embeddings float32 [B, C, s, s]."""
-    crops = ops.parameter([-1, -1, -1, 3], np.uint8, name="crops")
-    embeddings = Writer(arithmetic).embedding(crops, network, preprocessing).node
-    return Model([ops.result(embeddings)], [crops], "embedding")
-
-
-def products_graph(network: SiamFC, preprocessing: Preprocessing, arithmetic: Arithmetic) -> Model:
-    """The correlation's products too: from crops, as above, and exemplars fp16 [B, C, e * e], or one for all crops.
-
-    To float32 [B, e * e, s * s]: each cell of the exemplar with each cell of the crop's embedding. Here they are
-    multiplied where the embedding lies, with nothing to be reordered or copied out.
-    """
-    channels = network.config.channels
-    crops = ops.parameter([-1, -1, -1, 3], np.uint8, name="crops")
-    embeddings = Writer(arithmetic).embedding(crops, network, preprocessing).node
-    exemplars = ops.parameter([-1, channels, -1], np.float16, name="exemplars")
-    cells = ops.reshape(ops.transpose(embeddings, np.array([0, 2, 3, 1])), np.array([0, -1, channels]), True)
-    products = ops.matmul(ops.convert(exemplars, np.float32), cells, True, True)
-    return Model([ops.result(products)], [crops, exemplars], "products")
-
-
-def step_graph(network: SiamFC, preprocessing: Preprocessing, arithmetic: Arithmetic) -> Model:
-    """A network with a head: from crops uint8 [B, side, side, 3], exemplars fp16 [B, C, e * e], shapes float32 [B, 2].
-
-    To float32 [B, 6, S, S]: the map's logits, then the head's outputs.
-    """
-    assert network.head is not None
-    assert isinstance(network.match_norm, nn.BatchNorm2d)
-    config, writer = network.config, Writer(arithmetic)
-    crops = ops.parameter([-1, config.search_size, config.search_size, 3], np.uint8, name="crops")
-    exemplars = ops.parameter([-1, config.channels, config.exemplar_side**2], np.float16, name="exemplars")
-    shapes = ops.parameter([-1, 2], np.float32, name="shapes")
-    searches = writer.embedding(crops, network, preprocessing).node
-    parts = _part_responses(ops.convert(exemplars, np.float32), searches, config)
-    response = _affine(Affine.from_norm(network.match_norm), ops.reduce_sum(parts, np.array([1]), True))
-    outputs = writer.head(network.head, parts, searches, shapes)
-    return Model([ops.result(ops.concat([response, outputs], 1))], [crops, exemplars, shapes], "step")
-
-
-def _part_responses(exemplars: Any, searches: Any, config: NetworkConfig) -> Any:
-    """`model.box_head.part_responses`: [B, e * e, S, S] of exemplars [B, C, e * e] and searches [B, C, s, s]."""
-    side, s, cells = config.exemplar_side, config.embedding_size(config.search_size), config.map_size
-    flat = ops.reshape(searches, np.array([0, config.channels, s * s]), True)
-    products = ops.reshape(ops.matmul(exemplars, flat, True, False), np.array([0, side * side, s, s]), True)
-    parts = [
-        ops.slice(products, [i * side + j, i, j], [i * side + j + 1, i + cells, j + cells], [1, 1, 1], [1, 2, 3])
-        for i in range(side)
-        for j in range(side)
-    ]
-    return ops.concat(parts, 1)
 
 
 def _added(first: Value, second: Value) -> Value:
@@ -241,19 +166,16 @@ def _side_by_side(values: Sequence[Value]) -> Value:
     spreads = [value.spread for value in values if value.spread is not None]
     known = None
     if len(spreads) == len(values):
-        known = Spread(*(np.concatenate([getattr(each, name) for each in spreads]) for name in ("mean", "deviation")))
+        means, deviations = ([getattr(each, name) for each in spreads] for name in ("mean", "deviation"))
+        known = Spread(np.concatenate(means), np.concatenate(deviations))
     return Value(ops.concat([value.node for value in values], 1), known)
 
 
-def _capped(spread: Spread | None, ceiling: float) -> Spread | None:
-    """A spread after a ReLU that ends at `ceiling`."""
-    if spread is None:
-        return None
-    top = max(float((spread.mean + SIGMAS * spread.deviation).max()), 1e-3)
-    return Spread(spread.mean, spread.deviation, min(top, ceiling))
+def _after_relu(spread: Spread | None, ceiling: float = math.inf) -> Spread | None:
+    return None if spread is None else spread.capped(ceiling)
 
 
-def _for_pixels(weight: Floats, preprocessing: Preprocessing) -> Floats:
+def _for_pixels(weight: Float32, preprocessing: Preprocessing) -> Float32:
     """A first convolution's weights for raw pixels in R, G, B order."""
     ordered = weight[:, ::-1] if preprocessing.order == "bgr" else weight
     return np.ascontiguousarray(ordered / np.float32(preprocessing.std))
@@ -264,7 +186,7 @@ def _left_by(norm: nn.BatchNorm2d) -> Spread:
     return Spread(norm.bias.detach().numpy(), np.abs(norm.weight.detach().numpy()))
 
 
-def _affine(affine: Affine, node: Any) -> Any:
+def affine(affine: Affine, node: Any) -> Any:
     weight, bias = (each.numpy().reshape(1, -1, 1, 1) for each in (affine.weight, affine.bias))
     return ops.add(ops.multiply(node, ops.constant(weight)), ops.constant(bias))
 
@@ -285,6 +207,6 @@ def _grouped(array: Any, groups: int) -> Any:
     return array if groups == 1 else array.reshape(groups, -1, *array.shape[1:])
 
 
-def _rounded(weight: Floats) -> Floats:
-    rounded: Floats = torch.from_numpy(weight).to(torch.bfloat16).to(torch.float32).numpy()
+def _rounded(weight: Float32) -> Float32:
+    rounded: Float32 = torch.from_numpy(weight).to(torch.bfloat16).to(torch.float32).numpy()
     return rounded
