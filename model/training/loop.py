@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from model.checkpoints import load_weights
 from model.config import Preprocessing, preset
+from model.errors import CheckpointError, ConfigError
 from model.files import replacing
 from model.network import SiamFC, initialise, preprocess
 from model.torch_files import load_tensors
-from model.errors import CheckpointError, ConfigError
 from model.training.box_objective import box_objective
 from model.training.config import TrainingConfig
 from model.training.distillation import Distillation

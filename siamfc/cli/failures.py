@@ -15,8 +15,8 @@ from model.errors import ModelError
 INTERRUPTED = 130
 
 _THIRD_PARTY = {
-    "fastapi", "httptools", "onnx", "onnxscript", "PIL", "prometheus_client", "pydantic", "pydantic_settings", "python_multipart",
-    "safetensors", "starlette", "tensorboardX", "torch", "uvicorn", "uvloop",
+    "fastapi", "httptools", "onnx", "onnxscript", "PIL", "prometheus_client", "pydantic", "pydantic_settings",
+    "python_multipart", "safetensors", "starlette", "tensorboardX", "torch", "uvicorn", "uvloop",
 }  # fmt: skip
 
 

@@ -96,8 +96,8 @@ class Writer:
 
     def _convolution(self, module: nn.Conv2d, norm: nn.BatchNorm2d | None, value: Value) -> Value:
         folded = module if norm is None else fold_norm(module, norm)
-        assert folded.bias is not None
-        weight, bias, node = folded.weight.detach().numpy(), folded.bias.detach().numpy(), value.node
+        weight, node = folded.weight.detach().numpy(), value.node
+        bias = np.zeros(len(weight), np.float32) if folded.bias is None else folded.bias.detach().numpy()
         padding = int(folded.padding[0])
         if value.pixels is not None:
             weight = _for_pixels(weight, value.pixels)
@@ -142,7 +142,7 @@ class Writer:
     def head(self, head: BoxHead, parts: Any, searches: Any, shapes: Any) -> Any:
         """The outputs [B, 5, S, S] of part responses, embeddings [B, C, s, s] and shapes [B, 2]; in floating point."""
         plain = Writer("fp32" if self._arithmetic == "fp32" else "bf16")
-        seen = plain.write(nn.Sequential(*head.reduce, _with_bias(head.window)), Value(searches)).node
+        seen = plain.write(nn.Sequential(*head.reduce, head.window), Value(searches)).node
         logs = ops.log(ops.divide(shapes, np.float32(head.exemplar_size)))
         grid = ops.multiply(ops.slice(parts, [0], [2], [1], [1]), np.float32(0))
         planes = ops.add(ops.unsqueeze(logs, np.array([2, 3])), grid)
@@ -189,13 +189,6 @@ def _left_by(norm: nn.BatchNorm2d) -> Spread:
 def affine(affine: Affine, node: Any) -> Any:
     weight, bias = (each.numpy().reshape(1, -1, 1, 1) for each in (affine.weight, affine.bias))
     return ops.add(ops.multiply(node, ops.constant(weight)), ops.constant(bias))
-
-
-def _with_bias(module: nn.Conv2d) -> nn.Conv2d:
-    """The convolution with a bias of zeros where it has none."""
-    if module.bias is None:
-        module.bias = nn.Parameter(torch.zeros(module.out_channels), requires_grad=False)
-    return module
 
 
 def _stride(layer: nn.Module) -> int:

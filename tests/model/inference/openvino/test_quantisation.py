@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from model.config import PRESET_NAMES, ConvLayer, NetworkConfig, preset
-from model.inference.openvino.layers import FoldedLayer
-from model.inference.openvino.quantisation import ceiling, quantisable, quantise
+from model.inference.openvino.quantisation import Spread, quantisable, quantise
 
 WEIGHTS = arrays.arrays(
     np.float32,
@@ -48,11 +47,26 @@ def test_the_negative_of_a_weight_is_the_negative_of_its_integers(rng: np.random
     ],
 )
 def test_ceilings(mean: list[float], deviation: list[float], expected: float) -> None:
-    spread = np.array(mean, np.float32), np.array(deviation, np.float32)
-    layer = FoldedLayer(
-        np.zeros((len(mean), 1, 1, 1), np.float32), np.zeros(len(mean), np.float32), 1, 1, spread=spread
-    )
-    assert ceiling(layer) == pytest.approx(expected)
+    spread = Spread(np.array(mean, np.float32), np.array(deviation, np.float32)).capped()
+    assert spread.bounds == (0, pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("spread", "expected"),
+    [
+        pytest.param(Spread(np.array([1.0]), np.array([0.5])).capped(6.0), (0.0, 4.0), id="below the ReLU's ceiling"),
+        pytest.param(Spread(np.array([1.0]), np.array([9.0])).capped(6.0), (0.0, 6.0), id="at the ReLU's ceiling"),
+        # |-2| + 6 * 1, and one level more below zero than above.
+        pytest.param(Spread(np.array([1.0, -2.0]), np.array([0.5, 1.0])), (-8 * 128 / 127, 8.0), id="both sides"),
+        pytest.param(
+            Spread(np.array([1.0]), np.array([3.0])).plus(Spread(np.array([2.0]), np.array([4.0]))),
+            (-33 * 128 / 127, 33.0),
+            id="a sum: 1 + 2, and 3 and 4 make 5",
+        ),
+    ],
+)
+def test_ranges(spread: Spread, expected: tuple[float, float]) -> None:
+    assert spread.bounds == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", PRESET_NAMES)
