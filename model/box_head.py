@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from model.box_reading import OUTPUTS
-from model.config import BoxHeadConfig, NetworkConfig
+from model.config import NetworkConfig
+from model.layers import BoxHeadConfig
 
 
 def part_responses(exemplars: Tensor, searches: Tensor) -> Tensor:

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from model.config import _FromDict, _require
+from model.checks import FromDict, require
 from model.score_map import Peak
 
 Status = Literal["tracking", "uncertain", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration(_FromDict):
+class Calibration(FromDict):
     """The score of a peak: the logistic of `bias + logit * peak.logit + contrast * peak.contrast`.
 
     With a box head, `quality` times the logit of its quality is added.
@@ -30,11 +30,11 @@ class Calibration(_FromDict):
     lost_below: float = 0.2
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             all(map(math.isfinite, (self.bias, self.logit, self.contrast, self.quality))),
             "a calibration's numbers must be finite",
         )
-        _require(
+        require(
             0 <= self.lost_below <= self.uncertain_below <= 1,
             f"0 <= lost_below <= uncertain_below <= 1 must hold: {self.lost_below}, {self.uncertain_below}",
         )

@@ -5,129 +5,17 @@ Every value is checked on construction and raises `ConfigError`; unknown keys ar
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal
 
+from model.checks import FromDict, require
 from model.errors import ConfigError
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)
-
-
-class _FromDict:
-    """Mixin: build from a mapping, refusing keys that no field has."""
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        unknown = sorted(set(values) - known)
-        _require(not unknown, f"{cls.__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}")
-        return cls(**values)
+from model.layers import BottleneckLayer, BoxHeadConfig, ConvLayer, Layer, PoolLayer, widths_behind
 
 
 @dataclass(frozen=True, slots=True)
-class ConvLayer:
-    """A convolution; `norm` puts a batch norm after it, `relu` a ReLU after that, whose outputs end at `ceiling`.
-
-    `padding`: zeros on every side of the input. `ceiling`: 0 for none, 6 for ReLU6.
-    """
-
-    channels: int
-    kernel: int
-    stride: int = 1
-    groups: int = 1
-    norm: bool = True
-    relu: bool = True
-    padding: int = 0
-    ceiling: float = 0.0
-
-    def __post_init__(self) -> None:
-        _require(
-            min(self.channels, self.kernel, self.stride, self.groups) >= 1,
-            f"a convolution's numbers must be at least 1: {self}",
-        )
-        _require(self.channels % self.groups == 0, f"channels must be a multiple of groups: {self}")
-        _require(0 <= self.padding < self.kernel, f"padding must lie in 0..{self.kernel - 1}: {self}")
-        _require(self.ceiling >= 0 and (self.relu or not self.ceiling), f"a ceiling belongs to a ReLU: {self}")
-
-
-@dataclass(frozen=True, slots=True)
-class BottleneckLayer:
-    """An inverted residual: widen by 1 x 1, filter each channel, narrow by 1 x 1; the input is added where it fits.
-
-    Padded by half the kernel; every convolution has a batch norm, the first two a ReLU6. Source: Sandler et al. 2018,
-    section 3.4.
-    """
-
-    channels: int
-    kernel: int = 3
-    stride: int = 1
-    expansion: int = 6
-
-    def __post_init__(self) -> None:
-        _require(
-            min(self.channels, self.stride, self.expansion) >= 1 and self.kernel % 2 == 1,
-            f"a bottleneck's numbers must be at least 1 and its kernel odd: {self}",
-        )
-
-    @property
-    def padding(self) -> int:
-        """Zeros on every side of the input."""
-        return self.kernel // 2
-
-
-@dataclass(frozen=True, slots=True)
-class PoolLayer:
-    """An unpadded max pooling."""
-
-    kernel: int
-    stride: int
-
-    def __post_init__(self) -> None:
-        _require(min(self.kernel, self.stride) >= 1, f"a pooling's numbers must be at least 1: {self}")
-
-    @property
-    def padding(self) -> int:
-        """None."""
-        return 0
-
-
-Layer = ConvLayer | PoolLayer | BottleneckLayer
-
-
-@dataclass(frozen=True, slots=True)
-class BoxHeadConfig:
-    """The head that reads offset, size and quality beside the map; see `model.box_head`.
-
-    `reduced`: channels that are left of the search embedding; `channels` and `blocks`: of its separable convolutions.
-    """
-
-    reduced: int = 64
-    channels: int = 96
-    blocks: int = 4
-
-    def __post_init__(self) -> None:
-        _require(min(self.reduced, self.channels, self.blocks) >= 1, f"a head's numbers must be at least 1: {self}")
-
-
-def _widths(layers: Sequence[Layer], channels: int) -> list[int]:
-    """Channels behind each layer. Raises ConfigError where a convolution's groups do not divide its input."""
-    widths: list[int] = []
-    for layer in layers:
-        if isinstance(layer, ConvLayer):
-            _require(channels % layer.groups == 0, f"{channels} input channels do not divide into {layer}")
-        channels = channels if isinstance(layer, PoolLayer) else layer.channels
-        widths.append(channels)
-    return widths
-
-
-@dataclass(frozen=True, slots=True)
-class Preprocessing(_FromDict):
+class Preprocessing(FromDict):
     """How uint8 pixels become the network's input: `(pixel - mean) / std`, channels in `order`."""
 
     order: Literal["rgb", "bgr"] = "rgb"
@@ -135,9 +23,9 @@ class Preprocessing(_FromDict):
     std: float = 1.0
 
     def __post_init__(self) -> None:
-        _require(self.order in ("rgb", "bgr"), f"order must be rgb or bgr, not {self.order!r}")
-        _require(math.isfinite(self.mean), f"mean must be finite, not {self.mean}")
-        _require(math.isfinite(self.std) and self.std > 0, f"std must be positive, not {self.std}")
+        require(self.order in ("rgb", "bgr"), f"order must be rgb or bgr, not {self.order!r}")
+        require(math.isfinite(self.mean), f"mean must be finite, not {self.mean}")
+        require(math.isfinite(self.std) and self.std > 0, f"std must be positive, not {self.std}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,24 +51,24 @@ class NetworkConfig:
     """Beside the map; without it the map tells place and size."""
 
     def __post_init__(self) -> None:
-        _require(bool(self.layers), "a network needs at least one layer")
-        _require(isinstance((*self.layers, *self.neck)[-1], ConvLayer), "the last layer must be a convolution")
-        _require(all(0 <= tap < len(self.layers) for tap in self.taps), f"taps must name layers: {self.taps}")
-        _require(not self.taps or bool(self.neck), "taps need a neck")
-        _require(
+        require(bool(self.layers), "a network needs at least one layer")
+        require(isinstance((*self.layers, *self.neck)[-1], ConvLayer), "the last layer must be a convolution")
+        require(all(0 <= tap < len(self.layers) for tap in self.taps), f"taps must name layers: {self.taps}")
+        require(not self.taps or bool(self.neck), "taps need a neck")
+        require(
             0 < self.exemplar_size < self.search_size <= 1024,
             f"exemplar_size must be below search_size (at most 1024): {self.exemplar_size}, {self.search_size}",
         )
-        _require(0 < self.norm_eps < 0.1, f"norm_eps must lie in (0, 0.1), not {self.norm_eps}")
+        require(0 < self.norm_eps < 0.1, f"norm_eps must lie in (0, 0.1), not {self.norm_eps}")
         cells = self.embedding_size(self.exemplar_size)
         spare = cells - self.exemplar_cells
-        _require(
+        require(
             not self.exemplar_cells or (0 <= spare < cells and spare % 2 == 0),
             f"exemplar_cells must be the middle ones of {cells}, not {self.exemplar_cells}",
         )
-        widths = _widths(self.layers, 3)
+        widths = widths_behind(self.layers, 3)
         if self.neck:
-            _widths(self.neck, sum(widths[tap] for tap in self.taps) if self.taps else widths[-1])
+            widths_behind(self.neck, sum(widths[tap] for tap in self.taps) if self.taps else widths[-1])
 
     @property
     def stride(self) -> int:
@@ -204,7 +92,7 @@ class NetworkConfig:
         size = crop_size
         for layer in (*self.layers, *self.neck):
             size = (size + 2 * layer.padding - layer.kernel) // layer.stride + 1
-            _require(size >= 1, f"a crop of {crop_size} px is too small for the network {self.name}")
+            require(size >= 1, f"a crop of {crop_size} px is too small for the network {self.name}")
         return size
 
     @property
@@ -310,7 +198,7 @@ def preset(name: str) -> NetworkConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TrackerConfig(_FromDict):
+class TrackerConfig(FromDict):
     """The constants of the tracker step. Defaults: Bertinetto et al. 2016 (section 3 and the released 3-scale code)."""
 
     context: float = 0.5
@@ -347,9 +235,9 @@ class TrackerConfig(_FromDict):
     """Score from which a lost target is believed to be elsewhere, 0..1."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.context <= 4, f"context must lie in 0..4, not {self.context}")
-        _require(self.scales in (1, 3, 5, 7), f"scales must be 1, 3, 5 or 7, not {self.scales}")
-        _require(1 < self.scale_step <= 1.5, f"scale_step must lie in (1, 1.5], not {self.scale_step}")
+        require(0 <= self.context <= 4, f"context must lie in 0..4, not {self.context}")
+        require(self.scales in (1, 3, 5, 7), f"scales must be 1, 3, 5 or 7, not {self.scales}")
+        require(1 < self.scale_step <= 1.5, f"scale_step must lie in (1, 1.5], not {self.scale_step}")
         for name in (
             "scale_damping",
             "offset_share",
@@ -358,12 +246,19 @@ class TrackerConfig(_FromDict):
             "still_influence",
             "redetect_score",
         ):
-            _require(0 <= getattr(self, name) <= 1, f"{name} must lie in 0..1, not {getattr(self, name)}")
-        _require(0 <= self.still_speed <= 1000, f"still_speed must lie in 0..1000, not {self.still_speed}")
-        _require(1 <= self.upscale <= 64, f"upscale must lie in 1..64, not {self.upscale}")
-        _require(1 <= self.min_side <= 100, f"min_side must lie in 1..100, not {self.min_side}")
-        _require(1 <= self.max_growth <= 1000, f"max_growth must lie in 1..1000, not {self.max_growth}")
-        _require(0 < self.max_frame_share <= 10, f"max_frame_share must lie in (0, 10], not {self.max_frame_share}")
+            require(0 <= getattr(self, name) <= 1, f"{name} must lie in 0..1, not {getattr(self, name)}")
+        require(0 <= self.still_speed <= 1000, f"still_speed must lie in 0..1000, not {self.still_speed}")
+        require(1 <= self.upscale <= 64, f"upscale must lie in 1..64, not {self.upscale}")
+        require(1 <= self.min_side <= 100, f"min_side must lie in 1..100, not {self.min_side}")
+        require(1 <= self.max_growth <= 1000, f"max_growth must lie in 1..1000, not {self.max_growth}")
+        require(0 < self.max_frame_share <= 10, f"max_frame_share must lie in (0, 10], not {self.max_frame_share}")
+
+    @classmethod
+    def of(cls, network: NetworkConfig) -> TrackerConfig:
+        """The constants that a network begins with: the paper's, or with a box head ours for one search region."""
+        if network.head is None:
+            return cls()
+        return cls(scales=1, scale_damping=0.4, window_influence=0.25, still_influence=0.4, still_speed=16.0)
 
     def influence(self, speed: float) -> float:
         """The cosine window's share in the map of a target that moves so many search region pixels a frame."""

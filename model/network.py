@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.box_head import BoxHead, initialise_head, part_responses
-from model.config import BottleneckLayer, ConvLayer, Layer, NetworkConfig, PoolLayer, Preprocessing
+from model.config import NetworkConfig, Preprocessing
 from model.correlation import match_corr
+from model.layers import BottleneckLayer, ConvLayer, Layer, PoolLayer
 
 
 class SiamFC(nn.Module):

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from model.config import PRESET_NAMES, _FromDict, _require, preset
+from model.checks import FromDict, require
+from model.config import PRESET_NAMES, preset
 from model.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class AugmentConfig(_FromDict):
+class AugmentConfig(FromDict):
     """How a view of a target is varied. Probabilities are a view's unless said otherwise."""
 
     max_shift: float = 60.0
@@ -66,7 +67,7 @@ _NOT_NEGATIVE = (
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingConfig(_FromDict):
+class TrainingConfig(FromDict):
     """One run. The learning rate warms up, stays at `learning_rate`, and falls along a cosine at the end."""
 
     preset: str = "paper"
@@ -147,37 +148,37 @@ class TrainingConfig(_FromDict):
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        _require(self.preset in PRESET_NAMES, f"preset must be one of {', '.join(PRESET_NAMES)}, not {self.preset!r}")
+        require(self.preset in PRESET_NAMES, f"preset must be one of {', '.join(PRESET_NAMES)}, not {self.preset!r}")
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
-            _require(value in choices, f"{name} must be {' or '.join(choices)}, not {value!r}")
-        _require(self.steps >= 1 and self.items >= 2, "a run needs at least 1 step and 2 items a step")
-        _require(0 <= self.decay_steps <= self.steps, f"decay_steps must lie in 0..{self.steps}")
-        _require(0 < self.positive_px <= self.negative_px, "0 < positive_px <= negative_px must hold")
-        _require(
+            require(value in choices, f"{name} must be {' or '.join(choices)}, not {value!r}")
+        require(self.steps >= 1 and self.items >= 2, "a run needs at least 1 step and 2 items a step")
+        require(0 <= self.decay_steps <= self.steps, f"decay_steps must lie in 0..{self.steps}")
+        require(0 < self.positive_px <= self.negative_px, "0 < positive_px <= negative_px must hold")
+        require(
             min(self.video_share, self.composite_share) >= 0 and self.video_share + self.composite_share <= 1,
             "video_share and composite_share must not be negative nor exceed 1 together",
         )
-        _require(all(weight >= 0 for weight in self.source_weights.values()), "source_weights must not be negative")
+        require(all(weight >= 0 for weight in self.source_weights.values()), "source_weights must not be negative")
         for name in _NOT_NEGATIVE:
-            _require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
+            require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
         for name in ("ema", "momentum", "held_out", "negative_share"):
-            _require(0 <= getattr(self, name) < 1, f"{name} must lie in [0, 1), not {getattr(self, name)}")
+            require(0 <= getattr(self, name) < 1, f"{name} must lie in [0, 1), not {getattr(self, name)}")
         for name in ("learning_rate", "clip_norm", "box_px"):
-            _require(getattr(self, name) > 0, f"{name} must be positive")
-        _require(
+            require(getattr(self, name) > 0, f"{name} must be positive")
+        require(
             self.objective != "box" or (preset(self.preset).head is not None and not self.teacher),
             f"the box objective needs a preset with a head, and no teacher: {self.preset}",
         )
-        _require(
+        require(
             self.objective == "reference" or not (self.upscale or self.negative_share),
             "upscale and negative_share belong to the reference objective",
         )
-        _require(
+        require(
             min(self.validation_pairs, self.max_gap, self.checkpoint_every, self.resident_mib, self.distill_every) >= 1,
             "validation_pairs, max_gap, checkpoint_every, resident_mib and distill_every must be at least 1",
         )
-        _require(
+        require(
             self.distill_every == 1 or not self.distill_maps,
             "distill_every above 1 needs distill_maps = 0: maps are of all views",
         )

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from model.config import ConvLayer
 from model.errors import ConfigError
 from model.inference.devices import choose_precision
+from model.layers import ConvLayer
 from model.network import SiamFC, TrunkAndNeck
 from model.training.config import TrainingConfig
 

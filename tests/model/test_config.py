@@ -7,18 +7,9 @@ from typing import Any
 
 import pytest
 
-from model.config import (
-    PRESET_NAMES,
-    BottleneckLayer,
-    BoxHeadConfig,
-    ConvLayer,
-    NetworkConfig,
-    PoolLayer,
-    Preprocessing,
-    TrackerConfig,
-    preset,
-)
+from model.config import PRESET_NAMES, NetworkConfig, Preprocessing, TrackerConfig, preset
 from model.errors import ConfigError
+from model.layers import BottleneckLayer, BoxHeadConfig, ConvLayer, PoolLayer
 from tests.support.networks import TINY, TINY_HEAD
 
 # paper: 127 -conv11/2-> 59 -pool3/2-> 29 -conv5-> 25 -pool3/2-> 12 -conv3-> 10 -> 8 -> 6

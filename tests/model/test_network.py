@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from model.config import PRESET_NAMES, ConvLayer, NetworkConfig, preset
+from model.config import PRESET_NAMES, NetworkConfig, preset
+from model.layers import ConvLayer
 from model.network import Affine, SiamFC, fold_norms, initialise
 from tests.support.networks import TINY, TINY_HEAD, random_network
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from model.checkpoints import Weights
-from model.config import BottleneckLayer, BoxHeadConfig, ConvLayer, NetworkConfig, PoolLayer, Preprocessing, preset
+from model.config import NetworkConfig, Preprocessing, preset
+from model.layers import BottleneckLayer, BoxHeadConfig, ConvLayer, PoolLayer
 from model.network import SiamFC, initialise
 
 # 127 -conv11/4-> 30 -pool2/2-> 15 -conv3-> 13; 255 -> 62 -> 31 -> 29; the map has 17 cells of 8 px, as `paper` has.

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import Float32
-from model.config import BottleneckLayer, ConvLayer, NetworkConfig
+from model.config import NetworkConfig
+from model.layers import BottleneckLayer, ConvLayer
 
 SIGMAS = 6.0
 """Deviations from its mean that a channel is expected to reach; values beyond the farthest are clipped."""

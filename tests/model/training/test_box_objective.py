@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from model.boxes import iou
+from model.data.corpus import Corpus
 from model.training import box_objective as module
 from model.training import loop
 from model.training.box_objective import box_objective
 from model.training.config import TrainingConfig
-from model.data.corpus import Corpus
 from model.training.loop import Trainer
 from model.training.objective import Truth
 from model.training.pairs import BoxBatch, PairSampler

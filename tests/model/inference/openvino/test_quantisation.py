@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from model.config import PRESET_NAMES, ConvLayer, NetworkConfig, preset
+from model.config import PRESET_NAMES, NetworkConfig, preset
 from model.inference.openvino.quantisation import Spread, quantisable, quantise
+from model.layers import ConvLayer
 
 WEIGHTS = arrays.arrays(
     np.float32,
