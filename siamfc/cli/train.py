@@ -106,12 +106,24 @@ def _say_skipped(reasons: Sequence[str]) -> None:
     click.echo(f"siamfc train: skipped {len(reasons)} clips, the first of them {reasons[0]}", err=True)
 
 
-def _config(name: str | None, path: Path | None, steps: int | None, **files: Path | None) -> TrainingConfig:
-    """The configuration, with the files that were given in place of its own."""
+def _config(
+    name: str | None,
+    path: Path | None,
+    steps: int | None,
+    *,
+    init: Path | None,
+    teacher: Path | None,
+    trunk: Path | None,
+) -> TrainingConfig:
     from model.training.config import TrainingConfig, recipe
 
     config = TrainingConfig.from_toml(path) if path is not None else recipe(name or "default")
-    config = dataclasses.replace(config, **{name: str(file) for name, file in files.items() if file is not None})
+    if init is not None:
+        config = dataclasses.replace(config, init=str(init))
+    if teacher is not None:
+        config = dataclasses.replace(config, teacher=str(teacher))
+    if trunk is not None:
+        config = dataclasses.replace(config, trunk=str(trunk))
     if steps is None:
         return config
     return dataclasses.replace(config, steps=steps, decay_steps=min(config.decay_steps, steps))
