@@ -22,6 +22,8 @@ from model.search import Cutter, Search, cut_crops
 
 _FIRST_SPEED = 16.0
 """Assumed speed of a target that has not been followed yet, in search region pixels a frame."""
+_STAYS_FOR = 4
+"""Frames that a lost target with one search region is looked for at its place alone, before other places have turns."""
 _SPEED_WEIGHT = 0.2
 """Weight of the last frame in a track's speed."""
 
@@ -154,8 +156,9 @@ class Tracker:
         # Neighbours lie as far apart as a map reaches: both see what is between them.
         spacing = side * self.network.upscaled_size / self.network.search_size
         others, here = self.constants.scales - 1, (self.constants.scales - 1) // 2
-        if not others and track.lost_for % 2 == 0:
-            ((x, y),) = probes(seen, spacing, frame_size, track.lost_for // 2, 1)
+        away = track.lost_for - _STAYS_FOR
+        if not others and away > 0 and away % 2 == 1:
+            ((x, y),) = probes(seen, spacing, frame_size, away // 2 + 1, 1)
             return (Region(x, y, side),), None
         places = list(probes(seen, spacing, frame_size, (track.lost_for - 1) * others, others))
         places.insert(here, track.box.center)
