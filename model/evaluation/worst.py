@@ -1,4 +1,4 @@
-"""The frames of a run that went worst, and pictures of them with the boxes drawn in."""
+"""The worst frames of a run, and pictures of them with the boxes drawn in."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def overlap_by_frame(run: Run) -> Float64:
 def worst_frames(run: Run, count: int = 3, apart: int = 10) -> list[int]:
     """Indexes, in order, of the scored frames with the least overlap, at least `apart` frames from one another.
 
-    The earliest of equals: the frame in which a target is lost, rather than one of the many after it. Fewer than
-    `count` where the sequence has no more so far apart.
+    The earliest of equals comes first: the frame in which a target is lost, rather than one of the many after it. Fewer
+    than `count` if the sequence has no more so far apart.
     """
     overlap = overlap_by_frame(run)
     left = {index for index in range(len(overlap)) if not np.isnan(overlap[index])}

@@ -34,7 +34,7 @@ class Pictures(Protocol):
 
 
 class Decoded:
-    """A corpus's images, the last ones kept; what it hands out is not to be written to."""
+    """A corpus's decoded images, the last ones kept. Do not write to them."""
 
     def __init__(self, corpus: Corpus, keep: int = 64) -> None:
         self._corpus, self._keep = corpus, keep
@@ -64,7 +64,7 @@ def render(plan: Plan, pictures: Pictures) -> Image:
     """The view, uint8 [side, side, 3] RGB."""
     small = max(32, round(plan.side / plan.resolution))
     ratio = plan.side / small
-    # From the indexes of what is rendered to those of the view.
+    # From pixel indexes of the rendered picture to those of the view.
     enlarge = resized((ratio, ratio))
     pixels = _picture(plan, compose(plan.picture.matrix, enlarge), small, pictures)
     for layer in plan.cutouts:
@@ -109,7 +109,7 @@ def _warp(image: Image, matrix: FloatArray, side: int, fill: Fill, colour: tuple
 
 
 def _shrunk(image: Image, matrix: FloatArray) -> tuple[Image, FloatArray]:
-    """The image averaged to about the size it is shown at, where that is less than half, so that nothing aliases."""
+    """The image averaged to about the size it is shown at, if that is less than half, so that nothing aliases."""
     factor = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if factor <= 2:
         return image, matrix
@@ -120,7 +120,7 @@ def _shrunk(image: Image, matrix: FloatArray) -> tuple[Image, FloatArray]:
 
 
 def colour_matrix(colour: Colour, mean: float) -> FloatArray:
-    """What recolouring does to R, G, B of an image of this mean grey, float64 [3, 4]."""
+    """Recolouring as a matrix on R, G, B and 1, float64 [3, 4], for an image of this mean grey."""
     luma = np.tile(LUMA, (3, 1))
     mixed = luma if colour.grey else luma + (np.eye(3) - luma) * colour.saturation
     tint = np.ones(3) if colour.grey else np.array(colour.tint)
@@ -146,6 +146,6 @@ def _degrade(pixels: Image, plan: Plan) -> Image:
 
 
 def weighted(rgba: Image) -> Image:
-    """A cut-out with its colours weighted by its alpha, so that what is transparent does not bleed in."""
+    """A cut-out with its colours weighted by its alpha, so that transparent pixels do not bleed in."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
     return np.dstack([rgba[..., :3] * alpha, rgba[..., 3:]]).astype(np.uint8)

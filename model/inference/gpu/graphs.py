@@ -19,7 +19,7 @@ Answer = tuple[Tensor, Tensor]
 
 
 class Graph(Protocol):
-    """What was recorded: `torch.cuda.CUDAGraph`."""
+    """A recorded pass, such as a `torch.cuda.CUDAGraph`."""
 
     def replay(self) -> None: ...
 

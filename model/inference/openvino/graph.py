@@ -26,18 +26,18 @@ _LEVELS = 256
 def embedding_graph(layers: Sequence[FoldedLayer], arithmetic: Arithmetic) -> Model:
     """From crops uint8 [B, side, side, 3] RGB, any B and side, to embeddings float32 [B, C, s, s].
 
-    `bf16` only rounds the weights here; that it multiplies so is the compiler's to be told. `int8` is for networks that
-    are `quantisable`.
+    For `bf16` only the weights are rounded here; the compiler is told to multiply in it. `int8` is for `quantisable`
+    networks.
     """
     crops, embeddings = _embedded(layers, arithmetic)
     return Model([ops.result(embeddings)], [crops], "embedding")
 
 
 def products_graph(layers: Sequence[FoldedLayer], arithmetic: Arithmetic) -> Model:
-    """The correlation's products too: from crops, as above, and exemplars fp16 [B, C, e * e], or one for all crops.
+    """The embedding and the correlation's products: from crops, as above, and exemplars fp16 [B, C, e * e], or one.
 
-    To float32 [B, e * e, s * s]: each cell of the exemplar with each cell of the crop's embedding. Here they are
-    multiplied where the embedding lies, with nothing to be reordered or copied out.
+    To float32 [B, e * e, s * s]: every cell of the exemplar times every cell of the crop's embedding. Multiplied inside
+    the graph, the embedding is neither reordered nor copied out.
     """
     crops, embeddings = _embedded(layers, arithmetic)
     channels = len(layers[-1].weight)
@@ -83,12 +83,12 @@ def _convolved(value: Any, kernel: Any, bias: Float32, layer: FoldedLayer) -> An
 
 
 def _bias(layer: FoldedLayer, used: Float32) -> Float32:
-    """The bias without the pedestal; by the weights that are used, so that their rounding shifts no mean."""
+    """The bias without the pedestal, by the rounded weights, so that rounding shifts no mean."""
     return np.asarray(layer.bias - layer.pedestal * used.sum(axis=(1, 2, 3), dtype=np.float64), np.float32)
 
 
 def _grouped(array: Any, layer: FoldedLayer) -> Any:
-    """[O, ...] as OpenVINO has it for groups: [g, O / g, ...]."""
+    """[O, ...] in OpenVINO's layout for groups: [g, O / g, ...]."""
     return array if layer.groups == 1 else array.reshape(layer.groups, -1, *array.shape[1:])
 
 

@@ -1,4 +1,4 @@
-"""The embedding as plain arrays, ready to be written down for another runtime.
+"""The embedding as plain arrays, batch norms folded, for another runtime.
 
 Shape legend: O output channels, I input channels, g groups, k x k kernel.
 """
@@ -19,8 +19,8 @@ from model.network import SiamFC, fold_norms
 class FoldedLayer:
     """An unpadded convolution and what follows it: a ReLU, a max pooling (kernel, stride), or neither.
 
-    weight: float32 [O, I / g, k, k]; bias: float32 [O]. pedestal: what every input is reduced by before it is
-    multiplied. spread: of what leaves the batch norm, (mean, deviation), float32 [O] each; None without a norm.
+    weight: float32 [O, I / g, k, k]; bias: float32 [O]. pedestal: subtracted from every input before it is multiplied.
+    spread: (mean, deviation) of the batch norm's outputs over the training data, float32 [O] each; None without a norm.
     """
 
     weight: Float32

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from torch import nn
 
-from model.config import PRESET_NAMES, ConvLayer, NetworkConfig, preset
-from model.inference.openvino.layers import FoldedLayer
-from model.inference.openvino.quantisation import ceiling, quantisable, quantise
+from model.config import PRESET_NAMES, ConvLayer, NetworkConfig, Preprocessing, preset
+from model.inference.openvino.layers import FoldedLayer, folded_layers
+from model.inference.openvino.quantisation import ceiling, measured_ceiling, quantisable, quantise
+from tests.support.networks import settled_network
 
 WEIGHTS = arrays.arrays(
     np.float32,
@@ -53,6 +56,21 @@ def test_ceilings(mean: list[float], deviation: list[float], expected: float) ->
         np.zeros((len(mean), 1, 1, 1), np.float32), np.zeros(len(mean), np.float32), 1, 1, spread=spread
     )
     assert ceiling(layer) == pytest.approx(expected)
+
+
+def test_ceilings_from_norms_are_those_measured_on_the_data(rng: np.random.Generator) -> None:
+    # Batch norms have the statistics of these crops, up to the unbiased variance, as training leaves them.
+    crops = torch.from_numpy(rng.normal(size=(3, 3, 127, 127)).astype(np.float32))
+    network = settled_network(preset("baseline"), crops)
+    measured: list[float] = []
+    for module in network.embedding:
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_forward_hook(lambda _, __, outputs: measured.append(measured_ceiling(outputs.numpy())))
+    with torch.no_grad():
+        network.embed(crops)
+    layers = [layer for layer in folded_layers(network, Preprocessing()) if layer.spread is not None]
+    assert len(measured) == len(layers) >= 3
+    assert [ceiling(layer) for layer in layers] == pytest.approx(measured, rel=5e-3)
 
 
 @pytest.mark.parametrize("name", PRESET_NAMES)
