@@ -14,7 +14,7 @@ from model.evaluation.metrics import scored_frames
 from model.evaluation.one_pass import Run
 from model.opencv_images import read_bgr
 
-Colour = tuple[int, int, int]
+LineColour = tuple[int, int, int]
 """Red, green, blue, 0..255."""
 
 
@@ -42,7 +42,7 @@ def worst_frames(run: Run, count: int = 3, apart: int = 10) -> list[int]:
     return sorted(chosen)
 
 
-def picture(frame: Path, boxes: Sequence[tuple[Float64, Colour]], width: int = 360, quality: int = 80) -> bytes:
+def picture(frame: Path, boxes: Sequence[tuple[Float64, LineColour]], width: int = 360, quality: int = 80) -> bytes:
     """The image file as JPEG, at most `width` pixels wide, with boxes `x, y, w, h` of its own pixels drawn in.
 
     A box of nan is left out; later boxes lie over earlier ones. Raises ModelError, naming a file that is no image.
