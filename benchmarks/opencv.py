@@ -28,7 +28,7 @@ from model.inference.single import SingleTracker
 
 WANTED = ("csrt", "kcf", "mil")
 
-Update = Callable[[RgbImage], list[float]]
+NextBox = Callable[[RgbImage], list[float]]
 """An RGB frame to the target's box in it."""
 
 
@@ -46,7 +46,7 @@ def run(
     predictor = load_predictor(
         load_weights(find_weights(weights)), runtime=runtime, precision=precision, threads=threads
     )
-    starts: dict[str, Callable[[Scene], Update]] = {"ours": lambda scene: _ours(predictor, scene)}
+    starts: dict[str, Callable[[Scene], NextBox]] = {"ours": lambda scene: _ours(predictor, scene)}
     for name in trackers:
         if name in makers:
             starts[name] = lambda scene, make=makers[name]: _opencv(make(), scene)  # type: ignore[misc]
@@ -67,7 +67,7 @@ def run(
     }
 
 
-def _follow(update: Update, scene: Scene) -> tuple[float, float]:
+def _follow(update: NextBox, scene: Scene) -> tuple[float, float]:
     """Frames a second by the median frame, and the mean overlap."""
     taken, boxes = [], []
     for frame in scene.frames[1:]:
@@ -77,13 +77,13 @@ def _follow(update: Update, scene: Scene) -> tuple[float, float]:
     return 1 / float(np.median(taken)), float(np.mean(iou(np.array(boxes), scene.truth[1:])))
 
 
-def _ours(predictor: Predictor, scene: Scene) -> Update:
+def _ours(predictor: Predictor, scene: Scene) -> NextBox:
     tracker = SingleTracker(predictor)
     tracker.start(scene.frames[0], Box(*scene.truth[0]))
     return lambda frame: tracker.update(frame).box.as_list()
 
 
-def _opencv(tracker: Any, scene: Scene) -> Update:
+def _opencv(tracker: Any, scene: Scene) -> NextBox:
     box = [float(value) for value in scene.truth[0]]
     tracker.init(_bgr(scene.frames[0]), tuple(round(value) for value in box))
 

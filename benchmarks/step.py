@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from benchmarks._machine import facts
 from benchmarks._runtimes import predictor, ways, weights_at_hand
 from benchmarks._scenes import translation
+from model.arrays import RgbImage
 from model.boxes import Box
 from model.checkpoints import Weights
 from model.correlation import match_corr
@@ -26,7 +27,6 @@ from model.crops import context_side, mean_colour
 from model.inference.choice import Candidate
 from model.inference.single import SingleTracker
 
-Image = NDArray[np.uint8]
 _ROUNDS = 3
 PLAIN = ("paper", "plain loop", "fp32")
 """The plain loop's network, "runtime" and precision."""
@@ -38,7 +38,7 @@ def run() -> dict[str, Any]:
     at_hand = weights_at_hand()
     scene = translation(30)
     box = Box(*scene.truth[0])
-    steps: dict[tuple[str, ...], Callable[[], Callable[[Image], object]]] = {
+    steps: dict[tuple[str, ...], Callable[[], Callable[[RgbImage], object]]] = {
         PLAIN: partial(_plain, at_hand["paper"], scene, box)
     }
     for name, weights in at_hand.items():
@@ -71,7 +71,7 @@ def table(result: dict[str, Any]) -> list[list[str]]:
     return lines
 
 
-def _median_ms(step: Callable[[Image], object], frames: Sequence[Image]) -> float:
+def _median_ms(step: Callable[[RgbImage], object], frames: Sequence[RgbImage]) -> float:
     taken = []
     for frame in frames:
         begun = time.perf_counter()
@@ -80,13 +80,13 @@ def _median_ms(step: Callable[[Image], object], frames: Sequence[Image]) -> floa
     return 1e3 * float(np.median(taken))
 
 
-def _ours(weights: Weights, way: Candidate, scene: Any, box: Box) -> Callable[[Image], object]:
+def _ours(weights: Weights, way: Candidate, scene: Any, box: Box) -> Callable[[RgbImage], object]:
     tracker = SingleTracker(predictor(weights, way))
     tracker.start(scene.frames[0], box)
     return tracker.update
 
 
-def _plain(weights: Weights, scene: Any, box: Box) -> Callable[[Image], object]:
+def _plain(weights: Weights, scene: Any, box: Box) -> Callable[[RgbImage], object]:
     network = weights.network.eval()
     constants, config = weights.constants, weights.network.config
     center, size = np.array(box.center), np.array(box.size)
@@ -94,7 +94,7 @@ def _plain(weights: Weights, scene: Any, box: Box) -> Callable[[Image], object]:
     window = np.outer(np.hanning(272), np.hanning(272))
     window /= window.sum()
 
-    def embed(crops: list[Image]) -> torch.Tensor:
+    def embed(crops: list[RgbImage]) -> torch.Tensor:
         pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
         return network.embed((pixels - weights.preprocessing.mean) / weights.preprocessing.std)
 
@@ -102,7 +102,7 @@ def _plain(weights: Weights, scene: Any, box: Box) -> Callable[[Image], object]:
         exemplar = embed([_padded_crop(scene.frames[0], center, context_side(tuple(size), 0.5), 127, fill)])
 
     @torch.no_grad()
-    def update(frame: Image) -> object:
+    def update(frame: RgbImage) -> object:
         nonlocal center, size
         side = context_side(tuple(size), constants.context) * config.search_size / config.exemplar_size
         factors = constants.scale_factors
@@ -125,8 +125,8 @@ def _plain(weights: Weights, scene: Any, box: Box) -> Callable[[Image], object]:
 
 
 def _padded_crop(
-    frame: Image, center: NDArray[np.float64], side: float, size: int, fill: tuple[float, float, float]
-) -> Image:
+    frame: RgbImage, center: NDArray[np.float64], side: float, size: int, fill: tuple[float, float, float]
+) -> RgbImage:
     """The usual crop: pad the whole frame by as much as the region sticks out, cut, resize."""
     length = round(side)
     corner = np.round(center - length / 2).astype(int)

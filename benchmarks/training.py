@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 import skimage
 import torch
-from numpy.typing import NDArray
 
 from benchmarks._machine import facts
+from model.arrays import RgbImage
 from model.data.corpus import Corpus
 from model.inference.devices import choose_device
 from model.training.config import TrainingConfig, recipe
@@ -29,7 +29,6 @@ from model.training.loop import Trainer, prefetched
 from model.training.parameters import autocast_dtype
 from model.training.run import batches_of, pairs_a_step
 
-Image = NDArray[np.uint8]
 RECIPES = ("default", "light", "baseline", "reference")
 _WARM, _STEPS = 1, 4
 
@@ -114,14 +113,14 @@ def write_corpus(folder: Path) -> Path:
     return folder
 
 
-def _part(photograph: Image, rng: np.random.Generator) -> Image:
+def _part(photograph: RgbImage, rng: np.random.Generator) -> RgbImage:
     height, width = photograph.shape[:2]
     side = int(rng.uniform(0.6, 1.0) * min(height, width))
     x, y = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
     return np.asarray(cv2.resize(photograph[y : y + side, x : x + side], (400, 280)), np.uint8)
 
 
-def _add(tar: tarfile.TarFile, name: str, image: Image) -> str:
+def _add(tar: tarfile.TarFile, name: str, image: RgbImage) -> str:
     data = cv2.imencode(Path(name).suffix, image)[1].tobytes()
     entry = tarfile.TarInfo(name)
     entry.size = len(data)

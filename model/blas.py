@@ -1,7 +1,7 @@
 """numpy's linear algebra on one thread, for a process that runs the network. Import it before numpy.
 
-What numpy multiplies here is small: a target's map upscaled. OpenBLAS would share that out between cores that the
-network keeps busy, and wait for them.
+numpy's matrices are small here: a target's map, upscaled. OpenBLAS would share them out between cores that the network
+keeps busy, and wait for these.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from model.errors import InvalidBoxError
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One box in frame pixels. Finite by construction of `checked`; free of checks when made by the tracker."""
+    """One box in frame pixels. `checked` makes it of a caller's numbers; the tracker makes it without checks."""
 
     x: float
     y: float

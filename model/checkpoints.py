@@ -1,4 +1,4 @@
-"""Weights on disk: one safetensors file with everything that gives them meaning in its metadata."""
+"""Weights on disk: one safetensors file, with preset, preprocessing, constants and calibration in its metadata."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORMAT = "siamfc-service/1"
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A trained network and what it needs to be used: input preprocessing, tracker constants, score calibration.
+    """A trained network with its input preprocessing, the tracker's constants and the score's calibration.
 
     `training` holds facts about how it came to be (free-form, plain JSON values); `sha256` is the file's, empty for
     weights that were not loaded from one.
@@ -62,9 +62,9 @@ def bundled_weights(name: str = "paper") -> Path:
 
 
 def find_weights(given: Path | None) -> Path:
-    """The file that a user means: a file, the bundled weights of that name, or the default ones where nothing is given.
+    """The weights file of a path or a bundled name; the default one where nothing is given.
 
-    Raises CheckpointError where it is neither.
+    Raises CheckpointError for a name that is neither a file nor bundled.
     """
     if given is None:
         return bundled_weights()

@@ -214,25 +214,26 @@ class TrackerConfig(FromDict):
     scale_penalty: float = 0.9745
     """Factor on the response of every scale but the middle one, 0..1."""
     scale_interpolation: bool = False
-    """Whether the size goes to the top of a parabola through neighbouring scales' peaks, rather than to one of them."""
+    """Whether the size is that at the top of a parabola through neighbouring scales' peaks, not one of the scales."""
     window_influence: float = 0.176
-    """Share of the cosine window in the map that is searched, 0..1; with `still_speed`, that of fast targets."""
+    """Weight of the cosine window in the searched map, 0..1; with `still_speed`, for fast targets."""
     still_influence: float = 0.4
-    """The same of a target that stands still, from which nobody expects a leap."""
+    """Weight of the cosine window for a stationary target."""
     still_speed: float = 0.0
-    """Speed, in search region pixels a frame, at which a target is a third as still as one at rest; 0: all are fast."""
+    """Scale, in search region pixels a frame, of the exponential from `still_influence` at rest to `window_influence`;
+    0: `window_influence` at all speeds."""
     upscale: int = 16
     """Values a cell of the upscaled correlation map."""
     min_side: float = 2.0
     """Least width and height of a target, in frame pixels."""
     max_growth: float = 10.0
-    """Greatest size against the first box; and never larger than this share below of the frame's."""
+    """Greatest size as a multiple of the first box's."""
     max_frame_share: float = 2.0
     """Greatest width (height) of a target as a share of the frame's width (height)."""
     redetect: bool = True
     """Whether a lost target is also searched away from where it was lost; with one scale, every second frame."""
     redetect_score: float = 0.85
-    """Score from which a lost target is believed to be elsewhere, 0..1."""
+    """Least score, 0..1, at which a lost target is accepted at another place."""
 
     def __post_init__(self) -> None:
         require(0 <= self.context <= 4, f"context must lie in 0..4, not {self.context}")
@@ -261,7 +262,7 @@ class TrackerConfig(FromDict):
         return cls(scales=1, scale_damping=0.4, window_influence=0.25, still_influence=0.4, still_speed=16.0)
 
     def influence(self, speed: float) -> float:
-        """The cosine window's share in the map of a target that moves so many search region pixels a frame."""
+        """The cosine window's weight for a target that moves `speed` search region pixels a frame."""
         if not self.still_speed:
             return self.window_influence
         return self.window_influence + (self.still_influence - self.window_influence) * math.exp(

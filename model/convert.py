@@ -46,7 +46,7 @@ _UNCALIBRATED = Calibration(lost_below=0.0)
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A public format: whose it is, the preset it becomes, and our name of each of its keys."""
+    """A public format: its repository, the preset it becomes, and our name for each of its keys."""
 
     repository: str
     preset: str
@@ -141,7 +141,7 @@ def _parameters(network: SiamFC) -> dict[str, Tensor]:
 
 
 def _faults(network: SiamFC, state: dict[str, Tensor], source: _Source) -> list[str]:
-    """What keeps the state from being that source's network, in the source's names."""
+    """The reasons why the state is not that source's network, in the source's names."""
     expected = _parameters(network)
     given = {name for name in state if not name.endswith("num_batches_tracked")}
     faults = [f"missing {name}" for name in source.names.keys() - given]

@@ -47,8 +47,8 @@ def correlate_scales(exemplars: Tensor, searches: Tensor) -> Tensor:
 def correlate_by_products(exemplars: Tensor, searches: Tensor) -> Tensor:
     """`correlate_scales` by multiplying matrices: the faster form on a CPU, where grouped convolutions are slow.
 
-    Every exemplar cell meets every search cell, two vectors of C numbers; `window_sums` does the rest. Target by
-    target, so that the products stay in the cache.
+    Every exemplar cell meets every search cell, two vectors of C numbers; `window_sums` does the rest. One target after
+    the other, so that the products stay in the cache.
     """
     maps = [_correlate_one(exemplar, of_target) for exemplar, of_target in zip(exemplars, searches, strict=True)]
     return torch.stack(maps)
@@ -63,7 +63,8 @@ def _correlate_one(exemplar: Tensor, searches: Tensor) -> Tensor:
 def window_sums(products: NDArray[Floating]) -> NDArray[Floating]:
     """Maps [N, H-h+1, W-w+1] from the products [N, h, w, H, W] of every exemplar cell with every search cell.
 
-    A window's sum is h x w of them, which lie at a fixed stride from one another.
+    A map's cell sums h x w products, which lie at a fixed stride from one another: a view of them, no copy, is summed.
+    `window_sums_by_loop` is the plain form.
     """
     n, h, w, height, width = products.shape
     scale, i, j, y, x = products.strides
@@ -73,8 +74,19 @@ def window_sums(products: NDArray[Floating]) -> NDArray[Floating]:
     return summed
 
 
+def window_sums_by_loop(products: NDArray[Floating]) -> NDArray[Floating]:
+    """The plain form of `window_sums`: for each cell of the exemplar its products, moved over the map, are added."""
+    n, h, w, height, width = products.shape
+    rows, columns = height - h + 1, width - w + 1
+    summed = np.zeros((n, rows, columns), products.dtype)
+    for i in range(h):
+        for j in range(w):
+            summed += products[:, i, j, i : i + rows, j : j + columns]
+    return summed
+
+
 def correlate_by_loop(exemplars: Tensor, searches: Tensor) -> Tensor:
-    """The obvious form of `correlate`, its oracle: every window's sum of products, one after the other."""
+    """The plain form of `correlate`, its oracle: one sum of products a cell of the map."""
     b, _, h, w = exemplars.shape
     rows, columns = searches.shape[2] - h + 1, searches.shape[3] - w + 1
     maps = searches.new_empty(b, 1, rows, columns)

@@ -1,4 +1,4 @@
-"""Encoded images to RGB arrays: what a frame is, in process and in the service alike.
+"""Encoded images to RGB arrays, for frames in process and in the service alike.
 
 JPEG, PNG and WebP; EXIF orientation is ignored (pixels as stored); grey, palette, alpha and deep images become RGB.
 The header's dimensions are checked before any pixel is decoded.

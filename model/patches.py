@@ -1,7 +1,7 @@
-"""Upscaled maps, patch by patch: bounds on all of them from a few numbers each, values of those that matter.
+"""Upscaled maps, patch by patch: cheap bounds on all patches, exact values of a chosen few.
 
 Between four neighbouring cells an upscaled map is a bicubic patch, and so lies within the hull of its 4 x 4 Bézier
-ordinates. Where a map is highest is thus known but for a handful of patches before anything is upscaled.
+ordinates. The bounds leave a handful of patches in which the maximum can be; only these are upscaled.
 
 Shape legend: N maps, S x S cells, P = S - 1 patches a side (1 of a single cell), f = the upscaling
 factor, K patches chosen.
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from model.arrays import Float32, Float64
 
 Indexes = tuple[NDArray[np.intp], ...]
-"""Of K patches: map, row and column, each [K]."""
+"""K patches: their map, row and column, each [K]."""
 
 
 @lru_cache(maxsize=16)
@@ -47,11 +47,11 @@ def _keys(x: float, a: float = -0.5) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patches:
-    """The patches of maps of S x S cells, upscaled by f. Made by `patches_of`; its arrays are read-only.
+    """The patches of maps of S x S cells, upscaled by f. Made by `patches_of`; all arrays are read-only.
 
-    hull: float32 [3P + 1, S], a line's Bézier ordinates. lines: float32 [P, f + 1, S], the rows of `upscale_matrix` of
-    each patch, both ends included; across: the same transposed, [P, S, f + 1]. sums: float64 [S], that matrix's columns
-    added up.
+    hull: float32 [3P + 1, S], from a line's cells to its Bézier ordinates. lines: float32 [P, f + 1, S], each patch's
+    rows of `upscale_matrix`, both ends included; across: lines transposed, [P, S, f + 1]. sums: float64 [S], the column
+    sums of `upscale_matrix`.
     """
 
     factor: int
@@ -61,7 +61,7 @@ class Patches:
     sums: Float64
 
     def bounds(self, maps: Float32) -> tuple[Float32, Float32]:
-        """What no value of a patch is below and above, float32 [N, P, P] each, of maps [N, S, S]; but for rounding."""
+        """Lower and upper bounds on each patch's values, float32 [N, P, P] each, of maps [N, S, S]; up to rounding."""
         ordinates: Float32 = np.asarray(self.hull @ maps @ self.hull.T, np.float32)
         return _pooled(ordinates, np.minimum), _pooled(ordinates, np.maximum)
 
@@ -87,10 +87,10 @@ def patches_of(cells: int, factor: int) -> Patches:
 
 
 def _hull_matrix(cells: int) -> Float32:
-    """From cells to Bézier ordinates: every third is a cell, those between lie on its tangent.
+    """From cells to Bézier ordinates, float32 [3P + 1, S]: every third is a cell, the others lie on its tangent.
 
     Keys' kernel with a = -0.5 is Catmull and Rom's spline, whose tangent at a cell is half the difference of its
-    neighbours; an ordinate lies a third of that away.
+    neighbours; an ordinate lies a third of the tangent away.
     """
     patches = max(cells - 1, 1)
     one = [np.eye(cells)[min(max(at, 0), cells - 1)] for at in range(-1, patches + 2)]

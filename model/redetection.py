@@ -1,9 +1,9 @@
-"""Where to look for a target that was lost: places around the one where it was last seen.
+"""Places to search for a lost target: a grid around the place where it was last seen.
 
-A search region reaches as far as its correlation map has displacements, so a target that comes back elsewhere is not
-in it. A lost target's frame therefore searches one region where the track is now and the others at places of a grid
-around where the target was last seen, a few a frame, ring after ring, and again from the start. The regions are as
-many as ever: being lost costs nothing more, and batches keep their shape.
+A search region reaches as far as its correlation map has displacements, so a target that comes back elsewhere is
+outside it. A lost target is therefore searched in one region at the track's place and in the others at places of a
+grid, a few a frame, ring after ring, and again from the start. The number of regions stays the same: a lost target
+costs no more than another, and batches keep their shape.
 """
 
 from __future__ import annotations

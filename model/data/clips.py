@@ -1,7 +1,7 @@
-"""Which training clips the tracker's constants are chosen on, and which check the choice.
+"""The division of training clips into those that the tracker's constants are chosen on and those that check them.
 
 A clip's family is its source and its name without the number at the end: clips of one family may show the same scene
-or the same kind of thing, so that a family is never on both sides.
+or the same kind of thing, so a family is on one side only.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class Clips:
-    """What is searched on and what checks it, each with its weights, which sum to 1.
+    """The excerpts of the search and of the check, with their weights; each side's weights sum to 1.
 
-    A source weighs as the square root of its excerpts: a large one does not drown the others, a single clip does not
-    count for as much as twenty.
+    A source weighs as the square root of its excerpts: a large source does not drown the others, and a single clip
+    does not count as much as twenty.
     """
 
     search: tuple[Excerpt, ...]
@@ -56,9 +56,9 @@ def refuse_evaluation_layout(folder: Path) -> None:
 def choose_clips(tracks: Sequence[Track], seed: int, frames: int, per_source: int) -> Clips:
     """Draw the excerpts: one track a family, at most `per_source` families a source on either side.
 
-    Of every three families of a source, in drawn order, one is kept for the check. An excerpt is the first `frames`
-    frames from the target's first appearance: successive ones, since how far a target moves between two frames is what
-    the constants depend on. Windows of the sources alternate. Raises CorpusError where a side would be empty.
+    One of every three families of a source, in drawn order, is kept for the check. An excerpt is the first `frames`
+    frames from the target's first appearance. They are successive, because the constants depend on how far a target
+    moves between two frames. Excerpts of the sources alternate. Raises CorpusError where a side would be empty.
     """
     rng = np.random.default_rng(seed)
     families: dict[str, dict[tuple[str, str], list[Excerpt]]] = defaultdict(lambda: defaultdict(list))

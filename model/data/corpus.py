@@ -21,7 +21,7 @@ __all__ = ["Corpus", "Cutout", "Member", "Still", "Track", "is_held_out"]
 
 
 class Corpus:
-    """Everything a sampler draws from. Tar shards are held in memory as their encoded bytes, single files are not."""
+    """The records a sampler draws from. Tar shards are held in memory as encoded bytes; single files are not."""
 
     def __init__(self, *folders: Path) -> None:
         """Read the corpora in `folders` as one; raises CorpusError where a file is missing or malformed."""
@@ -37,7 +37,7 @@ class Corpus:
     def divided(self, share: float) -> tuple[Self, tuple[Track, ...]]:
         """This corpus without the clips that are held out, and their tracks; see `is_held_out`.
 
-        Cut-outs that were cut from those clips go with them. Where nothing would be left, nothing is held out.
+        Cut-outs of the held-out clips are left out too. If nothing would be left, nothing is held out.
         """
         held = tuple(track for track in self.tracks if is_held_out(track, share))
         rest = tuple(track for track in self.tracks if not is_held_out(track, share))

@@ -1,4 +1,4 @@
-"""What a training corpus is made of: still images, tracks through clips, cut-outs. Layouts are read into these."""
+"""The records of a training corpus: still images, tracks through clips, cut-outs. Readers make them of a layout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from model.boxes import Box
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One encoded image: the file it is in, where its bytes begin there and how many they are (-1: to the end)."""
+    """One encoded image: its file, the offset of its bytes there, and their number (-1: to the end)."""
 
     shard: str
     offset: int = 0
@@ -55,7 +55,7 @@ class Cutout:
 
 @dataclass(slots=True)
 class Records:
-    """What a reader found. `shards`: the bytes of the files that are held in memory, by name.
+    """A reader's records. `shards`: the bytes of the files that are held in memory, by name.
 
     `skipped`: why clips were left out that show nothing, one reason a clip.
     """

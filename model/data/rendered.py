@@ -1,4 +1,4 @@
-"""Rendered sequences with exact truth: one picture moved over another, and perhaps under a third.
+"""Rendered sequences with exact boxes: a picture moves over another, and perhaps under a third.
 
 Compositing is exact below the pixel: a frame pixel shows as much of the target as of its area the target covers. Boxes
 are 0-indexed float pixels `[x, y, w, h]`. The photographs are those inside scikit-image (the extra `dev`); nothing is
@@ -52,7 +52,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a picture's centre lies in the frame, and how large it is against its own pixels."""
+    """A picture's centre in the frame, and its size as a multiple of its own pixels."""
 
     cx: float
     cy: float
@@ -60,7 +60,7 @@ class Place:
 
 
 Path2D = Callable[[float], Place]
-"""Where something is at time t, 0 at the first frame and 1 at the last."""
+"""A place for each time t, 0 at the first frame and 1 at the last."""
 
 
 def along(path: Path2D, frames: int) -> list[Place]:
@@ -90,7 +90,7 @@ def photograph(name: Photograph, width: int = 0) -> RgbImage:
 
 
 def detail(image: RgbImage, box: tuple[int, int, int, int], size: tuple[int, int]) -> RgbImage:
-    """What the box x, y, w, h (whole pixels) of an image shows, resized to `size` (width, height)."""
+    """The part of an image in the box x, y, w, h (whole pixels), resized to `size` (width, height)."""
     x, y, w, h = box
     return np.asarray(cv2.resize(image[y : y + h, x : x + w], size, interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -138,7 +138,7 @@ def _composite(frame: Float32, picture: RgbImage, place: Place) -> XYWH:
 
 
 def _cover(start: float, length: float, count: int) -> Float32:
-    """How much of each pixel [i, i + 1) the span [start, start + length) covers."""
+    """The share of each pixel [i, i + 1) that the span [start, start + length) covers, float32 [count]."""
     left = np.arange(count)
     covered = np.minimum(left + 1, start + length) - np.maximum(left, start)
     return np.asarray(np.clip(covered, 0, 1), np.float32)
@@ -153,4 +153,4 @@ def _visible(box: XYWH, cover: XYWH, size: tuple[int, int]) -> float:
     high = min(bottom, cover[1] + cover[3]) - max(top, cover[1])
     hidden = max(wide, 0.0) * max(high, 0.0)
     share = (inside - hidden) / (w * h)
-    return share if share > 1e-9 else 0.0  # rounding leaves a trace of what is wholly hidden
+    return share if share > 1e-9 else 0.0  # a hidden target keeps a rounding error

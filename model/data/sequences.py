@@ -82,7 +82,7 @@ _Reader = Callable[[], Sequence]
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a folder holds: the sequences that can be followed; the others' names, and why they cannot.
+    """A folder's sequences: those that can be followed; the others' names, and why they cannot.
 
     absent: sequences that show their target in too few frames. faulty: sequences with a file that is malformed or does
     not fit the others.

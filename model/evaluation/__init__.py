@@ -1,1 +1,1 @@
-"""One-pass evaluation: sequences, metrics, the run over them, plots, page; and choosing the tracker's constants."""
+"""One-pass evaluation: metrics, the run over sequences, plots, page."""

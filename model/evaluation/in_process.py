@@ -21,11 +21,11 @@ class InProcessFollower:
         self._tracker = SingleTracker(predictor)
 
     def start(self, frame: Path, box: Box) -> None:
-        """Follow what `box` shows in the image file. Raises InvalidImageError, naming a file that is none."""
+        """Follow the target in `box` from this image file on. Raises InvalidImageError, naming a file that is none."""
         self._tracker.start(_read(frame), box)
 
     def update(self, frame: Path) -> Found:
-        """Where the target is in the next image file. Raises InvalidImageError as `start`."""
+        """The target's box and score in the next image file. Raises InvalidImageError as `start`."""
         track = self._tracker.update(_read(frame))
         return Found(track.box, track.score)
 

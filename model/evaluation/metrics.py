@@ -1,7 +1,7 @@
-"""How well boxes follow the truth. numpy only.
+"""Metrics of boxes against the truth. numpy only.
 
 Boxes are float64 [N, 4] `x, y, w, h` of the N frames of a sequence; a truth of nan means that the target is absent.
-Scored are the frames that show the target, but for the first of them, whose box was given. A predicted box of nan
+The frames that show the target are scored, except the first of them, whose box was given. A predicted box of nan
 overlaps nothing and is infinitely far.
 """
 
@@ -39,7 +39,7 @@ class SequenceScore:
 
 
 def scored_frames(truth: Float64) -> NDArray[np.bool_]:
-    """Which frames count, bool [N]: the target is present, and it is not the first such frame."""
+    """The frames that count, bool [N]: the target is present, and it is not the first such frame."""
     scored = np.asarray(np.isfinite(truth).all(axis=1), np.bool_)
     scored[scored.argmax()] = False
     return scored

@@ -23,7 +23,7 @@ from model.image_sizes import image_size
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a follower says of a frame: the target's box, and its score, 0..1, where it gives one."""
+    """A follower's result in a frame: the target's box, and its score, 0..1, if it gives one."""
 
     box: Box
     score: float | None = None
@@ -63,7 +63,7 @@ class Run:
 
     @property
     def fps(self) -> float:
-        """Updates a second: their number over the sum of their times; the start is none of them."""
+        """Updates a second, the start not counted."""
         updates = self.times[self.sequence.first + 1 :]
         return len(updates) / max(float(updates.sum()), 1e-9)
 
@@ -86,7 +86,7 @@ class Report:
         }
 
     def reliability(self) -> Reliability | None:
-        """What the scores are worth, over the frames of all sequences; None for a follower that gives none."""
+        """The scores' reliability over the frames of all sequences; None for a follower without scores."""
         pairs = [judged(run.boxes, run.scores, run.sequence.truth) for run in self.runs]
         return reliability(np.concatenate([each[0] for each in pairs]), np.concatenate([each[1] for each in pairs]))
 
@@ -116,7 +116,7 @@ class Report:
         }
 
     def table(self) -> str:
-        """The same as plain text: one line a sequence, the mean below, and what the scores are worth."""
+        """The report as plain text: one line a sequence, the mean below, and the scores' reliability."""
         rows = [(run.sequence.name, run.numbers()) for run in self.runs]
         rows.append((f"mean of {len(self.runs)}", self.mean()))
         width = max(len(name) for name, _ in rows)

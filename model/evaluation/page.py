@@ -11,12 +11,12 @@ import numpy as np
 
 from model.arrays import Float64
 from model.evaluation.one_pass import Report, Run
-from model.evaluation.worst import Colour, overlap_by_frame, picture, worst_frames
+from model.evaluation.worst import LineColour, overlap_by_frame, picture, worst_frames
 from model.files import write_text
 
-_TRUTH: Colour = (60, 220, 60)
-_OURS: Colour = (255, 70, 60)
-_OTHERS: tuple[Colour, ...] = ((70, 150, 255), (255, 190, 40), (200, 90, 255), (60, 220, 220), (255, 130, 200))
+_TRUTH: LineColour = (60, 220, 60)
+_OURS: LineColour = (255, 70, 60)
+_OTHERS: tuple[LineColour, ...] = ((70, 150, 255), (255, 190, 40), (200, 90, 255), (60, 220, 220), (255, 130, 200))
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -116,7 +116,7 @@ def _sequence(run: Run, others: Mapping[str, Run], count: int) -> Iterator[str]:
     yield f"<section><h3>{escape(run.sequence.name)}: AUC {run.score.auc:.3f}</h3>"
     yield _strip(overlap, run.scores)
     for index in worst_frames(run, count):
-        boxes: list[tuple[Float64, Colour]] = [(run.sequence.truth[index], _TRUTH)]
+        boxes: list[tuple[Float64, LineColour]] = [(run.sequence.truth[index], _TRUTH)]
         boxes += [
             (each.boxes[index], colour) for each, colour in zip(others.values(), _cycle(len(others)), strict=True)
         ]
@@ -150,11 +150,11 @@ def _segments(values: Float64) -> Iterator[str]:
             stretch = []
 
 
-def _cycle(count: int) -> list[Colour]:
+def _cycle(count: int) -> list[LineColour]:
     return [_OTHERS[index % len(_OTHERS)] for index in range(count)]
 
 
-def _css(colour: Colour) -> str:
+def _css(colour: LineColour) -> str:
     return f"rgb({colour[0]} {colour[1]} {colour[2]})"
 
 

@@ -1,8 +1,8 @@
-"""Whether scores mean what they say. numpy only.
+"""Reliability of scores: whether a score is the probability that the box is right. numpy only.
 
-A score is right where the box overlaps the truth by an IoU of at least 0.5; while the target is absent no score is.
-Counted are all frames after the first that shows the target for which a score was given: those without the target
-too, since there a score must be low.
+A box is right if it overlaps the truth by an IoU of at least 0.5; while the target is absent every box is wrong. All
+frames with a score after the first that shows the target count. Frames without the target count too: their score must
+be low.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def auroc(scores: Float64, right: NDArray[np.bool_]) -> float | None:
     positives, negatives = np.sort(scores[right]), np.sort(scores[~right])
     if not len(positives) or not len(negatives):
         return None
-    # For every right box: how many wrong ones lie below its score, and how many at it.
+    # For every right box, the number of wrong boxes below its score, and at it.
     below = np.searchsorted(negatives, positives, side="left")
     up_to = np.searchsorted(negatives, positives, side="right")
     return float((below + up_to).sum() / (2 * len(positives) * len(negatives)))

@@ -1,4 +1,4 @@
-"""The frames of a run that went worst, and pictures of them with the boxes drawn in."""
+"""The worst frames of a run, and pictures of them with the boxes drawn in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from model.evaluation.metrics import scored_frames
 from model.evaluation.one_pass import Run
 from model.opencv_images import read_bgr
 
-Colour = tuple[int, int, int]
+LineColour = tuple[int, int, int]
 """Red, green, blue, 0..255."""
 
 
@@ -29,8 +29,8 @@ def overlap_by_frame(run: Run) -> Float64:
 def worst_frames(run: Run, count: int = 3, apart: int = 10) -> list[int]:
     """Indexes, in order, of the scored frames with the least overlap, at least `apart` frames from one another.
 
-    The earliest of equals: the frame in which a target is lost, rather than one of the many after it. Fewer than
-    `count` where the sequence has no more so far apart.
+    The earliest of equals comes first: the frame in which a target is lost, rather than one of the many after it. Fewer
+    than `count` if the sequence has no more so far apart.
     """
     overlap = overlap_by_frame(run)
     left = {index for index in range(len(overlap)) if not np.isnan(overlap[index])}
@@ -42,7 +42,7 @@ def worst_frames(run: Run, count: int = 3, apart: int = 10) -> list[int]:
     return sorted(chosen)
 
 
-def picture(frame: Path, boxes: Sequence[tuple[Float64, Colour]], width: int = 360, quality: int = 80) -> bytes:
+def picture(frame: Path, boxes: Sequence[tuple[Float64, LineColour]], width: int = 360, quality: int = 80) -> bytes:
     """The image file as JPEG, at most `width` pixels wide, with boxes `x, y, w, h` of its own pixels drawn in.
 
     A box of nan is left out; later boxes lie over earlier ones. Raises ModelError, naming a file that is no image.

@@ -1,4 +1,4 @@
-"""What can run the embedding here, and which of it is taken."""
+"""The runtimes and precisions that can run the network here, and the choice between them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from model.inference.predictor import Precision, Runtime
 RUNTIMES = ("auto", "torch", "openvino")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 MAX_DRIFT_PX = 0.5
-"""How far boxes may be off those of torch in fp32, in the mean, for a candidate to be taken by itself."""
+"""Greatest mean distance, in pixels, from the boxes of torch in fp32 at which a candidate may be chosen."""
 
 _INSTALL = "needs the extra openvino: pip install 'siamfc-service[openvino]'"
 
@@ -35,14 +35,14 @@ class Candidate:
 
 
 REFERENCE = Candidate("torch", "fp32")
-"""What every other candidate's boxes are held against."""
+"""The candidate that the others' boxes are compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """A candidate's milliseconds a frame, and its boxes' mean distance from the reference's, in pixels.
 
-    One that failed drifts infinitely far.
+    A candidate that failed has an infinite drift.
     """
 
     candidate: Candidate
@@ -56,7 +56,7 @@ class Measured:
 
 
 def decide(measured: Sequence[Measured], max_drift_px: float = MAX_DRIFT_PX) -> Measured:
-    """The fastest of those that drift no further than allowed; where there is none, the one that drifts least.
+    """The fastest candidate within the allowed drift; if there is none, the one that drifts least.
 
     Raises ConfigError where all failed.
     """
@@ -68,10 +68,10 @@ def decide(measured: Sequence[Measured], max_drift_px: float = MAX_DRIFT_PX) -> 
 
 
 def candidates(runtime: str, precision: str, device: torch.device, network: NetworkConfig) -> tuple[Candidate, ...]:
-    """All that the names leave open, `auto` or one of `RUNTIMES` and `PRECISIONS`; one where nothing is to choose.
+    """The candidates that the names allow: `auto`, or one of `RUNTIMES` and one of `PRECISIONS`.
 
-    torch has one candidate of its own where its runtime is named or the device is a GPU (`choose_precision`). Raises
-    ConfigError where there is none, and says why.
+    There is one, by `choose_precision`, for the runtime torch and on a GPU. Raises ConfigError, with the reason, if
+    there is none.
     """
     if runtime not in RUNTIMES:
         raise ConfigError(f"no runtime {runtime!r}; say {_listed(RUNTIMES)}")
@@ -99,7 +99,7 @@ def _eager(precision: str, device: torch.device) -> tuple[Candidate, ...]:
 
 
 def _openvino(precision: str, network: NetworkConfig, *, needed: bool) -> tuple[Candidate, ...]:
-    # Here, not above: it is an extra, and takes a moment to load.
+    # Imported here because it is an extra, and takes a moment to load.
     from model.inference.openvino.compiled import arithmetics
 
     able = arithmetics()

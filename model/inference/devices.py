@@ -1,4 +1,4 @@
-"""Which device, and which arithmetic torch uses on it."""
+"""The device that the network runs on, and torch's arithmetic there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def choose_device(name: str) -> torch.device:
 def choose_precision(name: str, device: torch.device) -> TorchPrecision:
     """torch's precision for `auto`, `fp32`, `bf16` or `fp16` on that device. Raises ConfigError where it cannot run.
 
-    `auto` takes the fastest that keeps boxes within half a pixel of fp32: fp16 on a GPU, bf16 on a CPU that
+    `auto` takes the fastest precision that keeps boxes within half a pixel of fp32: fp16 on a GPU, bf16 on a CPU that
     multiplies it in hardware, else fp32.
     """
     if name == "auto":

@@ -1,6 +1,6 @@
-"""Which candidate is fastest here and tracks as fp32 does: measured at start, on a rendered sequence.
+"""Measures candidates at start, on a rendered sequence: their speed, and their boxes against those of fp32.
 
-Everything is random but seeded, so that no picture need ship with the package.
+The pictures are seeded noise, so that none need ship with the package.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from model.inference.single import SingleTracker
 _log = logging.getLogger(__name__)
 
 BUDGET_S = 1.5
-"""When it is spent no further turn is begun, past the first."""
+"""Seconds after which no further turn begins; the first turn always runs."""
 TURNS, FRAMES_A_TURN = 3, 3
 
 
@@ -39,9 +39,9 @@ def measure(
 ) -> tuple[Measured, ...]:
     """Every candidate's time (the best frame's) and drift over `scene`, in the order given.
 
-    They take turns of a few frames: a busy moment falls on several of them, and the threads of the one before have
-    gone to sleep by the last frame of a turn. One that cannot be made, or fails, is measured as such; what the
-    reference raises is raised.
+    Candidates take turns of a few frames, so that a busy moment of the machine falls on several of them, and the last
+    candidate's threads have gone to sleep by the end of a turn. A candidate that cannot be made, or fails, has an
+    infinite drift. Raises an error of the reference's.
     """
     sequence = scene()
     runners = [_Runner(each, make, sequence, clock) for each in dict.fromkeys((REFERENCE, *chosen_from))]
@@ -57,7 +57,7 @@ def measure(
 
 
 class _Runner:
-    """One candidate's tracker, its boxes and its times."""
+    """One candidate: its tracker, boxes and times."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class _Runner:
         self._boxes.append(box.as_list())
 
     def measured(self, reference: _Runner) -> Measured:
-        """The verdict, against the reference's boxes."""
+        """Its time and its drift from the reference's boxes."""
         if self._tracker is None:
             return Measured(self.candidate, float("inf"), float("inf"))
         return Measured(self.candidate, 1e3 * min(self._taken), drift(self._boxes, reference._boxes))
@@ -102,7 +102,7 @@ class _Runner:
     def _failed(self) -> None:
         if self.candidate == REFERENCE:
             raise  # noqa: PLE0704 - only called while an exception is handled
-        # Whatever goes wrong with one candidate, the others may do.
+        # The other candidates may work.
         _log.warning("%s does not run here", self.candidate, exc_info=True)
         self._tracker = None
 
@@ -113,7 +113,7 @@ def drift(boxes: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]
 
 
 def _mottled(width: int, height: int, seed: int) -> RgbImage:
-    """Noise of every coarseness, the coarser the stronger, uint8 [height, width, 3]: as structured as a photograph."""
+    """Noise of several coarsenesses, the coarse ones strongest as in photographs, uint8 [height, width, 3]."""
     rng = np.random.default_rng(seed)
     total: Float32 = np.zeros((height, width, 3), np.float32)
     for cells in (3, 6, 12, 24):

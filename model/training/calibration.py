@@ -1,8 +1,8 @@
 """Fitting the score: from a peak's logit, contrast and quality to the probability that the box is right.
 
-The tracker follows each object through its clip, and then on into another clip's frames, where the object is not. A
-logistic regression is fitted to "overlaps the truth by IoU >= 0.5". The clips should be ones that the network was not
-trained on: it answers more strongly to what it has seen.
+The tracker follows an object through its clip, and then on into another clip's frames, where the object is absent. A
+logistic regression is fitted to "overlaps the truth by IoU >= 0.5". The clips should not be the network's training
+clips: it responds more strongly to objects it has seen.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from model.inference.single import update
 
 _ABSENT_FRAMES = 6
 _ABSENT_SHARE = 0.1
-"""Weight of a run's frames without the target: in a stream it is absent now and then, not every other frame."""
+"""Weight of a run's frames without the target: in a stream a target is absent now and then, not every other frame."""
 _RIDGE = 1e-2
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One frame: its peak's logit and contrast, whether the box was right, and whether the target was there at all.
+    """One frame: its peak's logit and contrast, whether the box was right, and whether the target was present.
 
     quality: the logit that a box head reads at the peak; 0 without one.
     """
@@ -52,7 +52,7 @@ class Evidence:
 
     @classmethod
     def of(cls, runs: Iterable[tuple[Sequence[Reading], float]]) -> Evidence:
-        """Of runs, each with its weight, which its frames share: one part those with the target, one the others."""
+        """The evidence of weighted runs. Frames with the target share one part of the weight, the others the rest."""
         rows = []
         for readings, weight in runs:
             counts = Counter(reading.present for reading in readings)
@@ -64,7 +64,7 @@ class Evidence:
         return cls(table[:, :3], table[:, 3] > 0.5, table[:, 4])
 
     def with_share(self, right: float) -> Evidence:
-        """The same, weighed so that this share of it is right: what the score should expect before it looks.
+        """The evidence, weighted so that this share of it is right: the score's prior.
 
         Raises ValueError unless there are right and wrong boxes, and 0 < `right` < 1.
         """
@@ -78,8 +78,8 @@ class Evidence:
 def gather(predictor: Predictor, corpus: Corpus, tracks: Sequence[Track], max_frames: int = 60) -> Evidence:
     """Follow every ordered track of `tracks`, at most `max_frames` frames each, and into another clip after it.
 
-    A track counts the same however long it is, a source as the square root of its tracks. Raises CorpusError where
-    there are fewer than two ordered clips.
+    A track's weight does not depend on its length; a source's is the square root of its number of tracks. Raises
+    CorpusError where there are fewer than two ordered clips.
     """
     usable = usable_tracks(tracks)
     sizes = Counter(track.source for track in usable)
@@ -89,7 +89,7 @@ def gather(predictor: Predictor, corpus: Corpus, tracks: Sequence[Track], max_fr
     def runs() -> Iterator[tuple[list[Reading], float]]:
         for index, track in enumerate(usable):
             others = [other for other in usable[index + 1 :] + usable[:index] if _clip(other) != _clip(track)]
-            # Another source's frames where there are any: clips of one source can show the same scene.
+            # Preferably another source's frames: clips of one source can show the same scene.
             stranger = next((other for other in others if other.source != track.source), others[0])
             yield list(_followed(predictor, corpus, track, stranger, max_frames)), 1 / sizes[track.source] ** 0.5
 
@@ -102,7 +102,7 @@ def usable_tracks(tracks: Iterable[Track]) -> list[Track]:
 
 
 def can_calibrate(tracks: Iterable[Track]) -> bool:
-    """Whether two ordered clips at least are among them."""
+    """Whether at least two ordered clips are among the tracks."""
     return len({_clip(track) for track in usable_tracks(tracks)}) >= 2
 
 
@@ -123,7 +123,7 @@ def _followed(
 def readings(predictor: Predictor, frames: Iterable[RgbImage], truth: Sequence[Box | None]) -> Iterator[Reading]:
     """One reading a frame after the first, which shows the target; `truth` is None where a frame does not.
 
-    The target is never taken for lost on the way: the score that would say so is what is wanted.
+    The target never counts as lost on the way, because the score that would say so is still to be fitted.
     """
     tracker = predictor.tracker
     images = iter(frames)

@@ -32,7 +32,7 @@ class DeviceBatches:
     def __init__(self, corpus: Corpus, sampler: PairSampler, device: torch.device, config: TrainingConfig) -> None:
         self._sampler, self._boxes = sampler, config.objective == "box"
         self._pool = ImagePool(corpus, device, config.resident_mib * 2**20)
-        # What one batch may need at most is taken to be a quarter.
+        # A batch is assumed to need a quarter of it at most.
         self._headroom = config.resident_mib * 2**18
 
     def batch(self, step: int) -> Batch | BoxBatch:
@@ -60,7 +60,7 @@ def render_all(plans: tuple[Plan, ...], pool: ImagePool) -> Tensor:
 
 
 def _pictures(plans: tuple[Plan, ...], pool: ImagePool) -> Tensor:
-    """[B, 3, S, S]: pictures with what stands beyond their edges."""
+    """The pictures, with the fill beyond their edges, [B, 3, S, S]."""
     side = plans[0].side
     pixels = torch.empty(len(plans), 3, side, side, device=pool.device)
     for fill in ("mean", "mirror", "scenery"):
@@ -85,7 +85,7 @@ def _filling(plan: Plan, pool: ImagePool) -> Layer:
 
 
 def _inside(pool: ImagePool, layers: list[Layer], side: int, bounds: list[tuple[int, int, int, int]]) -> Tensor:
-    """Which pixels [B, 1, S, S] the picture itself shows: those whose place is within half a pixel of its bounds."""
+    """Whether a pixel shows the picture itself, bool [B, 1, S, S]: its place is within half a pixel of the bounds."""
     x, y = _places(np.stack([layer.matrix for layer in layers]), side, pool.device)
     x0, y0, x1, y1 = torch.tensor(bounds, dtype=torch.float32, device=pool.device).T[..., None, None]
     inside: Tensor = (x >= x0 - 0.5) & (x <= x1 - 0.5) & (y >= y0 - 0.5) & (y <= y1 - 0.5)
@@ -137,7 +137,7 @@ def _coarsened(pixels: Tensor, plans: tuple[Plan, ...]) -> Tensor:
 
 
 def _recoloured(pixels: Tensor, plans: tuple[Plan, ...]) -> Tensor:
-    # The part that goes with the mean is linear in it, so that the mean need not leave the device.
+    # The matrix is linear in the mean, so the mean need not leave the device.
     at_0, at_1 = (np.stack([colour_matrix(plan.colour, mean) for plan in plans]) for mean in (0.0, 1.0))
     linear, offset = (torch.from_numpy(each).to(pixels) for each in (at_0[:, :, :3], at_1[:, :, 3:]))
     means = torch.einsum("bchw,c->b", pixels, pixels.new_tensor([0.299, 0.587, 0.114])) / pixels[0, 0].numel()

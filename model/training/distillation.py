@@ -36,7 +36,7 @@ class Distillation(nn.Module):
         return self.to(device)
 
     def forward(self, crops: Tensor, embeddings: Tensor, maps: Maps, shifts: Tensor, config: TrainingConfig) -> Tensor:
-        """The weighted distance, a scalar, 0 where the student does as the teacher.
+        """The weighted distance of student and teacher, a scalar; 0 where they agree.
 
         crops: float [M, 3, side, side], RGB 0..255; embeddings: the student's [M, C, s, s]; shifts: [M, 2]. A teacher
         without maps teaches its embedding alone.
@@ -53,7 +53,7 @@ class Distillation(nn.Module):
         return total
 
     def _embedding_distance(self, embeddings: Tensor, theirs: Tensor) -> Tensor:
-        """1 - cosine, mean over the cells that lie within the teacher's."""
+        """1 - cosine, the mean over the cells that lie within the teacher's."""
         projected = self.projection(embeddings)
         teacher = self._teacher
         offsets = projected.new_full((len(projected), 2), -teacher.offset, dtype=torch.float32)
@@ -62,9 +62,9 @@ class Distillation(nn.Module):
         return (1 - cosine)[inside].mean()
 
     def _map_distance(self, maps: Maps, answer: Maps) -> Tensor:
-        """Divergence of the maps' values as probabilities, each alone; and as a distribution over the partner's map."""
+        """Divergence of the maps' values as single probabilities, and as a distribution over the partner's map."""
         m, _, side, _ = maps.logits.shape
-        # The windows that teacher and student took as exemplars lie apart by less than a cell.
+        # The exemplar windows of teacher and student lie apart by less than a cell.
         offsets = answer.residuals - maps.residuals
         other = self._teacher.stride
         wanted, inside = resampled(answer.logits.float(), other, side, self._student.stride, offsets)
@@ -78,10 +78,10 @@ class Distillation(nn.Module):
 
 
 def resampled(values: Tensor, step: float, side: int, wanted: float, offsets: Tensor) -> tuple[Tensor, Tensor]:
-    """Values [M, K, t, t], `step` px apart around the middle, where a grid of `side` values `wanted` px apart lies.
+    """Values [M, K, t, t], `step` px apart around the middle, read on a grid of `side` values, `wanted` px apart.
 
-    offsets: [M, 2] (x, y), px that the grid is moved by. Returns [M, K, side, side] and which of it lies within what
-    was given (to a quarter of a cell; beyond its edge the nearest value stands), bool [M, side, side].
+    offsets: [M, 2] (x, y), px that the grid is moved by. Returns [M, K, side, side], with the nearest value beyond the
+    given ones' edge, and whether a place lies within them (to a quarter of a cell), bool [M, side, side].
     """
     line = (torch.arange(side, device=values.device, dtype=torch.float32) - (side - 1) / 2) * wanted
     place = torch.stack([line.expand(side, side), line[:, None].expand(side, side)], dim=-1)

@@ -27,7 +27,7 @@ Border = Literal["constant", "mirror"]
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Where an image's copy begins in the buffer, and its size."""
+    """An image's copy: its offset in the buffer, and its size."""
 
     offset: int
     width: int
@@ -47,7 +47,7 @@ class Resident:
         return self.levels[0].width, self.levels[0].height
 
     def level(self, shrink: float) -> int:
-        """The copy to read for places `shrink` of the image's pixels apart: at less than two of its own."""
+        """The index of the copy to read at places `shrink` image pixels apart: less than two pixels of the copy."""
         wanted = int(np.floor(np.log2(shrink))) if shrink > 2 else 0
         return min(wanted, len(self.levels) - 1)
 
@@ -55,8 +55,7 @@ class Resident:
 class ImagePool:
     """The images that were asked for, on the device. Cut-outs' colours are weighted by their alpha.
 
-    Holds `capacity` bytes; where an image does not fit any more, all are forgotten and it begins anew. `reserve`
-    makes that happen between batches only.
+    It holds `capacity` bytes; when full it must be emptied, which `reserve` does between batches.
     """
 
     def __init__(self, corpus: Corpus, device: torch.device, capacity: int) -> None:
@@ -81,7 +80,7 @@ class ImagePool:
         return self.resident(member, channels).size
 
     def resident(self, member: Member, channels: int = 3) -> Resident:
-        """The image, decoded and brought in where it is not there yet. Raises CorpusError, MemoryError."""
+        """The image, decoded and copied to the device unless it is there. Raises CorpusError, MemoryError."""
         key = (member, channels)
         if key not in self._residents:
             self._residents[key] = self._bring(member, channels)
@@ -135,7 +134,7 @@ class ImagePool:
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """A part of an image: where its first byte lies in the buffer, bytes a row of the image, its size, its fill."""
+    """A part of an image: the offset of its first byte, bytes a row of the image, its size, and its fill."""
 
     offset: int
     row: int
@@ -152,7 +151,7 @@ def image_part(level: Level, bounds: tuple[int, int, int, int], channels: int, c
 
 
 def _mirrored(index: Tensor, length: Tensor) -> Tensor:
-    """Indexes folded into 0..length - 1, the edge itself not doubled."""
+    """Indexes mirrored into 0..length - 1, the edge itself not doubled."""
     period = (2 * (length - 1)).clamp(min=1)
     folded = index % period
     return torch.minimum(folded, period - folded)

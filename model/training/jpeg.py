@@ -1,4 +1,4 @@
-"""What JPEG loses, in torch: blocks of 8 x 8 in luma and chroma, their cosine coefficients quantised (ITU-T T.81)."""
+"""JPEG's loss, in torch: blocks of 8 x 8 in luma and chroma, their cosine coefficients quantised (ITU-T T.81)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LUMA = (
 _CHROMA = (
     (17, 18, 24, 47), (18, 21, 26, 66), (24, 26, 56, 99), (47, 66, 99, 99),
 )  # fmt: skip
-"""The quantisation tables of T.81's annex K; what the second does not state is 99."""
+"""The quantisation tables of T.81's annex K; values that the second does not state are 99."""
 
 _TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 

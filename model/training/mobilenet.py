@@ -1,4 +1,4 @@
-"""MobileNetV2's features as a teacher: what an image classifier knows, for networks trained on little video.
+"""MobileNetV2's features as a teacher: an image classifier's knowledge for networks trained on little video.
 
 Source: Sandler et al. 2018, table 2; its first 13 bottlenecks, the last stride of 2 replaced by a dilation of 2, so
 that cells lie 8 px apart. The file is a state dict in the order of torchvision's or tonylins/pytorch-mobilenet-v2's
@@ -18,10 +18,10 @@ from model.torch_files import load_tensors
 from model.training.objective import Maps
 
 _STAGES = ((1, 16, 1, 1, 1), (6, 24, 2, 2, 1), (6, 32, 3, 2, 1), (6, 64, 4, 1, 2), (6, 96, 3, 1, 2))
-"""Expansion, channels, repetitions, first stride, dilation of what follows the stage's first block."""
+"""Expansion, channels, repetitions, first stride, and dilation of the blocks after a stage's first."""
 
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-"""Of ImageNet's pixels, 0..255 RGB."""
+"""Mean and deviation of ImageNet's pixels, 0..255 RGB."""
 
 
 class _Bottleneck(nn.Module):
@@ -96,13 +96,13 @@ def _blocks() -> nn.Sequential:
         for index in range(repetitions):
             stride = first_stride if index == 0 else 1
             blocks.append(_Bottleneck(channels, out, stride, expansion, spread))
-            # Where a stride was taken out, its own filter still sees the finer grid; those after it are spread.
+            # The filter whose stride was removed still sees the finer grid; the filters after it are dilated.
             channels, spread = out, dilation
     return nn.Sequential(*blocks)
 
 
 def _folded(module: nn.Sequential) -> nn.Sequential:
-    """The same with every norm folded into the convolution before it."""
+    """The layers with every norm folded into the convolution before it."""
     kept: list[nn.Module] = []
     for child in module:
         if isinstance(child, nn.BatchNorm2d):

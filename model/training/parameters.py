@@ -1,4 +1,4 @@
-"""Which parameters are trained, by what, and in which arithmetic."""
+"""The parameters that are trained, their optimizer, and the arithmetic."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def freeze(network: SiamFC, convolutions: int) -> list[nn.Module]:
 
 
 def shared_beginning(given: SiamFC, wanted: SiamFC) -> dict[str, Tensor]:
-    """What `wanted` can take over from `given`: a part of its state dict, under its own names.
+    """The part of the state dict of `given` that fits `wanted`, under the names of `wanted`.
 
-    All of it where the layers are the same. Else the convolutions from the input on, as long as they are, with the
-    norms that follow them; poolings do not matter, and the match norm stays.
+    All of it if the layers are the same. Else the convolutions from the input on, as far as they are the same, with the
+    norms that follow them; poolings do not matter, and the match norm is left out.
     """
     if given.config.layers == wanted.config.layers:
         return given.state_dict()
@@ -54,7 +54,7 @@ def shared_beginning(given: SiamFC, wanted: SiamFC) -> dict[str, Tensor]:
 
 
 def _convolutions(network: SiamFC) -> list[tuple[list[int], ConvLayer]]:
-    """Each convolution with the places, in the embedding, of itself and of what follows it up to a pooling."""
+    """Each convolution with the indexes, in the embedding, of itself and of the modules after it up to a pooling."""
     places: list[list[int]] = []
     for index, module in enumerate(network.embedding):
         if isinstance(module, nn.Conv2d):
@@ -66,7 +66,7 @@ def _convolutions(network: SiamFC) -> list[tuple[list[int], ConvLayer]]:
 
 
 def make_optimizer(network: SiamFC, beside: Iterable[nn.Module], config: TrainingConfig) -> torch.optim.Optimizer:
-    """The run's optimizer over what is not frozen; what has one number a channel is not decayed.
+    """The run's optimizer over the parameters that are not frozen; those with one number a channel do not decay.
 
     `beside`: modules that are trained along. A trunk's rate is `trunk_rate` times the others' (the group's "factor").
     """
@@ -95,7 +95,7 @@ def trunk_of(network: SiamFC) -> nn.Sequential | None:
 
 
 def autocast_dtype(config: TrainingConfig, device: torch.device) -> torch.dtype | None:
-    """What the embedding is computed in, or None for fp32. A CPU without bf16 arithmetic would emulate it, slowly."""
+    """The embedding's type in training, or None for fp32: a CPU without bf16 arithmetic would emulate it, slowly."""
     if config.precision == "fp32":
         return None
     if config.precision == "bf16":

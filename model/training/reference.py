@@ -19,7 +19,7 @@ from model.training.objective import Loss, Truth, distances, exemplar_windows
 def reference_objective(
     network: SiamFC, embeddings: Tensor, truth: Truth, negative: Tensor, config: TrainingConfig
 ) -> Loss:
-    """The loss of a batch's view embeddings [M, C, s, s]; `negative` [N] bool: which pairs are to be mismatched.
+    """The loss of a batch's view embeddings [M, C, s, s]; `negative`, bool [N]: the pairs to be mismatched.
 
     A pair is mismatched only where the next item shows another object. `error_px` is of the other pairs.
     """
@@ -45,8 +45,8 @@ def reference_objective(
 def banded_label(distance: Tensor, negative: Tensor, config: TrainingConfig) -> Tensor:
     """Labels and weights [N, U, U, 2] of maps with these distances [N, U, U] from the target, in crop pixels.
 
-    Channel 0 is 1 within `positive_px`; channel 1, the weight, is 1 there and beyond `negative_px`. Of a negative
-    pair [N] every value is labelled 0 with weight 1. At no shift it is `model.labels.create_bce_logit_label`.
+    Channel 0 is 1 within `positive_px`; channel 1, the weight, is 1 there and beyond `negative_px`. A negative
+    pair's values are all labelled 0 with weight 1. At no shift it is `model.labels.create_bce_logit_label`.
     """
     positive = (distance <= config.positive_px) & ~negative[:, None, None]
     weight = positive | (distance > config.negative_px) | negative[:, None, None]
@@ -54,6 +54,6 @@ def banded_label(distance: Tensor, negative: Tensor, config: TrainingConfig) -> 
 
 
 def draw_negatives(step: int, pairs: int, config: TrainingConfig, device: torch.device) -> Tensor:
-    """Which of a step's pairs are negative, bool [pairs]; the same whenever it is asked."""
+    """The negative pairs of a step, bool [pairs]; always the same for a step and seed."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
     return (torch.rand(pairs, generator=generator) < config.negative_share).to(device)

@@ -7,14 +7,13 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from model.arrays import RgbImage
 from model.crops import mean_colour
 from model.data.corpus import Corpus
 from model.data.records import Member
 from model.training.augment import Colour, Fill, FloatArray, Layer, Plan, compose, resized
 
-Image = NDArray[np.uint8]
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G, B in a pixel's grey (ITU-R BT.601)."""
 
@@ -28,29 +27,29 @@ class Sizes(Protocol):
 class Pictures(Protocol):
     """Decoded images: `rgb` uint8 [height, width, 3], `rgba` [height, width, 4]."""
 
-    def rgb(self, member: Member) -> Image: ...
+    def rgb(self, member: Member) -> RgbImage: ...
 
-    def rgba(self, member: Member) -> Image: ...
+    def rgba(self, member: Member) -> RgbImage: ...
 
 
 class Decoded:
-    """A corpus's images, the last ones kept; what it hands out is not to be written to."""
+    """A corpus's decoded images, the last ones kept. Do not write to them."""
 
     def __init__(self, corpus: Corpus, keep: int = 64) -> None:
         self._corpus, self._keep = corpus, keep
-        self._images: OrderedDict[tuple[Member, int], Image] = OrderedDict()
+        self._images: OrderedDict[tuple[Member, int], RgbImage] = OrderedDict()
 
-    def rgb(self, member: Member) -> Image:
+    def rgb(self, member: Member) -> RgbImage:
         return self._image(member, 3)
 
-    def rgba(self, member: Member) -> Image:
+    def rgba(self, member: Member) -> RgbImage:
         return self._image(member, 4)
 
     def size(self, member: Member, channels: int = 3) -> tuple[int, int]:
         image = self._image(member, channels)
         return image.shape[1], image.shape[0]
 
-    def _image(self, member: Member, channels: int) -> Image:
+    def _image(self, member: Member, channels: int) -> RgbImage:
         key = (member, channels)
         if key not in self._images:
             self._images[key] = self._corpus.rgb(member) if channels == 3 else self._corpus.rgba(member)
@@ -60,11 +59,11 @@ class Decoded:
         return self._images[key]
 
 
-def render(plan: Plan, pictures: Pictures) -> Image:
+def render(plan: Plan, pictures: Pictures) -> RgbImage:
     """The view, uint8 [side, side, 3] RGB."""
     small = max(32, round(plan.side / plan.resolution))
     ratio = plan.side / small
-    # From the indexes of what is rendered to those of the view.
+    # From pixel indexes of the rendered picture to those of the view.
     enlarge = resized((ratio, ratio))
     pixels = _picture(plan, compose(plan.picture.matrix, enlarge), small, pictures)
     for layer in plan.cutouts:
@@ -74,7 +73,7 @@ def render(plan: Plan, pictures: Pictures) -> Image:
     return _degrade(_recolour(pixels, plan.colour), plan)
 
 
-def _picture(plan: Plan, matrix: FloatArray, side: int, pictures: Pictures) -> Image:
+def _picture(plan: Plan, matrix: FloatArray, side: int, pictures: Pictures) -> RgbImage:
     whole = pictures.rgb(plan.picture.image)
     x0, y0, x1, y1 = plan.bounds
     image = whole[y0:y1, x0:x1]
@@ -89,14 +88,14 @@ def _picture(plan: Plan, matrix: FloatArray, side: int, pictures: Pictures) -> I
     return np.where(inside[..., None] > 127, warped, np.asarray(around, np.uint8))
 
 
-def _over(pixels: Image, layer: Layer, matrix: FloatArray, side: int, pictures: Pictures) -> Image:
+def _over(pixels: RgbImage, layer: Layer, matrix: FloatArray, side: int, pictures: Pictures) -> RgbImage:
     cutout, matrix = _shrunk(weighted(pictures.rgba(layer.image)), matrix)
     warped = _warp(cutout, matrix, side, "mean", (0.0, 0.0, 0.0)).astype(np.float32)
     blended = warped[..., :3] + pixels * (1 - warped[..., 3:] / 255)
     return np.asarray(np.clip(blended + 0.5, 0, 255), np.uint8)
 
 
-def _warp(image: Image, matrix: FloatArray, side: int, fill: Fill, colour: tuple[float, float, float]) -> Image:
+def _warp(image: RgbImage, matrix: FloatArray, side: int, fill: Fill, colour: tuple[float, float, float]) -> RgbImage:
     warped = cv2.warpAffine(
         image,
         matrix,
@@ -108,8 +107,8 @@ def _warp(image: Image, matrix: FloatArray, side: int, fill: Fill, colour: tuple
     return np.asarray(warped, np.uint8)
 
 
-def _shrunk(image: Image, matrix: FloatArray) -> tuple[Image, FloatArray]:
-    """The image averaged to about the size it is shown at, where that is less than half, so that nothing aliases."""
+def _shrunk(image: RgbImage, matrix: FloatArray) -> tuple[RgbImage, FloatArray]:
+    """The image averaged to about the size it is shown at, if that is less than half, so that nothing aliases."""
     factor = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if factor <= 2:
         return image, matrix
@@ -120,7 +119,7 @@ def _shrunk(image: Image, matrix: FloatArray) -> tuple[Image, FloatArray]:
 
 
 def colour_matrix(colour: Colour, mean: float) -> FloatArray:
-    """What recolouring does to R, G, B of an image of this mean grey, float64 [3, 4]."""
+    """Recolouring as a matrix on R, G, B and 1, float64 [3, 4], for an image of this mean grey."""
     luma = np.tile(LUMA, (3, 1))
     mixed = luma if colour.grey else luma + (np.eye(3) - luma) * colour.saturation
     tint = np.ones(3) if colour.grey else np.array(colour.tint)
@@ -128,12 +127,12 @@ def colour_matrix(colour: Colour, mean: float) -> FloatArray:
     return np.column_stack([linear, np.full(3, mean * (colour.brightness - colour.contrast))])
 
 
-def _recolour(pixels: Image, colour: Colour) -> Image:
+def _recolour(pixels: RgbImage, colour: Colour) -> RgbImage:
     mean = float(np.dot(LUMA, cv2.mean(pixels)[:3]))
     return np.asarray(cv2.transform(pixels, colour_matrix(colour, mean)), np.uint8)
 
 
-def _degrade(pixels: Image, plan: Plan) -> Image:
+def _degrade(pixels: RgbImage, plan: Plan) -> RgbImage:
     if plan.kernel is not None:
         pixels = np.asarray(cv2.filter2D(pixels, -1, plan.kernel), np.uint8)
     if plan.noise:
@@ -145,7 +144,7 @@ def _degrade(pixels: Image, plan: Plan) -> Image:
     return np.ascontiguousarray(pixels)
 
 
-def weighted(rgba: Image) -> Image:
-    """A cut-out with its colours weighted by its alpha, so that what is transparent does not bleed in."""
+def weighted(rgba: RgbImage) -> RgbImage:
+    """A cut-out with its colours weighted by its alpha, so that transparent pixels do not bleed in."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
     return np.dstack([rgba[..., :3] * alpha, rgba[..., 3:]]).astype(np.uint8)

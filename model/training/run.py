@@ -60,7 +60,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Is told of a run's progress and validations, and why clips of the corpus are skipped."""
+    """Takes a run's progress and validations, and the reasons why clips of the corpus are skipped."""
 
     on_progress: Callable[[Progress], None] | None = None
     on_validation: Callable[[Validation], None] | None = None
@@ -113,7 +113,7 @@ def train(
         trainer.save(checkpoint)
     complete = trainer.step >= config.steps
     weights = finished(trainer)
-    # Clips that were trained on would make the score too sure of itself; better those than none.
+    # Training clips make the score too sure of itself, but are better than none.
     tracks = held if can_calibrate(held) else data.tracks
     if complete and can_calibrate(tracks):
         evidence = gather(load_predictor(weights, device=device), data, tracks, _CALIBRATION_FRAMES)
@@ -168,7 +168,7 @@ def _steps(run: _Run, interrupted: threading.Event, reporter: Reporter) -> None:
                 _validate(run, reporter)
             if _due(trainer, config.checkpoint_every):
                 trainer.save(run.checkpoint)
-            # Neither is a step's time.
+            # Validation and checkpoint are no part of a step's time.
             since += time.perf_counter() - begun
     if trainer.step == config.steps and not _due(trainer, config.validate_every):
         _validate(run, reporter)

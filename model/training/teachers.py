@@ -1,4 +1,4 @@
-"""What a student can learn from: a SiamFC of ours, or a classifier's features.
+"""Teachers for distillation: a SiamFC of ours, or a classifier's features.
 
 Shape legend: M views, K channels, t x t cells of the teacher's embedding.
 """
@@ -29,7 +29,7 @@ class Teacher(Protocol):
         """Embeddings [M, K, t, t] of pixels, float [M, 3, side, side] RGB 0..255."""
 
     def maps(self, embeddings: Tensor, shifts: Tensor) -> Maps | None:
-        """Every view in every view; None where the teacher has no maps."""
+        """Maps of every view's exemplar in every view; None if the teacher has no maps."""
 
     def place(self, device: torch.device) -> None:
         """Move to the device."""

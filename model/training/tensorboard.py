@@ -1,4 +1,4 @@
-"""TensorBoard: a run's scalars, and what a pair and its map look like."""
+"""TensorBoard: a run's scalars, and pictures of a pair and its map."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _TensorBoard:
 
 @contextmanager
 def tensorboard(folder: Path, step: int) -> Iterator[Board]:
-    """Event files in `folder`; what an earlier run wrote there of steps after `step` is marked as void."""
+    """Event files in `folder`; an earlier run's events after `step` are marked as void."""
     with SummaryWriter(str(folder), purge_step=step + 1) as writer:
         yield _TensorBoard(writer)
 
@@ -46,7 +46,7 @@ def tensorboard(folder: Path, step: int) -> Iterator[Board]:
 def beside(exemplar: RgbImage, search: RgbImage, logits: NDArray[np.float32]) -> RgbImage:
     """Exemplar [e, e, 3], search region [s, s, 3] and map [S, S], one picture of height s.
 
-    The map's probabilities lie over the displacements they speak of: its middle is a displacement of zero.
+    The map's middle is a displacement of zero.
     """
     side = search.shape[0]
     left = np.zeros((side, exemplar.shape[1], 3), np.uint8)

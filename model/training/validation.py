@@ -34,7 +34,7 @@ _CLIPS, _FRAMES = 8, 20
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What one validation found; None where it was not looked at.
+    """One validation's numbers; `overlap` is None if no clip was tracked.
 
     auc: area under the ROC curve over all labelled cells of the pairs' maps. error_px: mean distance, in pixels of
     the search region, of the upscaled map's peak from the target. overlap: mean IoU of tracking through clips.
@@ -55,7 +55,7 @@ class Pairs:
 
 
 class Validator:
-    """The held-out clips of a run, and what of them is looked at."""
+    """The held-out clips of a run, and the pairs cut from them."""
 
     def __init__(self, corpus: Corpus, held: Sequence[Track], network: NetworkConfig, config: TrainingConfig) -> None:
         self._corpus, self._config = corpus, config
@@ -66,7 +66,7 @@ class Validator:
         return self.pairs is not None
 
     def __call__(self, weights: Weights, step: int, device: str, *, track: bool) -> Validation:
-        """Measure the network, on pairs and, if asked, on clips. Only where there are clips: see `bool`."""
+        """Measure the network on pairs and, with `track`, on clips. Call it only if there are clips: see `bool`."""
         assert self.pairs is not None
         predictor = load_predictor(weights, device=device, precision="fp32")
         maps = responses(predictor, self.pairs)
@@ -78,7 +78,7 @@ class Validator:
         return Validation(step, round(area_under_roc(maps, label), 5), round(float(error), 3), overlap)
 
     def example(self, weights: Weights, device: str, index: int = 0) -> tuple[RgbImage, RgbImage, NDArray[np.float32]]:
-        """A pair's exemplar, search region and map (logits float32 [S, S]), to be looked at."""
+        """A pair's exemplar, search region and map (logits float32 [S, S]), for a picture."""
         assert self.pairs is not None
         one = Pairs(self.pairs.exemplars[index : index + 1], self.pairs.searches[index : index + 1])
         maps = responses(load_predictor(weights, device=device, precision="fp32"), one)
@@ -123,7 +123,7 @@ def peak_errors(maps: NDArray[np.float32], stride: int) -> NDArray[np.float64]:
 
 
 def _chosen(tracks: list[Track]) -> list[Track]:
-    """One track a clip, the same each time: the first."""
+    """The first track of every clip."""
     return list({(track.source, track.clip): track for track in reversed(tracks)}.values())[::-1]
 
 
@@ -159,7 +159,7 @@ def _around(corpus: Corpus, frame: Member, box: Box | None, size: int, network: 
 
 
 def _followed(predictor: Predictor, corpus: Corpus, track: Track) -> float:
-    """Mean IoU over the frames that show the target, after the first of them; nothing else is scored."""
+    """Mean IoU over the frames that show the target, except the first of them."""
     first = track.present[0]
     box = track.boxes[first]
     assert box is not None

@@ -1,7 +1,7 @@
 """Choosing the tracker's constants on training clips: random candidates first, then steps along each constant.
 
 The objective is the mean overlap (AO), balanced by source. Candidates race: one that trails the leader on the clips
-followed so far is not followed through the others. What is found counts only if it is better on clips of other
+followed so far is not followed through the others. A result counts only if it is better on clips of other
 families too; see `model.data.clips`.
 """
 
@@ -29,11 +29,11 @@ BOUNDS = {
     "scale_damping": (0.1, 1.0),
     "scale_step": (1.01, 1.10),
 }
-"""Where each constant is looked for."""
+"""Bounds within which each constant is searched."""
 _FIRST_STEP, _LAST_STEP = 0.2, 0.02
-"""Shares of a constant's range."""
+"""Steps as shares of a constant's range."""
 _RACE_FROM = 6
-"""Clips that a candidate is followed through whatever it does."""
+"""Clips that every candidate is followed through before it can fall behind."""
 
 OnRound = Callable[[str], None]
 """Called with a line that says how far the search has come."""
@@ -41,10 +41,10 @@ OnRound = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class TuningConfig(FromDict):
-    """How much work the search may be. With `trials` alone the same seed gives the same answer on the same machine."""
+    """Limits of a search. If `trials` is the limit, the same seed gives the same result on the same machine."""
 
     minutes: float = 30.0
-    """Wall clock, the check included. The present constants are followed through every clip whatever this says."""
+    """Wall clock, the check included. The present constants are followed through every clip, even beyond it."""
     trials: int = 200
     """Candidates, the present constants included."""
     seed: int = 0
@@ -52,7 +52,7 @@ class TuningConfig(FromDict):
     frames: int = 20
     """Successive frames of a clip."""
     clips_per_source: int = 8
-    """At most so many, in the search and in the check."""
+    """Greatest number of clips of a source, in the search and in the check."""
     random: int = 8
     """Candidates drawn at random before the steps begin."""
 
@@ -75,7 +75,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What came of it.
+    """The outcome of a search.
 
     constants: the best ones where they are better on the check's clips as well, else the present ones. present and
     best: the trials of the search; check_present and check_best: the same two constants' AO on the check's clips.
@@ -97,7 +97,7 @@ class Tuning:
 
 
 class _Clock:
-    """The time that is left for the search, and what one followed clip costs."""
+    """The time left for the search, and the cost of one followed clip."""
 
     def __init__(self, minutes: float, now: Callable[[], float]) -> None:
         self._now, self._began = now, now()
@@ -105,17 +105,17 @@ class _Clock:
         self.followed = 0
 
     def is_over(self, clips_to_come: int) -> bool:
-        """Whether one more clip would leave too little time for so many after it."""
+        """Whether one more clip would leave too little time for `clips_to_come` after it."""
         each = (self._now() - self._began) / max(self.followed, 1)
         return self._now() + each * (clips_to_come + 1) > self._end
 
     def minutes(self) -> float:
-        """Since the beginning."""
+        """Minutes since the beginning."""
         return (self._now() - self._began) / 60
 
 
 class _Race:
-    """Candidates and their overlaps on the search's clips, in the order of the clips, as far as they were followed."""
+    """Candidates and their overlaps on the clips of the search that they have been followed through."""
 
     def __init__(self, predictor: Predictor, corpus: Corpus, clips: Clips, clock: _Clock) -> None:
         self._predictor, self._corpus, self._clips, self._clock = predictor, corpus, clips, clock
@@ -123,9 +123,9 @@ class _Race:
         self._overlaps: dict[TrackerConfig, list[float]] = {}
 
     def run(self, leader: TrackerConfig | None, candidates: Sequence[TrackerConfig]) -> bool:
-        """Follow the candidates through clip after clip, but for those that fall behind the leader.
+        """Follow the candidates through clip after clip, except those that fall behind the leader.
 
-        Without a leader all are followed to the end, however long it takes. False where the time was over before.
+        Without a leader all are followed to the end, however long it takes. False if the time was over before.
         """
         self._overlaps.update({each: [] for each in candidates})
         live = list(candidates)
@@ -141,7 +141,7 @@ class _Race:
         return True
 
     def _is_behind(self, candidate: TrackerConfig, leader: TrackerConfig) -> bool:
-        """By more than a standard error of the clips' differences."""
+        """Whether it trails by more than a standard error of the clips' differences."""
         own = np.array(self._overlaps[candidate])
         if len(own) < _RACE_FROM:
             return False
@@ -150,12 +150,12 @@ class _Race:
         return bool(gain.mean() + gain.std() / len(own) ** 0.5 < 0)
 
     def new(self, candidates: Sequence[TrackerConfig], trials: int) -> list[TrackerConfig]:
-        """Those that have not begun yet, as many as make `trials` with those that have."""
+        """The candidates that have not begun yet, at most as many as `trials` allows."""
         fresh = [each for each in dict.fromkeys(candidates) if each not in self._overlaps]
         return fresh[: trials - len(self._overlaps)]
 
     def trials(self) -> tuple[Trial, ...]:
-        """Those that were followed to the end, best first; of equals the one that began first."""
+        """The candidates that were followed to the end, best first; among equals the one that began first."""
         ended = [(each, own) for each, own in self._overlaps.items() if len(own) == len(self._weights)]
         return tuple(
             sorted((Trial(each, float(self._weights @ own)) for each, own in ended), key=lambda trial: -trial.ao)
@@ -175,7 +175,7 @@ def tune(
 ) -> Tuning:
     """Search from the constants of the predictor's weights. Raises CorpusError where the clips are too few.
 
-    now: seconds; what the minutes are measured by.
+    now: the clock that the minutes are measured by, in seconds.
     """
     clips = choose_clips(corpus.tracks, config.seed, config.frames, config.clips_per_source)
     clock = _Clock(config.minutes, now)
@@ -219,7 +219,7 @@ def _frames(corpus: Corpus, excerpt: Excerpt) -> list[RgbImage]:
 
 
 def _overlap(predictor: Predictor, constants: TrackerConfig, excerpt: Excerpt, frames: Sequence[RgbImage]) -> float:
-    """Mean overlap in the excerpt's frames that show the target, but for the first."""
+    """Mean overlap in the excerpt's frames that show the target, except the first."""
     truth = excerpt.track.boxes[excerpt.start : excerpt.stop]
     assert truth[0] is not None
     tracker = SingleTracker(predictor, dataclasses.replace(predictor.tracker, constants=constants))
@@ -238,7 +238,7 @@ def _random(present: TrackerConfig, rng: np.random.Generator) -> TrackerConfig:
 
 
 def _steps(best: TrackerConfig, step: float) -> list[TrackerConfig]:
-    """One constant up or down by that share of its range, each in turn; and the other way to read the size."""
+    """Each constant moved up and down by that share of its range; and `scale_interpolation` the other way."""
     other = dataclasses.replace(best, scale_interpolation=not best.scale_interpolation)
     return [other] + [
         _with(best, {name: getattr(best, name) + sign * step * (high - low)})
@@ -248,7 +248,7 @@ def _steps(best: TrackerConfig, step: float) -> list[TrackerConfig]:
 
 
 def _with(constants: TrackerConfig, values: Mapping[str, float]) -> TrackerConfig:
-    """The constants with those values, each brought within its bounds."""
+    """The constants with these values, clipped to their bounds."""
     bounded = {
         name: round(min(max(float(value), BOUNDS[name][0]), BOUNDS[name][1]), 5) for name, value in values.items()
     }

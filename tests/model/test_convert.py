@@ -180,7 +180,7 @@ def test_huanglianghuas_pixels_are_rgb_as_they_are(tmp_path: Path) -> None:
 def test_rafellercs_pixel_range_is_read_off_the_first_norm(pixel_range: float, std: float, tmp_path: Path) -> None:
     source = PytorchSiamFC(baseline())
     convolution, norm = source.embedding_net.fully_conv[:2]
-    # What training does: the norm's statistics become those of the convolution's output on its pixels.
+    # As in training, the norm's statistics become those of the convolution's output on its pixels.
     pixels = torch.rand(4, 3, 63, 63) * pixel_range
     norm.momentum = None
     norm(convolution(pixels))

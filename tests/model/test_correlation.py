@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from model.correlation import correlate, correlate_by_loop, correlate_by_products, correlate_scales, match_corr
+from model.correlation import (
+    correlate,
+    correlate_by_loop,
+    correlate_by_products,
+    correlate_scales,
+    match_corr,
+    window_sums,
+    window_sums_by_loop,
+)
 
 EXEMPLAR = torch.tensor([[[[1.0, 2], [3, 4]]]])
 SEARCH = torch.tensor([[[[1.0, 0, 2], [0, 1, 0], [3, 0, 1]]]])
@@ -53,6 +62,23 @@ def test_scales_equal_the_repeated_exemplar(  # type: ignore[no-untyped-def]
     assert together.shape == (b, n, rows + 1, columns + 1)
     for scale in range(n):
         torch.testing.assert_close(together[:, scale], correlate(exemplars, searches[:, scale])[:, 0])
+
+
+@given(
+    n=st.integers(1, 3), h=st.integers(1, 4), w=st.integers(1, 4), more=st.tuples(st.integers(0, 4), st.integers(0, 4))
+)
+def test_window_sums_equal_the_loop(n: int, h: int, w: int, more: tuple[int, int]) -> None:
+    products = np.random.default_rng(n).normal(size=(n, h, w, h + more[0], w + more[1]))
+    before = products.copy()
+    np.testing.assert_allclose(window_sums(products), window_sums_by_loop(products), rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(products, before)
+
+
+def test_window_sums_by_hand() -> None:
+    # An exemplar of 1 x 2 cells: map cell x is product 0 at x and product 1 at x + 1.
+    products = np.array([[1.0, 2, 3], [10, 20, 30]]).reshape(1, 1, 2, 1, 3)
+    for form in (window_sums, window_sums_by_loop):
+        np.testing.assert_array_equal(form(products), [[[21, 32]]])
 
 
 def test_channels_last_searches_are_taken_too() -> None:

@@ -20,7 +20,7 @@ def frame(rng: np.random.Generator) -> np.ndarray:
 
 
 def crop_by_loop(frame: np.ndarray, region: Region, size: int, fill: tuple[float, ...]) -> np.ndarray:
-    """The obvious form: every crop pixel reads the frame bilinearly at its own place."""
+    """The plain form: every crop pixel reads the frame bilinearly at its own place."""
     height, width = frame.shape[:2]
     step = region.side / size
     result = np.empty((size, size, 3))
@@ -169,7 +169,7 @@ def test_any_region_gives_a_crop(cx: float, cy: float, side: float) -> None:
 
 
 def crop_of_three_channels(frame: np.ndarray, region: Region, size: int) -> np.ndarray:
-    """What OpenCV makes of the frame as it is, for regions of at most twice the crop."""
+    """OpenCV's crop of the frame as it is, for regions of at most twice the crop."""
     step = region.side / size
     left, top = region.cx - region.side / 2, region.cy - region.side / 2
     x0, y0 = max(0, math.floor(left) - 2), max(0, math.floor(top) - 2)

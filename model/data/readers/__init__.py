@@ -1,1 +1,1 @@
-"""Readers of training corpora, one a layout; which it is shows in the folder."""
+"""Readers of training corpora, one a layout."""

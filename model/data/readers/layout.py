@@ -1,4 +1,4 @@
-"""Which layout a corpus folder has, and its records."""
+"""The layout of a corpus folder, recognised by its files, and its records."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ def read_crops(pixels: Tensor, numbers: Tensor, size: int) -> Tensor:
     places = torch.arange(size, dtype=torch.float64, device=pixels.device)
     columns, across = _taps(left + places * step_x, width)
     rows, down = _taps(top + places * step_y, height)
-    # An empty window may begin behind the last pixel; it is read all the same, with weight 0.
+    # An empty window may begin behind the last pixel; its reads, with weight 0, are moved inside.
     lines = first.long().clamp(max=len(pixels) - 1) + rows * width.long()
-    # Both sums are 1 inside the window; what is missing lies beyond it.
+    # Both sums are 1 inside the window; the rest of the weight is the fill's.
     beyond = 1 - down.sum(0)[:, :, None] * across.sum(0)[:, None, :]
     total = beyond[..., None] * numbers[:, None, None, 7:].float()  # (M, S, S, 3)
     for line, of_line in zip(lines, down, strict=True):
@@ -35,7 +35,7 @@ def read_crops(pixels: Tensor, numbers: Tensor, size: int) -> Tensor:
 def _taps(places: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
     """The two pixels beside each place [M, S] of lines of `length` [M, 1], int64 [2, M, S], and their weights, float32.
 
-    One that is not in the line has weight 0 and an index that may be read all the same.
+    A pixel outside the line has weight 0 and an index inside the line.
     """
     before = places.floor()
     part = places - before

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from model import windows
 from model.inference.gpu.device_crops import read_crops
-from model.inference.gpu.graphs import Answer, Graphs
+from model.inference.gpu.graphs import Graphs, PassOutput
 from model.inference.gpu.peaks import PeakReader
 from model.inference.gpu.staging import APART, BOX, SHARE, Inputs, PassLimits, Tray
 from model.inference.torch_network import TorchNetwork
@@ -108,7 +108,7 @@ class DeviceStep:
             tray.fetch(peaks, maps if any(wanted) else None)
         return DevicePending(tray, self._passes, wanted)
 
-    def _compute(self, inputs: Inputs, size: int) -> Answer:
+    def _compute(self, inputs: Inputs, size: int) -> PassOutput:
         numbers, exemplars = inputs.numbers[:size], inputs.exemplars[:size]
         regions = numbers[..., : windows.NUMBERS].flatten(0, 1)
         embedded = self._network.embed(read_crops(inputs.pixels, regions, self._size))

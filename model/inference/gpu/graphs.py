@@ -14,12 +14,12 @@ _log = logging.getLogger(__name__)
 _WARM_UPS = 3
 """Passes before one is recorded: libraries choose their kernels and allocate in the first ones."""
 
-Answer = tuple[Tensor, Tensor]
+PassOutput = tuple[Tensor, Tensor]
 """On the device: peaks float32 [B, N, 5] and maps float32 [B, N, S, S]."""
 
 
 class Graph(Protocol):
-    """What was recorded: `torch.cuda.CUDAGraph`."""
+    """A recorded pass, such as a `torch.cuda.CUDAGraph`."""
 
     def replay(self) -> None: ...
 
@@ -28,7 +28,7 @@ class Graphs:
     """The recorded passes by size, and the tensors in which their answers lie."""
 
     def __init__(self) -> None:
-        self._by_size: dict[int, tuple[Graph, Answer]] = {}
+        self._by_size: dict[int, tuple[Graph, PassOutput]] = {}
 
     def __contains__(self, size: int) -> bool:
         return size in self._by_size
@@ -38,17 +38,17 @@ class Graphs:
         """The sizes that were recorded, in that order."""
         return list(self._by_size)
 
-    def add(self, size: int, graph: Graph, answer: Answer) -> None:
+    def add(self, size: int, graph: Graph, answer: PassOutput) -> None:
         """Keep a recorded pass."""
         self._by_size[size] = graph, answer
 
-    def replay(self, size: int) -> Answer:
+    def replay(self, size: int) -> PassOutput:
         """Queue the pass of that size; its answer is overwritten by the next one."""
         graph, answer = self._by_size[size]
         graph.replay()
         return answer
 
-    def record(self, sizes: Sequence[int], compute: Callable[[int], Answer]) -> None:
+    def record(self, sizes: Sequence[int], compute: Callable[[int], PassOutput]) -> None:
         """Record `compute` for each size, the largest first: the others then fit into its memory.
 
         A size that cannot be recorded is left out, with a warning: it runs one operation after the other.

@@ -1,7 +1,7 @@
 """Peaks read off correlation maps on the device, many targets at once. Any device.
 
-What `model.score_map.find_peak` does for one target with numpy, its oracle. Shape legend: B targets, N maps of each,
-S x S cells of a map, U x U values of the upscaled map.
+It does what `model.score_map.find_peak`, its oracle, does for one target with numpy. Shape legend: B targets, N maps of
+each, S x S cells of a map, U x U values of the upscaled map.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from model.patches import upscale_matrix
 from model.score_map import cosine_window
 
 _NEAR = 2
-"""Cells from the peak, down and across, that do not count as its surroundings."""
+"""Distance from the peak, in cells down and across, within which cells are part of it."""
 
 PLACE = slice(1, 3)
 """Columns of the numbers that say where a peak lies, right and down, in upscaled cells from the middle."""
 
 
 class PeakReader:
-    """Reads maps of `cells` a side, `upscale` values a cell. Constant tensors only, and it waits for nothing."""
+    """Reads maps of `cells` a side, `upscale` values a cell. It never waits for the device: a graph can record it."""
 
     def __init__(self, cells: int, upscale: int, device: torch.device) -> None:
         self._upscale = upscale
@@ -33,8 +33,8 @@ class PeakReader:
     def __call__(self, maps: Tensor, shares: Tensor, apart: Tensor) -> Tensor:
         """`DeviceResponse.numbers` of each target, float32 [B, N, 5], of logits [B, N, S, S].
 
-        shares: float64 [B, N], the cosine window's share in each map. apart: bool [B], whether a target's maps are
-        each of a region of its own rather than scales of one: then each has its own floor, else they share one.
+        shares: float64 [B, N], the cosine window's share in each map. apart: bool [B], whether a target's regions are
+        apart: then each map has its own floor; scales of one region share one.
         """
         upscaled = self._matrix @ maps @ self._matrix.T  # (B, N, U, U)
         lowest = upscaled.amin((2, 3))
@@ -70,7 +70,7 @@ class PeakReader:
         count = outside.sum((2, 3)).clamp(min=1)
         mean = (maps * outside).sum((2, 3)) / count
         spread = (((maps - mean[..., None, None]) * outside).square().sum((2, 3)) / count).sqrt()
-        # Without an outside, or with one that is flat, there is nothing to stand out from.
+        # Without surroundings, or with flat ones, the peak has no contrast.
         return torch.where((spread > 1e-6) & spread.isfinite(), (logit - mean) / spread, 0.0)
 
 

@@ -24,7 +24,7 @@ from model.network import Affine
 
 
 def arithmetics() -> tuple[Arithmetic, ...]:
-    """What this CPU multiplies in hardware, as OpenVINO sees it."""
+    """The precisions that this CPU multiplies in hardware, by OpenVINO's account."""
     capabilities = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     rest: tuple[tuple[Arithmetic, str], ...] = (("bf16", "BF16"), ("int8", "INT8"))
     return "fp32", *(arithmetic for arithmetic, name in rest if name in capabilities)
@@ -55,7 +55,7 @@ class ProductsResponder:
         self._request = request
         self._match = np.float32(match.weight), np.float32(match.bias)
         self._shape = (0, 0, 0)
-        """Targets, regions of each and cells a side of an exemplar, of what was begun."""
+        """Targets, regions of each, and cells a side of an exemplar, in the pass under way."""
 
     def __call__(self, exemplars: Float16, crops: RgbCrops, boxes: Float32) -> Float32:
         """The outputs [B, N, 1, S, S] of exemplars fp16 [B, C, e, e] in crops uint8 [B, N, side, side, 3] RGB."""
@@ -122,12 +122,12 @@ Responder = ProductsResponder | HeadResponder
 
 
 def all_cores(weights: Weights, arithmetic: Arithmetic, threads: int) -> Responder:
-    """A responder that uses so many of this CPU's cores together."""
+    """A responder that uses `threads` of this CPU's cores together."""
     return _responders(weights, arithmetic, threads, streams=1, count=1)[0]
 
 
 def each_core(weights: Weights, arithmetic: Arithmetic, threads: int) -> list[Responder]:
-    """Responders that use a core each and may run at the same time: two for each of so many cores.
+    """Responders that use a core each and may run at the same time: two for each of `threads` cores.
 
     They share one copy of the weights. The second of a core waits until the first is done.
     """
@@ -147,7 +147,7 @@ def _responders(weights: Weights, arithmetic: Arithmetic, threads: int, streams:
 
 
 def _compiled(graph: openvino.Model, arithmetic: Arithmetic, threads: int, streams: int) -> openvino.CompiledModel:
-    # What int8 leaves, the output, is bf16 where that is fast.
+    # The int8 graph's output, which is not int8, is bf16 where that is fast.
     half = arithmetic != "fp32" and "bf16" in arithmetics()
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
@@ -162,10 +162,10 @@ def _compiled(graph: openvino.Model, arithmetic: Arithmetic, threads: int, strea
 
 @cache
 def _core() -> openvino.Core:
-    """One for as long as the process lives.
+    """OpenVINO's core, one for as long as the process lives.
 
-    Each loads the CPU plugin, which gives the calling thread a stack for its signal handlers and, when unloaded, puts
-    back the one it found. Unless they go last in, first out, the thread is left with one that is freed: the next
-    signal, SIGTERM say, is a segmentation fault or overwrites what lies there by then.
+    A core loads the CPU plugin, which gives the calling thread a stack for its signal handlers and, when unloaded, puts
+    back the stack it found. Plugins that are not unloaded last in, first out leave the thread with a stack that is
+    freed: the next signal, such as SIGTERM, is a segmentation fault or overwrites other memory.
     """
     return openvino.Core()

@@ -1,4 +1,4 @@
-"""int8 without calibration data: the ranges come out of the weights themselves.
+"""int8 without calibration data: the activations' ranges come from the batch norms.
 
 A batch norm's own numbers say how large its outputs get: its bias is the mean and its weight the deviation over the
 training data (Nagel et al. 2019, *Data-Free Quantization*, section 4.2). A ReLU6 says it outright. Pooling changes no
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from model.arrays import Float32
 from model.config import NetworkConfig
@@ -51,6 +52,16 @@ class Spread:
         expected = max(float((self.mean + SIGMAS * self.deviation).max()), _LEAST)
         return replace(self, ceiling=min(expected, ceiling))
 
+    @classmethod
+    def left_by(cls, norm: nn.BatchNorm2d) -> Spread:
+        """The spread of a norm's outputs: its bias is their mean, its weight their deviation."""
+        return cls(norm.bias.detach().numpy(), np.abs(norm.weight.detach().numpy()))
+
+    @classmethod
+    def measured(cls, outputs: Float32) -> Spread:
+        """The plain form of `left_by`, which needs data: the spread of a batch norm's outputs [B, C, h, w] for typical crops."""
+        return cls(outputs.mean(axis=(0, 2, 3)), outputs.std(axis=(0, 2, 3)))
+
 
 def quantisable(network: NetworkConfig) -> bool:
     """Whether the network keeps its accuracy in int8.
@@ -67,9 +78,9 @@ def quantisable(network: NetworkConfig) -> bool:
 
 
 def quantise(weight: Float32) -> tuple[NDArray[np.int8], Float32]:
-    """Weights as integers [O, ...] in -127..127, and one scale an output channel [O, 1, 1, 1]; the product is close.
+    """Weights as integers [O, ...] in -127..127, and one scale an output channel [O, 1, 1, 1].
 
-    Off by at most half a scale.
+    Integers times scale differ from the weights by at most half a scale.
     """
     peak = np.abs(weight).max(axis=(1, 2, 3), keepdims=True)
     scale = np.where(peak > 0, peak / 127, 1).astype(np.float32)

@@ -112,7 +112,7 @@ class Writer:
         convolve = ops.group_convolution if folded.groups > 1 else ops.convolution
         node = convolve(node, kernel, [int(folded.stride[0])] * 2, [padding] * 2, [padding] * 2, [1, 1])
         node = ops.add(node, ops.constant(bias.reshape(1, -1, 1, 1)))
-        return Value(node, None if norm is None else _left_by(norm))
+        return Value(node, None if norm is None else Spread.left_by(norm))
 
     def _kernel(
         self, weight: Float32, groups: int, bounds: tuple[float, float] | None, node: Any
@@ -179,11 +179,6 @@ def _for_pixels(weight: Float32, preprocessing: Preprocessing) -> Float32:
     """A first convolution's weights for raw pixels in R, G, B order."""
     ordered = weight[:, ::-1] if preprocessing.order == "bgr" else weight
     return np.ascontiguousarray(ordered / np.float32(preprocessing.std))
-
-
-def _left_by(norm: nn.BatchNorm2d) -> Spread:
-    """What leaves a norm: its bias is the mean and its weight the deviation."""
-    return Spread(norm.bias.detach().numpy(), np.abs(norm.weight.detach().numpy()))
 
 
 def affine(affine: Affine, node: Any) -> Any:

@@ -18,7 +18,7 @@ def test_by_hand() -> None:
     worth = reliability(np.array([0.2, 0.4, 0.6, 0.8, 1.0]), np.array([1, 0, 1, 1, 1], bool), bins=2)
     assert worth is not None
     assert worth.ece == pytest.approx(0.2)
-    # Of the four pairs of a right and a wrong one, the right one is higher in three.
+    # The right one is higher in three of the four pairs of a right and a wrong one.
     assert worth.auroc == pytest.approx(0.75)
     assert (worth.frames, worth.right, worth.score) == (5, 0.8, pytest.approx(0.6))
     low, high = worth.bins

@@ -1,4 +1,4 @@
-"""What there is to choose from, and the choice, without running anything."""
+"""The candidates, and the choice between them, without running anything."""
 
 from __future__ import annotations
 

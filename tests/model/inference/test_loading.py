@@ -1,4 +1,4 @@
-"""Which predictor is loaded, and when that is measured."""
+"""Loading chooses the runtime's predictor, and measures only where the choice is open."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WEIGHTS = Weights(random_network(TINY), Preprocessing(mean=114.0, std=58.0))
 
 @pytest.fixture
 def never_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What asks for the choice at start fails."""
+    """Measuring at start fails the test."""
 
     def measure(*_: object) -> None:
         raise AssertionError("it was measured")

@@ -1,4 +1,4 @@
-"""What the choice at start measures, with small networks and a clock of its own."""
+"""Measuring candidates at start, with small networks and a fake clock."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(
         whole.train_step(batch)
         if index == 1:
             whole.save(tmp_path / "last.pt")
-    # Whatever the world's random generators do meanwhile is without effect.
+    # Other draws of the global random generators have no effect.
     torch.manual_seed(12345)
     resumed = Trainer(config, CPU)
     resumed.load(tmp_path / "last.pt")

@@ -1,4 +1,4 @@
-"""What a tray holds is what the device computes from, target by target, and nothing of the pass before."""
+"""A tray brings the device its pass, target by target, and nothing of the pass before."""
 
 from __future__ import annotations
 

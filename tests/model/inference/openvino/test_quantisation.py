@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from torch import nn
 
 from model.config import PRESET_NAMES, NetworkConfig, preset
 from model.inference.openvino.quantisation import Spread, quantisable, quantise
 from model.layers import ConvLayer
+from tests.support.networks import settled_network
 
 WEIGHTS = arrays.arrays(
     np.float32,
@@ -68,6 +71,24 @@ def test_ceilings(mean: list[float], deviation: list[float], expected: float) ->
 )
 def test_ranges(spread: Spread, expected: tuple[float, float]) -> None:
     assert spread.bounds == pytest.approx(expected)
+
+
+def test_ranges_from_norms_are_those_measured_on_the_data(rng: np.random.Generator) -> None:
+    # Batch norms have the statistics of these crops, up to the unbiased variance, as training leaves them.
+    crops = torch.from_numpy(rng.normal(size=(3, 3, 127, 127)).astype(np.float32))
+    network = settled_network(preset("baseline"), crops)
+    norms = [module for module in network.embedding if isinstance(module, nn.BatchNorm2d)]
+    measured: list[float] = []
+
+    def measure(_: nn.Module, __: object, outputs: torch.Tensor) -> None:
+        measured.append(Spread.measured(outputs.numpy()).capped().ceiling)
+
+    for norm in norms:
+        norm.register_forward_hook(measure)
+    with torch.no_grad():
+        network.embed(crops)
+    assert len(measured) == len(norms) >= 3
+    assert [Spread.left_by(norm).capped().ceiling for norm in norms] == pytest.approx(measured, rel=5e-3)
 
 
 @pytest.mark.parametrize("name", PRESET_NAMES)
