@@ -37,8 +37,9 @@ class SiamFC(nn.Module):
         return embeddings
 
     def embed_exemplars(self, crops: Tensor) -> Tensor:
-        """Exemplar embeddings [B, C, e, e] of preprocessed crops [B, 3, 127, 127]: the middle e x e cells."""
-        return middle(self.embed(crops), self.config.exemplar_side)
+        """Exemplar embeddings [B, C, e, e] of preprocessed crops [B, 3, 127, 127]: the middle cells, or all of them."""
+        embeddings = self.embed(crops)
+        return middle(embeddings, self.config.exemplar_cells or embeddings.shape[-1])
 
     def read_boxes(self, exemplars: Tensor, searches: Tensor, shapes: Tensor) -> Tensor:
         """The head's outputs [B, 5, S, S] (`model.box_head`); `shapes` [B, 2] of the exemplars' boxes, crop pixels."""

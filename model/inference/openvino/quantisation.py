@@ -59,7 +59,7 @@ class Spread:
 
     @classmethod
     def measured(cls, outputs: Float32) -> Spread:
-        """The plain form of `left_by`, which needs data: the spread of a batch norm's outputs [B, C, h, w] for typical crops."""
+        """The plain form of `left_by`, which needs data: a norm's outputs [B, C, h, w] for typical crops."""
         return cls(outputs.mean(axis=(0, 2, 3)), outputs.std(axis=(0, 2, 3)))
 
 
