@@ -42,6 +42,7 @@ TESTED_IN = {
     "siamfc/cli/options.py": "siamfc/cli/test_program.py",
     "siamfc/cli/progress.py": "siamfc/cli/test_track.py",
     "siamfc/cli/train.py": "siamfc/cli/test_commands.py",
+    "siamfc/in_process.py": "siamfc/test_backends.py",
     "siamfc/client/aio.py": "siamfc/client/test_sessions.py",
     "siamfc/client/aio_link.py": "siamfc/client/test_connections.py",
     "siamfc/client/errors.py": "siamfc/client/test_refusals.py",
