@@ -17,6 +17,7 @@ from siamfc.cli.evaluate import evaluate
 from siamfc.cli.failures import INTERRUPTED, Failure
 from siamfc.cli.track import track
 from siamfc.cli.train import train
+from siamfc.cli.trax import trax
 from siamfc.cli.tune import tune
 
 COMMANDS = "siamfc.commands"
@@ -97,7 +98,7 @@ def program(ctx: click.Context, debug: bool) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (track, evaluate, train, tune, convert, bench):
+for _command in (track, evaluate, train, tune, convert, trax, bench):
     program.add_command(_command)
 for _entry in entry_points(group=COMMANDS):
     program.add_command(_entry.load(), _entry.name)
