@@ -33,6 +33,9 @@ tools: $(VENV)-tools/.complete
 $(VENV)-tools/.complete: tests/tools-requirements.txt tests/tools-constraints.txt
 	$(PYTHON) -m venv $(VENV)-tools
 	$(VENV)-tools/bin/python -m pip install --quiet -c tests/tools-constraints.txt -r tests/tools-requirements.txt
+	if command -v npm >/dev/null; then \
+		npm install --silent --no-fund --no-audit --prefix $(VENV)-tools openapi-typescript@7.13.0 typescript@5.9.3; \
+	fi
 	@touch $@
 
 serve: setup
