@@ -20,7 +20,9 @@ frames = iter(lambda: sys.stdin.buffer.read(width * height * 3), b"")
 with Tracker(server=sys.argv[3]) as tracker:
     for index, data in enumerate(frames):
         image = np.frombuffer(data, np.uint8).reshape(height, width, 3).copy()
-        found, (x, y, w, h) = tracker.update(image) if index else (tracker.init(image, box) is None, box)
+        if index == 0:
+            tracker.init(image, box)
+        found, (x, y, w, h) = tracker.update(image) if index else (True, box)
         print(json.dumps({"frame_index": index, "box": [x, y, w, h], "found": found}), file=sys.stderr)
         cv2.rectangle(image, (round(x), round(y)), (round(x + w), round(y + h)), (80, 220, 80), 2)
         sys.stdout.buffer.write(image.tobytes())
