@@ -57,7 +57,9 @@ PredictorFactory = Callable[[Weights, Settings, int], tuple[SlotPredictor, dict[
 
 class _Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        return complete(super().openapi())
+        made = self.openapi_schema is not None
+        document = super().openapi()
+        return document if made else complete(document)
 
 
 def create_app(
@@ -88,6 +90,8 @@ def create_app(
         summary="Send a first frame and a box, stream frames, get boxes back.",
         lifespan=lifespan,
         redoc_url=None,
+        # The operationIds, after which generated clients name their calls.
+        generate_unique_id_function=lambda route: route.name,
     )
     for router in (sessions.router, stream.router, health.router, web.router):
         app.include_router(router)

@@ -54,10 +54,12 @@ def seconds(duration: str) -> float:
 
 
 def published(config: dict[str, Any]) -> dict[str, list[int]]:
-    """The host's ports by service."""
+    """The host's ports by service. Those of a profile do not count: compose v1 lists them unasked, v2 does not."""
     services: dict[str, Any] = config["services"]
     return {
-        name: [int(port["published"]) for port in each["ports"]] for name, each in services.items() if "ports" in each
+        name: [int(port["published"]) for port in each["ports"]]
+        for name, each in services.items()
+        if "ports" in each and "profiles" not in each
     }
 
 

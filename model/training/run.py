@@ -85,10 +85,7 @@ def train(
     """
     chosen = choose_device(device)
     checkpoint = out / CHECKPOINT
-    if checkpoint.exists() and not resume:
-        raise CheckpointError(f"{checkpoint}: there is a run already; resume it, or choose another folder")
-    if resume and not checkpoint.exists():
-        raise CheckpointError(f"{checkpoint}: there is no run to resume")
+    _check_resume(checkpoint, resume)
     data = Corpus(*corpora)
     if data.skipped and listener is not None and listener.on_skipped is not None:
         listener.on_skipped(data.skipped)
@@ -120,6 +117,14 @@ def train(
         weights = replace(weights, calibration=fit(evidence))
     save_weights(out / WEIGHTS, weights)
     return complete
+
+
+def _check_resume(checkpoint: Path, resume: bool) -> None:
+    """Raises CheckpointError where a run is there and is not to be resumed, or the reverse."""
+    if checkpoint.exists() and not resume:
+        raise CheckpointError(f"{checkpoint}: there is a run already; resume it, or choose another folder")
+    if resume and not checkpoint.exists():
+        raise CheckpointError(f"{checkpoint}: there is no run to resume")
 
 
 def batches_of(corpus: Corpus, trainer: Trainer, device: torch.device) -> Batches:

@@ -72,8 +72,9 @@ async def read_placement(request: Request, target_id: str, max_frame_bytes: int)
 
 async def read_frame(request: Request, max_frame_bytes: int) -> bytes:
     """Read a body that is one encoded image. Raises UnsupportedMedia, PayloadTooLarge."""
-    if not _media_type(request).startswith("image/"):
-        raise UnsupportedMedia("send the frame with an image/* Content-Type")
+    media = _media_type(request)
+    if media != "application/octet-stream" and not media.startswith("image/"):
+        raise UnsupportedMedia("send the frame with the Content-Type image/* or application/octet-stream")
     return _bounded(await request.body(), max_frame_bytes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 from service.api.dependencies import ComponentsDep, OwnerDep
 from service.api.schemas import HealthOut, ModelOut
@@ -12,13 +13,13 @@ router = APIRouter(tags=["service"])
 
 
 @router.get("/healthz")
-async def alive() -> HealthOut:
+async def read_liveness() -> HealthOut:
     """Liveness: the process answers."""
     return HealthOut(status="ok")
 
 
 @router.get("/readyz", responses={503: {"model": HealthOut}})
-async def ready(components: ComponentsDep, response: Response) -> HealthOut:
+async def read_readiness(components: ComponentsDep, response: Response) -> HealthOut:
     """Readiness: warmed up, not draining, the model's worker alive, the session store reachable."""
     failure = "draining" if components.drain.begun else components.batcher.failure or components.leases.store.failure
     if failure is not None:
@@ -27,13 +28,13 @@ async def ready(components: ComponentsDep, response: Response) -> HealthOut:
     return HealthOut(status="ready")
 
 
-@router.get("/metrics", response_class=Response)
-async def metrics(components: ComponentsDep) -> Response:
+@router.get("/metrics", response_class=PlainTextResponse)
+async def read_metrics(components: ComponentsDep) -> Response:
     """The metrics as Prometheus text."""
     return Response(components.metrics.render(), media_type=CONTENT_TYPE)
 
 
 @router.get("/v1/model", tags=["model"])
-async def model(components: ComponentsDep, _: OwnerDep) -> ModelOut:
+async def read_model(components: ComponentsDep, _: OwnerDep) -> ModelOut:
     """The network, its sizes and scales, its weights' SHA-256, and its device, precision and runtime."""
     return components.model

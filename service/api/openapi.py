@@ -31,7 +31,9 @@ def two_forms(model: type[CreateIn | PlaceIn], parts: dict[str, Any], required: 
 
 def image_body() -> dict[str, Any]:
     """Describe a body that is one encoded image."""
-    content = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
+    schema = {"schema": {"type": "string", "format": "binary"}}
+    # First the type that code generators know what to do with.
+    content = {"application/octet-stream": schema, "image/*": schema}
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -54,8 +56,17 @@ def problems() -> dict[int | str, dict[str, Any]]:
     }
 
 
+_TRACEPARENT = {
+    "name": "traceparent",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The caller's trace (W3C Trace Context), which a server that exports traces goes on with.",
+}
+
+
 def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add the schemas that `two_forms` and `problems` refer to, and the API key, to FastAPI's document."""
+    """Add the schemas that `two_forms` and `problems` refer to, the API key and the trace to FastAPI's document."""
     models = [(model, "validation") for model in (CreateIn, PlaceIn, ProblemOut)]
     _, definitions = models_json_schema(models, ref_template=_REFERENCE)  # type: ignore[arg-type]
     components = document.setdefault("components", {})
@@ -66,4 +77,6 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
             for operation in operations.values():
                 # An empty alternative, because a server may run without keys.
                 operation["security"] = [{}, {_KEY: []}]
+                # openapi-python-client 0.29 needs an optional parameter where a body has two forms.
+                operation["parameters"] = [*operation.get("parameters", ()), _TRACEPARENT]
     return document

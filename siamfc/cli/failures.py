@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 _THIRD_PARTY = {
     "fastapi", "httptools", "onnx", "onnxscript", "PIL", "prometheus_client", "pydantic", "pydantic_settings",
-    "python_multipart", "safetensors", "starlette", "tensorboardX", "torch", "uvicorn", "uvloop",
+    "python_multipart", "safetensors", "starlette", "tensorboardX", "torch", "trax", "uvicorn", "uvloop",
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from siamfc.cli.export import export
 from siamfc.cli.failures import INTERRUPTED, Failure
 from siamfc.cli.track import track
 from siamfc.cli.train import train
+from siamfc.cli.trax import trax
 from siamfc.cli.tune import tune
 
 COMMANDS = "siamfc.commands"
@@ -98,7 +99,7 @@ def program(ctx: click.Context, debug: bool) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (track, evaluate, train, tune, convert, export, bench):
+for _command in (track, evaluate, train, tune, convert, export, trax, bench):
     program.add_command(_command)
 for _entry in entry_points(group=COMMANDS):
     program.add_command(_entry.load(), _entry.name)

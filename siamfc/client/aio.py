@@ -12,6 +12,7 @@ import httpx
 
 from siamfc.client import calls
 from siamfc.client.aio_link import AsyncLink
+from siamfc.client.anchor import Anchor
 from siamfc.client.calls import BoxLike, Call, ServerAddress
 from siamfc.client.errors import ClientError, ConnectionLost, SessionNotFound
 from siamfc.client.frames import Encoding, Frame, ImageFormat
@@ -52,11 +53,12 @@ class AsyncClient:
         *,
         targets: Sequence[Mapping[str, Any]] | None = None,
         ttl_s: float | None = None,
+        restart: bool = False,
     ) -> AsyncSession:
-        """Start a session on a first frame and one `box`, or several `targets` `{"id"?, "box"}`."""
-        wanted = calls.targets_of(box, targets)
-        body = await self.call(calls.create(self.encoding.encode(frame), wanted, ttl_s))
-        return AsyncSession(self, SessionState.parse(body))
+        """Start a session on a first frame and one `box`, or several `targets`, as `Client.start`."""
+        data, wanted = self.encoding.encode(frame), calls.targets_of(box, targets)
+        started = SessionState.parse(await self.call(calls.create(data, wanted, ttl_s)))
+        return AsyncSession(self, started, Anchor(data, started.targets) if restart else None, ttl_s)
 
     async def session(self, session_id: str) -> AsyncSession:
         """A session that exists already. Raises SessionNotFound."""
@@ -92,14 +94,20 @@ class AsyncClient:
 class AsyncSession:
     """One session, driven by one task at a time. As a context manager it is deleted at the end."""
 
-    def __init__(self, client: AsyncClient, started: SessionState) -> None:
+    def __init__(
+        self, client: AsyncClient, started: SessionState, anchor: Anchor | None = None, ttl_s: float | None = None
+    ) -> None:
         self.started = started
-        """The session's state when this object was made."""
+        """The session as it was when this object was made, or when it last began anew."""
+        self.restarts = 0
+        """How often it began anew. It then has another id, and its frames are counted from 0."""
         self.last: Result | None = None
         """The latest result of `update` or `stream`."""
         self._client = client
         self._link: AsyncLink | None = None
         self._driven = False
+        self._anchor = anchor
+        self._ttl_s = ttl_s
 
     @property
     def id(self) -> str:
@@ -174,6 +182,7 @@ class AsyncSession:
         """Close the socket; the session lives on until its TTL, and `update` opens it again."""
         link, self._link = self._link, None
         if link is not None:
+            self._anchor = link.flow.protocol.anchor
             await link.run(link.flow.close())
 
     async def delete(self) -> None:
@@ -198,10 +207,22 @@ class AsyncSession:
         if self._link is not None and self._link.flow.kind != (mode, response_maps):
             await self.close()
         if self._link is None:
-            link = AsyncLink(self._client.route(self.id, mode, response_maps), self.state, driven_before=self._driven)
+            link = AsyncLink(
+                self._client.route(self.id, mode, response_maps),
+                self.state,
+                self._begin_anew,
+                driven_before=self._driven,
+                anchor=self._anchor,
+            )
             await link.run(link.flow.open())
             self._link, self._driven = link, True
         return self._link
+
+    async def _begin_anew(self, anchor: Anchor) -> SessionState:
+        body = await self._client.call(calls.create(anchor.frame, anchor.wanted, self._ttl_s))
+        self.started = SessionState.parse(body)
+        self.restarts += 1
+        return self.started
 
     def _noted(self, answer: Answer) -> Answer:
         if isinstance(answer, Result):

@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from siamfc.client.anchor import Anchor
 from siamfc.client.link import Flow, LinkFlow
 from siamfc.client.protocol import Message
 from siamfc.client.results import SessionState
@@ -15,14 +16,23 @@ from siamfc.client.sockets import Route
 
 T = TypeVar("T")
 FetchState: TypeAlias = Callable[[], Awaitable[SessionState]]
+BeginAnew: TypeAlias = Callable[[Anchor], Awaitable[SessionState]]
 
 
 class AsyncLink:
     """Runs flows from one event loop: one may send while another receives. Used as `sync_link.Link`, awaited."""
 
-    def __init__(self, route: Route, fetch_state: FetchState, *, driven_before: bool) -> None:
-        self.flow = LinkFlow(route, driven_before=driven_before)
-        self._wire = _AsyncWire(route, fetch_state)
+    def __init__(
+        self,
+        route: Route,
+        fetch_state: FetchState,
+        begin_anew: BeginAnew,
+        *,
+        driven_before: bool,
+        anchor: Anchor | None = None,
+    ) -> None:
+        self.flow = LinkFlow(route, driven_before=driven_before, anchor=anchor)
+        self._wire = _AsyncWire(route, fetch_state, begin_anew)
 
     async def run(self, flow: Flow[T]) -> T:
         """Perform the flow's operations until it returns or raises. A cancellation is thrown into it too."""
@@ -43,11 +53,12 @@ class AsyncLink:
 class _AsyncWire:
     """`link.Wire`, awaited."""
 
-    def __init__(self, route: Route, fetch_state: FetchState) -> None:
+    def __init__(self, route: Route, fetch_state: FetchState, begin_anew: BeginAnew) -> None:
         self._route = route
         self._socket: ClientConnection | None = None
         self._sending = asyncio.Lock()
         self.fetch_state = fetch_state
+        self.begin_anew = begin_anew
         self.sleep = asyncio.sleep
 
     async def connect(self, url: str) -> None:

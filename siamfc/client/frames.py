@@ -37,24 +37,10 @@ class Encoding:
     def encode(self, frame: Frame) -> bytes:
         """The bytes to send. Raises InvalidFrame for what cannot be a frame."""
         if isinstance(frame, np.ndarray):
-            return self._encode_array(frame)
-        if isinstance(frame, (bytes, bytearray, memoryview)):
-            data = bytes(frame)
-        elif isinstance(frame, (str, os.PathLike)):
-            try:
-                data = Path(frame).read_bytes()
-            except (OSError, ValueError) as error:
-                raise InvalidFrame(f"the frame {os.fspath(frame)!r} cannot be read: {error}") from error
-        else:
-            raise InvalidFrame(f"a frame is bytes, a path or a uint8 array, not {type(frame).__name__}")
-        if not data:
-            raise InvalidFrame("a frame cannot be empty")
-        return data
+            return self._encode_array(checked_array(frame))
+        return read_bytes(frame)
 
-    def _encode_array(self, frame: NDArray[Any]) -> bytes:
-        colour = frame.ndim == 3 and frame.shape[2] == 3
-        if frame.dtype != np.uint8 or not (colour or frame.ndim == 2) or frame.size == 0:
-            raise InvalidFrame(f"a frame is a uint8 array [H, W, 3] or [H, W], not {frame.dtype} {list(frame.shape)}")
+    def _encode_array(self, frame: NDArray[np.uint8]) -> bytes:
         flag = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}.get(self.format)
         try:
             done, encoded = cv2.imencode(self.format, frame, [] if flag is None else [flag, self.quality])
@@ -63,6 +49,30 @@ class Encoding:
         if not done:
             raise InvalidFrame(f"the frame cannot be encoded as {self.format}")
         return encoded.tobytes()
+
+
+def read_bytes(frame: bytes | bytearray | memoryview | str | os.PathLike[str]) -> bytes:
+    """An image's bytes, given as such or by the path of its file. Raises InvalidFrame for what is no frame."""
+    if isinstance(frame, (bytes, bytearray, memoryview)):
+        data = bytes(frame)
+    elif isinstance(frame, (str, os.PathLike)):
+        try:
+            data = Path(frame).read_bytes()
+        except (OSError, ValueError) as error:
+            raise InvalidFrame(f"the frame {os.fspath(frame)!r} cannot be read: {error}") from error
+    else:
+        raise InvalidFrame(f"a frame is bytes, a path or a uint8 array, not {type(frame).__name__}")
+    if not data:
+        raise InvalidFrame("a frame cannot be empty")
+    return data
+
+
+def checked_array(frame: NDArray[Any]) -> NDArray[np.uint8]:
+    """The array itself. Raises InvalidFrame unless it is uint8 BGR [H, W, 3] or grey [H, W]."""
+    colour = frame.ndim == 3 and frame.shape[2] == 3
+    if frame.dtype != np.uint8 or not (colour or frame.ndim == 2) or frame.size == 0:
+        raise InvalidFrame(f"a frame is a uint8 array [H, W, 3] or [H, W], not {frame.dtype} {list(frame.shape)}")
+    return frame
 
 
 def content_type(data: bytes) -> str:

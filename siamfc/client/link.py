@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from websockets.exceptions import ConnectionClosed
 
+from siamfc.client.anchor import Anchor
+from siamfc.client.errors import SessionEnded, SessionNotFound
 from siamfc.client.protocol import Message, Mode, StreamProtocol
 from siamfc.client.results import Answer
 from siamfc.client.sockets import FAILURES, Route, closure, judge_opening
@@ -40,6 +42,9 @@ class Wire(Protocol):
 
     def fetch_state(self) -> Any:
         """The session's state, a SessionState, over HTTP. Raises ClientError."""
+
+    def begin_anew(self, anchor: Anchor) -> Any:
+        """A new session from the anchor: its SessionState. Raises ClientError."""
 
 
 class Operation(Protocol):
@@ -108,13 +113,25 @@ class FetchState:
         return wire.fetch_state()
 
 
+@dataclass(frozen=True, slots=True)
+class BeginAnew:
+    """Start a session over HTTP in place of the one that is gone."""
+
+    anchor: Anchor
+
+    def perform(self, wire: Wire) -> Any:
+        return wire.begin_anew(self.anchor)
+
+
 class LinkFlow:
     """A session's socket, opened again when it breaks. `protocol` holds the state of the stream."""
 
-    def __init__(self, route: Route, *, driven_before: bool) -> None:
-        self.protocol = StreamProtocol(route.kind[0], driven_before=driven_before)
+    def __init__(self, route: Route, *, driven_before: bool, anchor: Anchor | None = None) -> None:
+        """anchor: where to begin anew if the server no longer knows the session. None: raise SessionNotFound then."""
+        self.protocol = StreamProtocol(route.kind[0], driven_before=driven_before, anchor=anchor)
         self._route = route
         self._ready = False  # connected, and `ready` has been read
+        self._lost: Anchor | None = None  # the session is gone: the next attempt makes one from here
         self._delays: Iterator[float] = route.reconnect.delays()
         self._stalls: Iterator[float] = route.reconnect.delays()
 
@@ -129,7 +146,7 @@ class LinkFlow:
         try:
             yield from self._attempt()
         except FAILURES as error:
-            judge_opening(error, self.protocol)
+            self._judge(error)
             yield from self._retry(error)
 
     def submit(self, frame: bytes) -> Flow[int]:
@@ -210,13 +227,28 @@ class LinkFlow:
             try:
                 return (yield from self._attempt())
             except FAILURES as error:
-                judge_opening(error, self.protocol)
+                self._judge(error)
                 last = error
         raise self._route.exhausted(last) from last
+
+    def _judge(self, error: Exception) -> None:
+        """Return where another attempt is worth it, raise the client's error where it is not."""
+        try:
+            judge_opening(error, self.protocol)
+        except SessionEnded:
+            raise
+        except SessionNotFound:
+            self._lost = self.protocol.anchor
+            if self._lost is None or not self._lost.targets:
+                raise
 
     def _attempt(self) -> Flow[list[Answer]]:
         """Connect once; a failed attempt leaves no socket open."""
         try:
+            if self._lost is not None:
+                state = yield BeginAnew(self._lost)
+                self._lost, self._route = None, replace(self._route, session_id=state.session_id)
+                self.protocol.begin_anew()
             yield Connect(self._route.url(self.protocol.resume))
             answers = self.protocol.connected((yield Receive(self._route.timeout_s)))
             if self.protocol.needs_state:

@@ -27,9 +27,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
+from siamfc.client.anchor import Anchor
 from siamfc.client.errors import ProblemError, StoreUnavailable, TargetNotFound, UnexpectedAnswer
 from siamfc.client.refusals import from_close_code, from_problem
-from siamfc.client.results import Answer, Failed, Result, SessionState, parse_answer
+from siamfc.client.results import Answer, Failed, Result, SessionState, Target, parse_answer, parse_message
 from siamfc.contract import CloseCode
 
 Mode: TypeAlias = Literal["every", "latest"]
@@ -55,12 +56,14 @@ class _Item:
 class StreamProtocol:
     """The state of one stream. No method does I/O or waits."""
 
-    def __init__(self, mode: Mode = "every", *, driven_before: bool = False) -> None:
+    def __init__(self, mode: Mode = "every", *, driven_before: bool = False, anchor: Anchor | None = None) -> None:
         """driven_before: this client has driven the session over another connection just now."""
         self.mode = mode
         self.window = 1
         self.needs_state = False
         """After `connected`: fetch the session's state and give it to `recover` before sending anything."""
+        self.anchor = anchor
+        """The last answered frame and its targets; None, from the start on, where they are not kept."""
         self.progressed = False
         """Whether this connection has brought an answer. Only then does its end start a new count of attempts."""
         self._items: deque[_Item] = deque()  # messages without an answer, oldest first
@@ -144,7 +147,7 @@ class StreamProtocol:
 
         Raises UnexpectedAnswer unless the message is `ready`.
         """
-        body = _parse(message)
+        body = parse_message(message)
         try:
             if body["type"] != "ready":
                 raise UnexpectedAnswer(f"the first message must be ready, not {body['type']!r}")
@@ -174,11 +177,17 @@ class StreamProtocol:
         self.needs_state, self._lost_in_flight, self._counted = False, False, state.frame_index
         if state.frame_index != expected:
             return []
+        self._move_anchor(state.targets)
         return [Result(self._pop(), state.frame_index, state.targets, refused=self._take_refused())]
+
+    def begin_anew(self) -> None:
+        """The session is a new one, made from the anchor, which has counted no frame: all are sent again."""
+        self._connection = None
+        self._lost_in_flight, self._counted = False, 0
 
     def receive(self, message: Message) -> list[Answer]:
         """Read a message of the server. Returns the answers in it. Raises UnexpectedAnswer."""
-        body = _parse(message)
+        body = parse_message(message)
         if "seq" not in body:
             self._notice(body)
             return []
@@ -237,6 +246,7 @@ class StreamProtocol:
         if isinstance(answer, Result):
             self._take_refused()
             self._counted = answer.frame_index
+            self._move_anchor(answer.targets)
         self._pop()
         return [*answers, answer]
 
@@ -253,6 +263,12 @@ class StreamProtocol:
             else:
                 answers += self._answered(body, may_hold=False)
         return answers
+
+    def _move_anchor(self, targets: tuple[Target, ...]) -> None:
+        """The oldest frame is answered with `targets`."""
+        if self.anchor is not None:
+            frame = next(item.message for item in self._items if item.number is not None)
+            self.anchor = Anchor(frame, targets) if isinstance(frame, bytes) else None
 
     def _pop(self) -> int:
         """Forget the oldest frame and the controls before it; the frame's number."""
@@ -275,15 +291,3 @@ class StreamProtocol:
         # A removal that is sent again after a drop may have been done before it.
         if not (isinstance(error, TargetNotFound) and self._connections > 1):
             self._refused.append(error)
-
-
-def _parse(message: Message) -> dict[str, Any]:
-    if isinstance(message, bytes):
-        raise UnexpectedAnswer("the server sent a binary message")
-    try:
-        body = json.loads(message)
-    except ValueError as error:
-        raise UnexpectedAnswer(f"not JSON: {message[:80]!r}") from error
-    if not isinstance(body, dict):
-        raise UnexpectedAnswer(f"not a message: {message[:80]!r}")
-    return body

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 from siamfc.client.errors import ProblemError, UnexpectedAnswer
 from siamfc.client.refusals import from_problem
+
+if TYPE_CHECKING:
+    from supervision import Detections
 
 Box: TypeAlias = tuple[float, float, float, float]
 
@@ -55,27 +59,37 @@ class Target:
         return {"id": self.id, "box": list(self.box), "score": self.score, "status": self.status}
 
 
-class _OneTarget:
-    """Mixin: short access to the target of a session that tracks one."""
+class TargetsMixin:
+    """The short ways to `targets`: the only one, and those of other tools."""
 
     __slots__ = ()
     targets: tuple[Target, ...]
 
     @property
     def target(self) -> Target:
-        """The only target. Raises ValueError if the session tracks none or several."""
+        """The one target. Raises ValueError where the session follows none or several."""
         if len(self.targets) != 1:
             raise ValueError(f"there are {len(self.targets)} targets; say which of `targets`")
         return self.targets[0]
 
     @property
     def box(self) -> Box:
-        """The only target's box. Raises ValueError if the session tracks none or several."""
+        """The one target's box. Raises ValueError where the session follows none or several."""
         return self.target.box
+
+    def to_supervision(self) -> Detections:
+        """The targets as `supervision.Detections`. Raises ImportError where that package is not installed.
+
+        xyxy: float32 [N, 4], the boxes' corners. confidence: the scores. class_id: 0 for all. tracker_id: the id where
+        it is a number, as the ids that a server gives are, else a number made from it. data: `target` (ids), `status`.
+        """
+        from siamfc.exports.supervision import detections
+
+        return detections(self.targets)
 
 
 @dataclass(frozen=True, slots=True)
-class Result(_OneTarget):
+class Result(TargetsMixin):
     """The answer to a frame.
 
     seq: the frame's number in the stream, from 0, over any number of reconnects. frame_index: the number of frames that
@@ -110,7 +124,7 @@ Answer: TypeAlias = Result | Dropped | Failed
 
 
 @dataclass(frozen=True, slots=True)
-class SessionState(_OneTarget):
+class SessionState(TargetsMixin):
     """A session's state on the server after `frame_index` counted frames. Times are UTC."""
 
     session_id: str
@@ -152,6 +166,19 @@ def parse_answer(body: Mapping[str, Any], seq: int, refused: tuple[ProblemError,
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UnexpectedAnswer(f"not an answer: {error!r}") from error
     raise UnexpectedAnswer(f"no such answer: {kind!r}")
+
+
+def parse_message(message: str | bytes) -> dict[str, Any]:
+    """The server's message, a JSON object. Raises UnexpectedAnswer for anything else."""
+    if isinstance(message, bytes):
+        raise UnexpectedAnswer("the server sent a binary message")
+    try:
+        body = json.loads(message)
+    except ValueError as error:
+        raise UnexpectedAnswer(f"not JSON: {message[:80]!r}") from error
+    if not isinstance(body, dict):
+        raise UnexpectedAnswer(f"not a message: {message[:80]!r}")
+    return body
 
 
 def _box(values: Any) -> Box:

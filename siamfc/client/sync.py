@@ -10,6 +10,7 @@ from typing import Any, Self
 import httpx
 
 from siamfc.client import calls
+from siamfc.client.anchor import Anchor
 from siamfc.client.calls import BoxLike, Call, ServerAddress
 from siamfc.client.errors import ClientError, ConnectionLost, SessionNotFound
 from siamfc.client.frames import Encoding, Frame, ImageFormat
@@ -53,13 +54,18 @@ class Client:
         *,
         targets: Sequence[Mapping[str, Any]] | None = None,
         ttl_s: float | None = None,
+        restart: bool = False,
     ) -> Session:
         """Start a session on a first frame and one `box`, or several `targets` `{"id"?, "box"}`.
 
+        restart: if the server no longer knows the session, begin a new one from the last answered frame and its boxes.
+        A server that keeps sessions in memory has forgotten them after it was started again.
+
         Raises InvalidBox, InvalidImage, AtCapacity and the other refusals of the contract.
         """
-        wanted = calls.targets_of(box, targets)
-        return Session(self, SessionState.parse(self.call(calls.create(self.encoding.encode(frame), wanted, ttl_s))))
+        data, wanted = self.encoding.encode(frame), calls.targets_of(box, targets)
+        started = SessionState.parse(self.call(calls.create(data, wanted, ttl_s)))
+        return Session(self, started, Anchor(data, started.targets) if restart else None, ttl_s)
 
     def session(self, session_id: str) -> Session:
         """A session that exists already. Raises SessionNotFound."""
@@ -95,14 +101,20 @@ class Client:
 class Session:
     """One session, from one thread. As a context manager it is deleted at the end."""
 
-    def __init__(self, client: Client, started: SessionState) -> None:
+    def __init__(
+        self, client: Client, started: SessionState, anchor: Anchor | None = None, ttl_s: float | None = None
+    ) -> None:
         self.started = started
-        """The session's state when this object was made."""
+        """The session as it was when this object was made, or when it last began anew."""
+        self.restarts = 0
+        """How often it began anew. It then has another id, and its frames are counted from 0."""
         self.last: Result | None = None
         """The latest result of `update` or `stream`."""
         self._client = client
         self._link: Link | None = None
         self._driven = False
+        self._anchor = anchor
+        self._ttl_s = ttl_s
 
     @property
     def id(self) -> str:
@@ -176,6 +188,7 @@ class Session:
         """Close the socket; the session lives on until its TTL, and `update` opens it again."""
         link, self._link = self._link, None
         if link is not None:
+            self._anchor = link.flow.protocol.anchor
             link.run(link.flow.close())
 
     def delete(self) -> None:
@@ -198,10 +211,22 @@ class Session:
         if self._link is not None and self._link.flow.kind != (mode, response_maps):
             self.close()
         if self._link is None:
-            link = Link(self._client.route(self.id, mode, response_maps), self.state, driven_before=self._driven)
+            link = Link(
+                self._client.route(self.id, mode, response_maps),
+                self.state,
+                self._begin_anew,
+                driven_before=self._driven,
+                anchor=self._anchor,
+            )
             link.run(link.flow.open())
             self._link, self._driven = link, True
         return self._link
+
+    def _begin_anew(self, anchor: Anchor) -> SessionState:
+        body = self._client.call(calls.create(anchor.frame, anchor.wanted, self._ttl_s))
+        self.started = SessionState.parse(body)
+        self.restarts += 1
+        return self.started
 
     def _noted(self, answer: Answer) -> Answer:
         if isinstance(answer, Result):

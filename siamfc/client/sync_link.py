@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from websockets.sync.client import ClientConnection, connect
 
+from siamfc.client.anchor import Anchor
 from siamfc.client.link import Flow, LinkFlow
 from siamfc.client.protocol import Message
 from siamfc.client.results import SessionState
 from siamfc.client.sockets import Route
 
 T = TypeVar("T")
+FetchState: TypeAlias = Callable[[], SessionState]
+BeginAnew: TypeAlias = Callable[[Anchor], SessionState]
 
 
 class Link:
     """Runs a flow from one thread. `flow` says what a session may ask for: `link.run(link.flow.submit(frame))`."""
 
-    def __init__(self, route: Route, fetch_state: Callable[[], SessionState], *, driven_before: bool) -> None:
-        self.flow = LinkFlow(route, driven_before=driven_before)
-        self._wire = _BlockingWire(route, fetch_state)
+    def __init__(
+        self,
+        route: Route,
+        fetch_state: FetchState,
+        begin_anew: BeginAnew,
+        *,
+        driven_before: bool,
+        anchor: Anchor | None = None,
+    ) -> None:
+        self.flow = LinkFlow(route, driven_before=driven_before, anchor=anchor)
+        self._wire = _BlockingWire(route, fetch_state, begin_anew)
 
     def run(self, flow: Flow[T]) -> T:
         """Perform the flow's operations until it returns or raises."""
@@ -42,10 +53,11 @@ class Link:
 class _BlockingWire:
     """`link.Wire`, blocking."""
 
-    def __init__(self, route: Route, fetch_state: Callable[[], SessionState]) -> None:
+    def __init__(self, route: Route, fetch_state: FetchState, begin_anew: BeginAnew) -> None:
         self._route = route
         self._socket: ClientConnection | None = None
         self.fetch_state = fetch_state
+        self.begin_anew = begin_anew
         self.sleep = time.sleep
 
     def connect(self, url: str) -> None:

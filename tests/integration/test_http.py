@@ -114,6 +114,7 @@ def test_time_to_live_counts_from_the_last_frame(client: httpx.Client) -> None:
     [
         pytest.param(scene.frame(), "image/jpeg", id="jpeg"),
         pytest.param(scene.frame(), "image/*", id="any-image-type"),
+        pytest.param(scene.frame(), "application/octet-stream", id="bytes-of-no-said-type"),
         pytest.param(scene.frame(), "image/png", id="type-that-lies-about-the-format"),
         pytest.param(scene.encoded(scene.picture(0), "PNG"), "image/png", id="png"),
         pytest.param(scene.encoded(scene.picture(0), "WEBP"), "image/webp", id="webp"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import siamfc
-from siamfc import client
+from siamfc import client, video
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,8 +56,11 @@ PUBLIC = [
 ]
 
 
+OF_VIDEO = ["TrackedFrame", "track_video"]
+
+
 def test_the_public_names() -> None:
-    assert sorted(siamfc.__all__) == sorted(PUBLIC)
+    assert sorted(siamfc.__all__) == sorted(PUBLIC + OF_VIDEO)
     assert sorted(client.__all__) == sorted(PUBLIC)
     assert set(PUBLIC) <= set(dir(siamfc))
 
@@ -65,6 +68,11 @@ def test_the_public_names() -> None:
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_public_name_is_the_client_s(name: str) -> None:
     assert getattr(siamfc, name) is getattr(client, name)
+
+
+@pytest.mark.parametrize("name", OF_VIDEO)
+def test_a_public_name_is_that_of_the_video_module(name: str) -> None:
+    assert getattr(siamfc, name) is getattr(video, name)
 
 
 def test_another_name_is_refused_as_any_module_does() -> None:
@@ -82,6 +90,11 @@ USER_SCRIPT = README.partition("```python\n")[2].partition("```")[0] + "    reve
 """The ten lines of the README, with arrays as OpenCV's types describe them."""
 
 
+@pytest.fixture(scope="module")
+def type_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("types")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "complaint"),
@@ -91,11 +104,11 @@ USER_SCRIPT = README.partition("```python\n")[2].partition("```")[0] + "    reve
         pytest.param("from siamfc import Clinet", 'has no attribute "Clinet"', id="a misspelt name"),
     ],
 )
-def test_a_type_checker_sees_a_user_s_script(tmp_path: Path, line: str, complaint: str) -> None:
+def test_a_type_checker_sees_a_user_s_script(tmp_path: Path, type_cache: Path, line: str, complaint: str) -> None:
     """As an installed package is seen: through `py.typed`, with none of the project's own configuration."""
     script = tmp_path / "script.py"
     script.write_text(USER_SCRIPT + line)
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", str(script)]
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={type_cache}", str(script)]
     environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110)
     assert 'Revealed type is "float"' in done.stdout, done.stdout + done.stderr

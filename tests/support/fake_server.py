@@ -40,6 +40,8 @@ class Script:
     window: int = 4
     cut_unread: set[int] = field(default_factory=set)
     """Break the connection instead of counting the frame; once."""
+    forget: set[int] = field(default_factory=set)
+    """Forget every session and break the connection instead of counting the frame, as a server that dies; once."""
     cut_unanswered: set[int] = field(default_factory=set)
     """Count the frame, and break the connection instead of answering; once."""
     swallow: set[int] = field(default_factory=set)
@@ -261,6 +263,9 @@ class FakeServer:
         if _once(script.drop, number):
             _say(protocol, type="dropped", seq=seq)
             return True
+        if _once(script.forget, number):
+            self.sessions.clear()
+            return False
         if _once(script.cut_unread, number):
             return False
         session["frame_index"] = number

@@ -1,8 +1,8 @@
-"""Inputs of the commands: a folder of frames, a video, a small network, a server."""
+"""Inputs of the commands: a folder of frames, a video."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,13 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from model.checkpoints import Weights
-from model.config import Preprocessing
-from model.inference.loading import load_predictor
-from model.inference.predictor import Predictor
 from siamfc.cli.program import program
-from tests.support.fake_server import FakeServer
-from tests.support.networks import TINY, random_network
 
 Run: TypeAlias = Callable[..., Result]
 """Runs `siamfc` with those arguments."""
@@ -63,15 +57,3 @@ def video(tmp_path: Path) -> Path:
         writer.write(frame)
     writer.release()
     return path
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    with FakeServer().running() as server:
-        yield server
-
-
-@pytest.fixture
-def tiny_predictor() -> Predictor:
-    weights = Weights(random_network(TINY), Preprocessing(mean=114.0, std=58.0))
-    return load_predictor(weights, device="cpu", precision="fp32")

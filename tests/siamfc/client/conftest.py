@@ -1,8 +1,7 @@
-"""A fake server, and both clients of it."""
+"""Both clients of the fake server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,12 +9,6 @@ import pytest
 from siamfc import AsyncClient, Client
 from tests.support.clients import AT_ONCE, Awaited, MakeClient
 from tests.support.fake_server import FakeServer
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    with FakeServer().running() as server:
-        yield server
 
 
 @pytest.fixture(params=["blocking", "asyncio"])

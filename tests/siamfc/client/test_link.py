@@ -10,7 +10,17 @@ import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidMessage
 from websockets.frames import Close as CloseFrame
 
-from siamfc import AnswerTimeout, ClientError, ConnectionLost, Reconnect, SessionEnded, SessionState, UnexpectedAnswer
+from siamfc import (
+    AnswerTimeout,
+    ClientError,
+    ConnectionLost,
+    Reconnect,
+    SessionEnded,
+    SessionState,
+    Target,
+    UnexpectedAnswer,
+)
+from siamfc.client.anchor import Anchor
 from siamfc.client.calls import ServerAddress
 from siamfc.client.link import Flow, LinkFlow
 from siamfc.client.protocol import Message
@@ -69,6 +79,10 @@ class Script:
     def fetch_state(self) -> SessionState:
         self.asked.append("fetch")
         return state(1)
+
+    def begin_anew(self, anchor: Anchor) -> SessionState:
+        self.asked.append("begin anew")
+        return state(0)
 
     def run(self, flow: Flow[Any]) -> Any:
         try:
@@ -214,3 +228,11 @@ def test_a_refusal_that_no_attempt_mends() -> None:
     with pytest.raises(ClientError):
         wire.run(link.receive())
     assert wire.asked == ["receive"]
+
+
+def test_a_session_that_is_gone_begins_anew_from_its_anchor() -> None:
+    anchor = Anchor(b"frame", (Target("0", (1, 2, 3, 4), 1.0, "tracking"),))
+    link = LinkFlow(ROUTE, driven_before=False, anchor=anchor)
+    wire = Script([ConnectionClosedError(CloseFrame(4404, ""), None), ready()])
+    wire.run(link.open())
+    assert wire.asked == ["connect", "receive", "close", "sleep", "begin anew", "connect", "receive"]

@@ -1,0 +1,1 @@
+"""Adapters: the interfaces by which other tools call a tracker. Each module needs the package of its tool."""
