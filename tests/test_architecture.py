@@ -93,8 +93,8 @@ def test_import_contracts_hold() -> None:
         pytest.param("model.evaluation.plots", ("torch", "matplotlib"), id="plots"),
         pytest.param("model.evaluation.in_process", ("torch",), id="following in process"),
         pytest.param("siamfc", ("torch", "fastapi", "numpy", "cv2", "httpx"), id="the user's package"),
-        pytest.param("siamfc.client", ("torch", "fastapi", "starlette", "pydantic", "PIL"), id="the client"),
-        pytest.param("siamfc.cli", ("torch", "fastapi", "starlette", "pydantic", "PIL"), id="the command line"),
+        pytest.param("siamfc.client", ("torch", "fastapi", "starlette", "pydantic", "PIL", "cv2"), id="the client"),
+        pytest.param("siamfc.cli", ("torch", "fastapi", "starlette", "pydantic", "PIL", "cv2"), id="the command line"),
         pytest.param("service.wire.protocol", ("torch", "fastapi", "numpy", "cv2"), id="the wire protocol"),
     ],
 )

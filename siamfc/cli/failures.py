@@ -15,7 +15,7 @@ from model.errors import ModelError
 INTERRUPTED = 130
 
 _THIRD_PARTY = {
-    "fastapi", "httptools", "PIL", "prometheus_client", "pydantic", "pydantic_settings", "python_multipart",
+    "cv2", "fastapi", "httptools", "PIL", "prometheus_client", "pydantic", "pydantic_settings", "python_multipart",
     "safetensors", "starlette", "tensorboardX", "torch", "trax", "uvicorn", "uvloop",
 }  # fmt: skip
 
