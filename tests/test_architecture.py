@@ -24,6 +24,7 @@ TESTED_IN = {
     "model/data/records.py": "model/data/test_corpus.py",
     "service/__main__.py": "integration/test_drain.py",
     "service/api/bodies.py": "integration/test_http_refusals.py",
+    "service/api/error_handlers.py": "service/test_app.py",
     "service/api/health.py": "integration/test_lifecycle.py",
     "service/api/maps.py": "service/api/test_stream_messages.py",
     "service/api/body_limit.py": "integration/test_http_refusals.py",
