@@ -1,4 +1,4 @@
-"""What holds between modules: who may import whom, what an import costs, how large a file may be, and its tests."""
+"""The rules between modules: allowed imports, the cost of an import, the size of a file, and its tests."""
 
 from __future__ import annotations
 
