@@ -12,19 +12,24 @@ _ALONE = {0x01, *range(0xD0, 0xD9)}
 
 
 def image_size(path: Path) -> tuple[int, int] | None:
-    """Width and height of a JPEG, PNG or WebP file, as stored; None where the header does not tell them.
-
-    Sources: ITU-T T.81, annex B; PNG, section 11.2.2; RFC 9649, section 2. Raises OSError.
-    """
+    """Width and height of a JPEG, PNG or WebP file, as `stated_size`. Raises OSError."""
     with path.open("rb") as file:
-        start = file.read(30)
-        if start.startswith(b"\xff\xd8"):
-            file.seek(2)
-            return _jpeg(file)
-        if start.startswith(b"\x89PNG\r\n\x1a\n") and len(start) >= 24:
-            return int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
-        if start[:4] == b"RIFF" and start[8:12] == b"WEBP" and len(start) == 30:
-            return _webp(start)
+        return stated_size(file)
+
+
+def stated_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Width and height of a JPEG, PNG or WebP image, as stored; None where the header does not tell them.
+
+    `file` stands at its start. Sources: ITU-T T.81, annex B; PNG, section 11.2.2; RFC 9649, section 2. Raises OSError.
+    """
+    start = file.read(30)
+    if start.startswith(b"\xff\xd8"):
+        file.seek(2)
+        return _jpeg(file)
+    if start.startswith(b"\x89PNG\r\n\x1a\n") and len(start) >= 24:
+        return int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP" and len(start) == 30:
+        return _webp(start)
     return None
 
 

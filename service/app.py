@@ -12,26 +12,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
 
 from model.checkpoints import Weights, find_weights, load_weights
 from service.api import health, sessions, stream, web
 from service.api.body_limit import BodyLimit
 from service.api.components import Components
+from service.api.error_handlers import add_error_handlers
 from service.api.keys import Keyring
 from service.api.openapi import complete
-from service.api.problems import headers, problem
 from service.api.rate_limit import RateLimiter
 from service.api.schemas import ModelOut
 from service.engine.batcher import Batcher
 from service.engine.jobs import SlotPredictor
 from service.engine.overload import OverloadGuard
 from service.engine.slots import SlotTable
-from service.errors import InvalidRequest, ServiceError, pointer_to
 from service.operations.metrics import Metrics
 from service.operations.tracing import Tracing, TracingMiddleware
 from service.sessions.exemplars import Exemplars
@@ -43,7 +39,6 @@ from service.sessions.stores.store import SessionStore
 from service.sessions.tracker_model import TrackerModel
 from service.sessions.tracking import Tracking
 from service.settings import Settings, load_settings
-from siamfc.contract import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, UNKNOWN_METHOD, UNKNOWN_PATH
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +91,7 @@ def create_app(
     for router in (sessions.router, stream.router, health.router, web.router):
         app.include_router(router)
     app.mount("/web", web.static_files())
-    _add_handlers(app)
+    add_error_handlers(app)
     # A frame in JSON is base64: four bytes for three.
     app.add_middleware(BodyLimit, limit=settings.max_frame_bytes * 4 // 3 + _BODY_SLACK)
     if settings.origins():
@@ -133,13 +128,7 @@ async def _running(
     guard = OverloadGuard(settings.max_queue_ms / 1e3, clock)
     store = _store(settings.store, metrics, clock)
     registry = SessionRegistry(slots, metrics, settings.max_sessions, clock, cache=store.shared)
-    metrics.watch("siamfc_sessions_active", "Sessions alive.", lambda: len(registry))
-    metrics.watch("siamfc_slots_used", "Exemplar slots given out.", lambda: slots.used)
-    metrics.watch("siamfc_ready", "Whether the model can be used.", lambda: float(batcher.failure is None))
-    metrics.watch("siamfc_store_up", "Whether the store of sessions can be used.", lambda: float(store.failure is None))
-    metrics.watch("siamfc_targets_waiting", "Targets waiting for the device.", lambda: batcher.targets_waiting)
-    metrics.watch("siamfc_wait_seconds", "Wait of a frame for each target, smoothed.", lambda: guard.wait_s)
-    metrics.watch("siamfc_overloaded", "Whether new sessions are refused.", lambda: float(guard.refusing))
+    _watch(metrics, registry, slots, batcher, store, guard)
     limits = Limits(settings.max_targets, settings.max_frame_pixels, settings.session_ttl_s)
     with ThreadPoolExecutor(_pool_size(), thread_name_prefix="pixels") as pool:
         model = TrackerModel(weights.tracker, weights.sha256, predictor.cutter)
@@ -167,6 +156,24 @@ async def _running(
             await batcher.stop()
 
 
+def _watch(
+    metrics: Metrics,
+    registry: SessionRegistry,
+    slots: SlotTable,
+    batcher: Batcher,
+    store: SessionStore,
+    guard: OverloadGuard,
+) -> None:
+    """Add the gauges that are read from other components."""
+    metrics.watch("siamfc_sessions_active", "Sessions alive.", lambda: len(registry))
+    metrics.watch("siamfc_slots_used", "Exemplar slots given out.", lambda: slots.used)
+    metrics.watch("siamfc_ready", "Whether the model can be used.", lambda: float(batcher.failure is None))
+    metrics.watch("siamfc_store_up", "Whether the store of sessions can be used.", lambda: float(store.failure is None))
+    metrics.watch("siamfc_targets_waiting", "Targets waiting for the device.", lambda: batcher.targets_waiting)
+    metrics.watch("siamfc_wait_seconds", "Wait of a frame for each target, smoothed.", lambda: guard.wait_s)
+    metrics.watch("siamfc_overloaded", "Whether new sessions are refused.", lambda: float(guard.refusing))
+
+
 def _pool_size() -> int:
     return max(2, min(16, os.cpu_count() or 2))
 
@@ -184,8 +191,7 @@ async def _sweep(registry: SessionRegistry, store: SessionStore) -> None:
     while True:
         await asyncio.sleep(_SWEEP_S)
         registry.sweep()
-        if isinstance(store, MemoryStore):
-            store.sweep()
+        store.sweep()
 
 
 def _device_predictor(weights: Weights, settings: Settings, slots: int) -> tuple[SlotPredictor, dict[str, str]]:
@@ -219,38 +225,3 @@ def _model_facts(weights: Weights, names: dict[str, str]) -> ModelOut:
         weights_sha256=weights.sha256,
         **names,
     )
-
-
-def _add_handlers(app: FastAPI) -> None:
-    def answer(
-        request: Request, error: Exception, status: int, body: dict[str, Any], extra: dict[str, str]
-    ) -> Response:
-        components = getattr(request.app.state, "components", None)
-        if isinstance(components, Components):
-            components.metrics.refused(str(body["type"]).partition("#")[2])
-        return JSONResponse(body, status, headers=extra, media_type=PROBLEM_MEDIA_TYPE)
-
-    @app.exception_handler(ServiceError)
-    async def refused(request: Request, error: ServiceError) -> Response:
-        return answer(request, error, error.kind.status, problem(error), headers(error))
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        faults = tuple((pointer_to(*fault["loc"]), fault["msg"]) for fault in error.errors())
-        body = problem(InvalidRequest("the request's fields are not those of this call", faults=faults))
-        return answer(request, error, 422, body, {})
-
-    @app.exception_handler(HTTPException)
-    async def routing(request: Request, error: HTTPException) -> Response:
-        known = {kind.status: kind.slug for kind in (UNKNOWN_PATH, UNKNOWN_METHOD)}
-        body = {
-            "type": PROBLEM_TYPE_PREFIX + known.get(error.status_code, "http-error"),
-            "title": error.detail,
-            "status": error.status_code,
-            "detail": f"{request.method} {request.url.path}: {error.detail}",
-        }
-        return answer(request, error, error.status_code, body, dict(error.headers or {}))
-
-    @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> Response:
-        return answer(request, error, 500, problem(error), {})

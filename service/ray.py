@@ -1,4 +1,4 @@
-"""The same application as a Ray Serve deployment: `serve run service.ray:app store=redis://HOST`. See docs/ray.md.
+"""The application as a Ray Serve deployment: `serve run service.ray:app store=redis://HOST`. See docs/ray.md.
 
 The only module that imports Ray. Every replica is a whole server, and the sessions live in the shared store. Ray's
 proxy accepts the connections instead of uvicorn, so `host` and `port` are settings of Ray Serve.

@@ -1,8 +1,8 @@
 """SiamFC tracking as a user meets it: the client library, and the command line in `siamfc.cli`.
 
 `Client` (blocking) and `AsyncClient` follow OpenCV's habit of `start(frame, box)` and `update(frame)`. The base install
-is enough for both: no torch, no server. `track_video` follows a target through a video in one call. A name is loaded
-when it is first used, so that `import siamfc` costs nothing.
+is enough for both: no torch, no OpenCV, no server. `track_video` follows a target through a video in one call. A name
+is loaded when it is first used, so that `import siamfc` costs nothing.
 """
 
 from importlib import import_module

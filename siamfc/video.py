@@ -13,19 +13,21 @@ from siamfc.client.calls import BoxLike
 from siamfc.client.results import TargetsMixin
 
 if TYPE_CHECKING:
-    from siamfc.cli.frames import Uint8Image
+    from siamfc.cli.frames import SourceFrame, Uint8Image
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedFrame(TargetsMixin):
-    """One frame of a source and its targets.
-
-    frame_index: its number in the source, from 0. image: uint8 BGR [H, W, 3].
-    """
+    """One frame of a source and its targets. frame_index: its number in the source, from 0."""
 
     frame_index: int
     targets: tuple[Target, ...]
-    image: Uint8Image = field(repr=False, compare=False)
+    source_frame: SourceFrame = field(repr=False, compare=False)
+
+    @property
+    def image(self) -> Uint8Image:
+        """The pixels, uint8 BGR [H, W, 3]; of an image file, decoded at every use, which needs OpenCV."""
+        return self.source_frame.bgr()
 
 
 def track_video(
@@ -45,7 +47,7 @@ def track_video(
     try:
         for count, frame in enumerate(opened.frames()):
             target = tracker.update(frame.content) if count else tracker.start(frame.content, box)
-            yield TrackedFrame(count if frame.index is None else frame.index, (target,), frame.bgr())
+            yield TrackedFrame(count if frame.index is None else frame.index, (target,), frame)
         if opened.fault is not None:
             raise opened.fault
     finally:

@@ -38,7 +38,7 @@ def compose_command() -> tuple[str, ...]:
 
 @cache
 def resolved(files: tuple[str, ...], **environment: str) -> dict[str, Any]:
-    """What compose makes of the files, as it would run them. Shared between tests: not to be changed."""
+    """The configuration that compose makes of the files. Tests share it and must not change it."""
     command = [*compose_command(), *(part for name in files for part in ("-f", name)), "config"]
     clean = {name: value for name, value in os.environ.items() if name not in ("PORT", "THREADS", "REDIS_MEMORY")}
     result = subprocess.run(command, cwd=ROOT, env=clean | environment, capture_output=True, text=True, timeout=60)

@@ -60,5 +60,5 @@ def test_the_readme_s_picture_can_be_drawn_again(tmp_path: Path) -> None:
     shipped = cv2.imread(str(ROOT / "docs/pictures/tracked.png"))
     assert shipped is not None
     assert drawn.shape == shipped.shape
-    # The same scene and the same weights: what another CPU rounds otherwise is next to nothing.
+    # Scene and weights are the same, and other CPUs round only slightly differently.
     assert float(np.abs(drawn.astype(int) - shipped).mean()) < 2

@@ -34,7 +34,7 @@ router = APIRouter()
 _log = logging.getLogger(__name__)
 
 _GONE = (WebSocketDisconnect, RuntimeError, OSError)
-"""What sending on a lost connection raises: starlette's, uvicorn's and the transport's."""
+"""The exceptions of a send on a lost connection: starlette's, uvicorn's and the transport's."""
 
 
 @router.websocket("/v1/sessions/{session_id}/stream")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from model import images
-from model.images import Image
+from model.arrays import RgbImage
 from service.errors import ImageTooLarge, InvalidImage
 from service.wire import hints
 
-__all__ = ["Image", "decode_frame"]
 
-
-def decode_frame(data: bytes, max_pixels: int) -> Image:
+def decode_frame(data: bytes, max_pixels: int) -> RgbImage:
     """Decode to uint8 [height, width, 3] RGB. Raises InvalidImage, ImageTooLarge (checked before decoding)."""
     try:
         return images.decode(data, max_pixels)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from model.arrays import RgbImage
 from model.boxes import Box
 from model.tracker import Track
 from service.engine.batcher import Batcher
@@ -18,13 +19,12 @@ from service.engine.jobs import Embed, Load
 from service.engine.slots import Slot
 from service.errors import IncompatibleReplica, SessionNotFound
 from service.operations.metrics import Metrics
-from service.sessions.decoding import Image
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Target
 from service.sessions.stores.store import Exemplar, SessionStore
 from service.sessions.tracker_model import TrackerModel
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Exemplars:
         self._model, self._batcher, self._registry = model, batcher, registry
         self._store, self._metrics, self._pool = store, metrics, pool
 
-    async def place(self, image: Image, ids: Sequence[str], boxes: Sequence[Box], session_id: str = "") -> Placed:
+    async def place(self, image: RgbImage, ids: Sequence[str], boxes: Sequence[Box], session_id: str = "") -> Placed:
         """Make new targets from boxes on a frame, each exemplar embedded in a slot of its own.
 
         `image`: uint8 [height, width, 3] RGB; `session_id`: the session, empty for one that is being created. Raises
@@ -60,7 +60,7 @@ class Exemplars:
             return Placed()
         slots = self._registry.allocate(len(ids))
         try:
-            started: list[tuple[Track, Image]] = await self._run(self._start_all, image, boxes)
+            started: list[tuple[Track, RgbImage]] = await self._run(self._start_all, image, boxes)
             crops = np.stack([crop for _, crop in started])
             answer = await self._batcher.submit(Embed(slots, crops, self._store.shared, session_id))
         except BaseException:
@@ -120,8 +120,8 @@ class Exemplars:
             await self._batcher.submit(Embed(tuple(slots[name] for name in others), crops, session=session_id))
             self._metrics.reembedded(len(others))
 
-    def _start_all(self, image: Image, boxes: Sequence[Box]) -> list[tuple[Track, Image]]:
+    def _start_all(self, image: RgbImage, boxes: Sequence[Box]) -> list[tuple[Track, RgbImage]]:
         return [self._model.tracker.start(image, box) for box in boxes]
 
-    async def _run(self, call: Callable[..., Result], *arguments: Any) -> Result:
+    async def _run(self, call: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.sessions.decoding import Image
+from model.arrays import RgbImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Limits:
 class Decoded:
     """A frame's pixels, uint8 [height, width, 3] RGB, and how long decoding took, in seconds."""
 
-    image: Image
+    image: RgbImage
     decode_s: float
 
     @property

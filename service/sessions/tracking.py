@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from model.arrays import RgbImage
 from model.boxes import Box
 from model.errors import InvalidBoxError
 from model.response import Response
@@ -26,7 +27,7 @@ from service.engine.jobs import Respond
 from service.engine.overload import OverloadGuard
 from service.errors import FrameSizeChanged, InvalidBox, ModelUnavailable, ServiceError, TooManyTargets
 from service.operations.metrics import Metrics
-from service.sessions.decoding import Image, decode_frame
+from service.sessions.decoding import decode_frame
 from service.sessions.exemplars import Exemplars
 from service.sessions.lease import Lease
 from service.sessions.lease_manager import LeaseManager
@@ -38,7 +39,7 @@ from service.sessions.step import Step
 from service.sessions.stores.store import Facts, State
 from service.sessions.tracker_model import TrackerModel
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 _FEW = 4
 """The most targets whose peaks are read on the event loop; a target takes a quarter of a millisecond at most."""
@@ -177,7 +178,7 @@ class Tracking:
         tracks, evidence = zip(*concluded, strict=True)
         return Tracked(evidence, tracks, answer.queue_s, answer.infer_s)
 
-    def _search_all(self, image: Image, targets: Sequence[Target], maps: bool) -> tuple[Search, ...]:
+    def _search_all(self, image: RgbImage, targets: Sequence[Target], maps: bool) -> tuple[Search, ...]:
         """Make the targets' searches, with their pixels."""
         tracker, cutter = self.model.tracker, self.model.cutter
         return tuple(tracker.search(image, target.track, cutter, maps=maps) for target in targets)
@@ -224,11 +225,11 @@ class Tracking:
     def _release(self, targets: Sequence[Target]) -> None:
         self.registry.release(tuple(target.slot for target in targets))
 
-    async def _run(self, call: Callable[..., Result], *arguments: object) -> Result:
+    async def _run(self, call: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
 
 
-def _timed(call: Callable[..., Result], *arguments: object) -> tuple[Result, float]:
+def _timed(call: Callable[..., T], *arguments: object) -> tuple[T, float]:
     """Call, and return the result with the call's own time in seconds, without the wait for a thread."""
     begun = time.perf_counter()
     result = call(*arguments)

@@ -1,4 +1,4 @@
-"""What a client probably meant by something that is refused: the end of a message, or nothing."""
+"""Hints for refusals: what the client probably meant, to be added to a message, or nothing."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from siamfc.cli.failures import Failure, InputError
+from model.image_sizes import stated_size
+from siamfc.cli.failures import Failure, InputError, needs_extra
 
 Uint8Image = NDArray[np.uint8]
 
@@ -38,15 +40,25 @@ class SourceFrame:
             raise InputError(f"{self.label}: {error}") from error
 
     def bgr(self) -> Uint8Image:
-        """uint8 BGR [H, W, 3] to draw on. Raises InputError, naming the frame."""
-        from model.opencv_images import decode_bgr
-
+        """uint8 BGR [H, W, 3] to draw on. Raises InputError, naming the frame or the extra that is missing."""
         if not isinstance(self.content, bytes):
             return self.content
+        with needs_extra("opencv", "an image file's pixels"):
+            from model.opencv_images import decode_bgr
         image = decode_bgr(self.content)
         if image is None:
             raise InputError(f"{self.label}: the image cannot be decoded")
         return image
+
+    def size(self) -> tuple[int, int]:
+        """Width and height, of an image file from its header alone. Raises InputError, naming the frame."""
+        if not isinstance(self.content, bytes):
+            height, width = self.content.shape[:2]
+            return width, height
+        size = stated_size(io.BytesIO(self.content))
+        if size is None:
+            raise InputError(f"{self.label}: the image does not say its size")
+        return size
 
 
 class Source(Protocol):

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from model.folders import IMAGE_SUFFIXES, image_files
-from siamfc.cli.failures import Failure, InputError
+from siamfc.cli.failures import Failure, InputError, needs_extra
 from siamfc.cli.frames import Source, SourceFrame
 from siamfc.cli.options import TIMEOUT_S
 
@@ -53,6 +51,8 @@ class Camera:
     @property
     def fps(self) -> float:
         """Frames a second as the camera says, else 30."""
+        import cv2
+
         fps = float(self.capture.get(cv2.CAP_PROP_FPS))
         return fps if 1 <= fps <= 1000 else 30.0
 
@@ -106,6 +106,8 @@ def _folder(path: Path) -> Folder:
 
 
 def _camera(number: int) -> Camera:
+    with needs_extra("opencv", "a camera"):
+        import cv2
     # OpenCV would add its own lines to the one that says what is wrong.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     capture = cv2.VideoCapture(number)

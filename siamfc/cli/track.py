@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from siamfc.cli.failures import InputError
+from siamfc.cli.failures import InputError, needs_extra
 from siamfc.cli.options import (
     TIMEOUT_S,
     BoxType,
@@ -96,10 +96,12 @@ def track(
 
 
 def _container(video_path: Path | None) -> str:
-    """The kind of file that `--video` names by its ending. Raises InputError for one that cannot be written."""
-    from siamfc.cli.overlay import CONTAINERS
-
-    suffix = ".mp4" if video_path is None else video_path.suffix.lower()
+    """The kind of file that `--video` names by its ending, "" without --video. Raises InputError for another kind."""
+    if video_path is None:
+        return ""
+    with needs_extra("opencv", "--video"):
+        from siamfc.cli.overlay import CONTAINERS
+    suffix = video_path.suffix.lower()
     if suffix not in CONTAINERS:
         raise InputError(f"--video {video_path}: is written as H.264; the ending must be {', '.join(CONTAINERS)}")
     return CONTAINERS[suffix]
@@ -108,14 +110,14 @@ def _container(video_path: Path | None) -> str:
 def _write(
     followed: TrackedFrames, source: Source, json_path: str | None, video_path: Path | None, container: str
 ) -> None:
-    from siamfc.cli.overlay import OverlayVideo
-
     if json_path is None and video_path is None:
         json_path = STDOUT
     with ExitStack() as stack:
         lines = stack.enter_context(_text(json_path)) if json_path is not None else None
         video = None
         if video_path is not None:
+            from siamfc.cli.overlay import OverlayVideo
+
             partial = stack.enter_context(writing(video_path))
             video = stack.enter_context(OverlayVideo(partial, source.fps, container))
         report = stack.enter_context(progress("tracking", source.total))

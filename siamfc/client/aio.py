@@ -15,7 +15,8 @@ from siamfc.client.aio_link import AsyncLink
 from siamfc.client.anchor import Anchor
 from siamfc.client.calls import BoxLike, Call, ServerAddress
 from siamfc.client.errors import ClientError, ConnectionLost, SessionNotFound
-from siamfc.client.frames import Encoding, Frame, ImageFormat
+from siamfc.client.frames import Encoding, Frame
+from siamfc.client.pictures import ImageFormat
 from siamfc.client.protocol import Mode
 from siamfc.client.reconnect import Reconnect
 from siamfc.client.results import Answer, Result, SessionState

@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from siamfc.client.errors import InvalidFrame
+from siamfc.client.pictures import ImageFormat, encoded
 
 Frame: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | NDArray[Any]
 """A frame: the bytes of an image file, a path to one (both are sent as they are), or a uint8 array, BGR [H, W, 3] as
 OpenCV reads it or grey [H, W]. The type says any array, because OpenCV's own types do; another dtype raises
 InvalidFrame."""
-
-ImageFormat: TypeAlias = Literal[".jpg", ".png", ".webp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +35,12 @@ class Encoding:
     def encode(self, frame: Frame) -> bytes:
         """The bytes to send. Raises InvalidFrame for what cannot be a frame."""
         if isinstance(frame, np.ndarray):
-            return self._encode_array(checked_array(frame))
+            pixels = checked_array(frame)
+            try:
+                return encoded(pixels, self.format, self.quality)
+            except ValueError as error:
+                raise InvalidFrame(f"the frame cannot be encoded as {self.format}: {error}") from error
         return read_bytes(frame)
-
-    def _encode_array(self, frame: NDArray[np.uint8]) -> bytes:
-        flag = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}.get(self.format)
-        try:
-            done, encoded = cv2.imencode(self.format, frame, [] if flag is None else [flag, self.quality])
-        except cv2.error as error:
-            raise InvalidFrame(f"the frame cannot be encoded as {self.format}: {error}") from error
-        if not done:
-            raise InvalidFrame(f"the frame cannot be encoded as {self.format}")
-        return encoded.tobytes()
 
 
 def read_bytes(frame: bytes | bytearray | memoryview | str | os.PathLike[str]) -> bytes:

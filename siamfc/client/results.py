@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from siamfc.client.errors import ProblemError, UnexpectedAnswer
+from siamfc.client.pictures import decoded_grey
 from siamfc.client.refusals import from_problem
 
 if TYPE_CHECKING:
@@ -189,8 +189,4 @@ def _box(values: Any) -> Box:
 
 
 def _map(encoded: str) -> NDArray[np.uint8]:
-    data = np.frombuffer(base64.b64decode(encoded, validate=True), np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
-    if image is None:
-        raise ValueError("a response map must be a PNG")
-    return np.asarray(image, np.uint8)
+    return decoded_grey(base64.b64decode(encoded, validate=True))

@@ -48,11 +48,11 @@ def save(frames: Iterable[TrackedFrame], path: str | os.PathLike[str], format: s
     first = next(rest, None)
     if first is None:
         raise ValueError("there is no frame to save")
-    height, width = first.image.shape[:2]
+    clip = Clip(Path(path).name, first.source_frame.size())
     count = 0
     with (
         Path(path).open("w", encoding="utf-8", newline="") as file,
-        export(format, file, Clip(Path(path).name, (width, height))) as writer,
+        export(format, file, clip) as writer,
     ):
         for frame in chain([first], rest):
             writer.write(frame.frame_index, frame.targets)

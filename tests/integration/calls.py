@@ -1,4 +1,4 @@
-"""What an outside client does, in the words of the contract: bodies, problems, sessions, streams."""
+"""Helpers of an outside client, in the words of the contract: bodies, problems, sessions, streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the HTTP calls do when they are used well."""
+"""The HTTP calls, used well."""
 
 from __future__ import annotations
 

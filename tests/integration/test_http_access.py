@@ -1,4 +1,4 @@
-"""Who may call: API keys, ownership, rates, other origins; and what a wrong setting does at start."""
+"""Access over HTTP: API keys, ownership, rates, other origins; and wrong settings at start."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ BRIEF_TTL_S = 0.15
 
 @dataclass
 class Shared:
-    """What the hands share: a session (or none) at each place, and a running number for names."""
+    """State shared by the threads: a session (or none) at each place, and a running number for names."""
 
     server: Server
     http: httpx.AsyncClient

@@ -35,7 +35,7 @@ ARGUMENTS = [
 WAIT_MS = 30_000
 FRAMES = 6
 DEMO_SIZE = (640, 360)
-"""Of the drawn scene, as service/web/demo.js has it."""
+"""Size of the drawn scene, as in service/web/demo.js."""
 
 
 @pytest.fixture(scope="module")

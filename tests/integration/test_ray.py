@@ -54,7 +54,7 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Json]:
 
 @pytest.fixture(scope="module")
 def settings(weights_file: Path) -> dict[str, str]:
-    """What is said by the environment."""
+    """Settings from the environment."""
     return {"WEIGHTS": str(weights_file), "MAX_FRAME_BYTES": "100000"}
 
 
@@ -70,7 +70,7 @@ def on_ray(tmp_path_factory: pytest.TempPathFactory, arguments: Json, settings: 
 
 
 def test_every_session_is_everybodys(on_ray: RayServer) -> None:
-    """What one replica has started another goes on with: six streams are spread as Serve likes."""
+    """One replica starts a session and another continues it: Serve spreads six streams as it likes."""
 
     async def scenario() -> list[list[Json]]:
         async with crowd.async_client(on_ray) as http:

@@ -32,7 +32,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def settings(redis: RedisServer, weights_file: Path) -> dict[str, str]:
-    """Of every replica."""
+    """Settings of every replica."""
     return {"STORE": redis.url, "WEIGHTS": str(weights_file), "THREADS": "1"}
 
 

@@ -106,7 +106,6 @@ class MemoryStore:
         return {}
 
     def sweep(self) -> None:
-        """Forget expired sessions."""
         now = self._clock()
         for session_id in [each for each, record in self._records.items() if record.deadline <= now]:
             del self._records[session_id]

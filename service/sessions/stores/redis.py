@@ -44,7 +44,7 @@ from service.sessions.stores.store import (
 )
 
 _log = logging.getLogger(__name__)
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 LEASE_S = 2.5
 """Seconds that a lease holds without renewal: the lease of a killed process lapses within three seconds."""
@@ -179,6 +179,10 @@ class RedisStore:
         found: list[Any] = await self._call("exemplars", lambda: self._command("HMGET", key, *fields))
         return {name: unpack_exemplar(data) for name, data in zip(names, found, strict=True) if data is not None}
 
+    def sweep(self) -> None:
+        # Redis expires keys by itself.
+        pass
+
     def _key(self, session_id: str) -> str:
         if not _ID.fullmatch(session_id):
             raise SessionNotFound("there is no such session")
@@ -195,7 +199,7 @@ class RedisStore:
     async def _command(self, *words: Any) -> Any:
         return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
 
-    async def _call(self, name: StoreCall, call: Callable[[], Awaitable[Result]]) -> Result:
+    async def _call(self, name: StoreCall, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call in bounded time. It runs to its end even if the caller is cancelled, to leave no half step."""
         if self._failure is not None:
             raise StoreUnavailable(self._failure, retry_after_s=1)
@@ -208,7 +212,7 @@ class RedisStore:
                 task.exception()
             raise
 
-    async def _timed(self, name: StoreCall, call: Callable[[], Awaitable[Result]]) -> Result:
+    async def _timed(self, name: StoreCall, call: Callable[[], Awaitable[T]]) -> T:
         begun = time.perf_counter()
         try:
             async with asyncio.timeout(2 * CALL_S):

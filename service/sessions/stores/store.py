@@ -198,5 +198,8 @@ class SessionStore(Protocol):
     async def delete(self, session_id: str, owner: str) -> None:
         """End a session, whether its lease is held or not. Raises SessionNotFound."""
 
+    def sweep(self) -> None:
+        """Forget expired sessions, if the store does not do so by itself."""
+
     async def exemplars(self, session_id: str, names: Sequence[str]) -> dict[str, Exemplar]:
         """Read exemplars of a session by name; missing ones are left out."""

@@ -1,4 +1,4 @@
-"""What is said to a client that sent an image as text, or a box as shares of the frame."""
+"""The hints to a client that sent an image as text, or a box as shares of the frame."""
 
 from __future__ import annotations
 

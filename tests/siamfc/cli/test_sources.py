@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,23 @@ def test_both_channel_orders(folder: Path) -> None:
     assert np.array_equal(frame.rgb(), pictures()[0][..., ::-1])
     pixels = SourceFrame("camera", pictures()[0])
     assert np.array_equal(pixels.rgb(), frame.rgb())
+
+
+def test_a_frame_s_size(folder: Path) -> None:
+    (frame, *_) = open_source(str(folder)).frames()
+    assert frame.size() == SourceFrame("camera", pictures()[0]).size() == (64, 48)
+    with pytest.raises(InputError, match="a file: the image does not say its size"):
+        SourceFrame("a file", b"no image").size()
+
+
+def test_without_opencv_an_image_file_s_pixels_are_missed_and_the_extra_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (frame, *_) = open_source(str(folder)).frames()
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    monkeypatch.delitem(sys.modules, "model.opencv_images", raising=False)
+    with pytest.raises(InputError, match=r"needs cv2, which is not installed: pip install 'siamfc-service\[opencv\]'"):
+        frame.bgr()
 
 
 def test_a_video(video: Path) -> None:

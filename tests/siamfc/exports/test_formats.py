@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from siamfc import Target, TrackedFrame, track_video
+from siamfc.cli.frames import SourceFrame
 from siamfc.exports import FORMATS, Clip, export, save
 from tests.siamfc.cli.conftest import COUNT, folder
 from tests.support.fake_server import FakeServer
@@ -48,8 +49,10 @@ def test_a_video_is_saved(folder: Path, server: FakeServer, tmp_path: Path) -> N
 
 
 def test_a_video_that_breaks_off_is_saved_as_far_as_it_came(tmp_path: Path) -> None:
+    black = SourceFrame("black", np.zeros((9, 9, 3), np.uint8))
+
     def frames() -> Iterator[TrackedFrame]:
-        yield TrackedFrame(0, (Target("0", (1, 2, 3, 4), 1.0, "tracking"),), np.zeros((9, 9, 3), np.uint8))
+        yield TrackedFrame(0, (Target("0", (1, 2, 3, 4), 1.0, "tracking"),), black)
         raise OSError("cut short")
 
     path = tmp_path / "result.jsonl"

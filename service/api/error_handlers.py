@@ -1,0 +1,54 @@
+"""Turns every error of a request into a problem (RFC 9457)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from service.api.components import Components
+from service.api.problems import headers, problem
+from service.errors import InvalidRequest, ServiceError, pointer_to
+from siamfc.contract import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, UNKNOWN_METHOD, UNKNOWN_PATH
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer and count the errors of routes, of FastAPI's validation and of its router, and unexpected ones."""
+
+    @app.exception_handler(ServiceError)
+    async def refused(request: Request, error: ServiceError) -> Response:
+        return _answer(request, problem(error), headers(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        faults = tuple((pointer_to(*fault["loc"]), fault["msg"]) for fault in error.errors())
+        return _answer(
+            request, problem(InvalidRequest("the request's fields are not those of this call", faults=faults))
+        )
+
+    @app.exception_handler(HTTPException)
+    async def unrouted(request: Request, error: HTTPException) -> Response:
+        slugs = {kind.status: kind.slug for kind in (UNKNOWN_PATH, UNKNOWN_METHOD)}
+        body = {
+            "type": PROBLEM_TYPE_PREFIX + slugs.get(error.status_code, "http-error"),
+            "title": error.detail,
+            "status": error.status_code,
+            "detail": f"{request.method} {request.url.path}: {error.detail}",
+        }
+        return _answer(request, body, error.headers)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        return _answer(request, problem(error))
+
+
+def _answer(request: Request, body: dict[str, Any], extra: Mapping[str, str] | None = None) -> Response:
+    """Count the problem by its slug and answer with it; `extra`: further HTTP headers."""
+    components = getattr(request.app.state, "components", None)
+    if isinstance(components, Components):
+        components.metrics.refused(body["type"].partition("#")[2])
+    return JSONResponse(body, body["status"], headers=extra, media_type=PROBLEM_MEDIA_TYPE)
