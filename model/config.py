@@ -259,7 +259,11 @@ class TrackerConfig(FromDict):
         """The constants that a network begins with: the paper's, or with a box head ours for one search region."""
         if network.head is None:
             return cls()
-        return cls(scales=1, scale_damping=0.4, window_influence=0.25, still_influence=0.4, still_speed=16.0)
+        # A value every half pixel of the crop, as the paper has it.
+        fine = min(2 * network.stride, 64)
+        return cls(
+            scales=1, scale_damping=0.4, window_influence=0.25, still_influence=0.4, still_speed=16.0, upscale=fine
+        )
 
     def influence(self, speed: float) -> float:
         """The cosine window's weight for a target that moves `speed` search region pixels a frame."""
