@@ -44,7 +44,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """features: float64 [N, 3], logit, contrast and quality of each peak; right: bool [N]; weights: float64 [N]."""
+    """features: float64 [N, 3], logit, contrast and quality of each peak, or the first two alone; right: bool [N].
+
+    weights: float64 [N].
+    """
 
     features: NDArray[np.float64]
     right: NDArray[np.bool_]
@@ -151,5 +154,4 @@ def fit(evidence: Evidence, steps: int = 50) -> Calibration:
         curvature = (x.T * (weights * probability * (1 - probability))) @ x + _RIDGE * np.eye(x.shape[1])
         coefficients -= np.linalg.solve(curvature, gradient)
     slopes = coefficients[1:] / spread
-    logit, contrast, quality = map(float, slopes)
-    return Calibration(float(coefficients[0] - slopes @ mean), logit, contrast, quality)
+    return Calibration(float(coefficients[0] - slopes @ mean), *map(float, slopes))
