@@ -7,6 +7,7 @@ The header's dimensions are checked before any pixel is decoded.
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
@@ -35,17 +36,41 @@ class ImageTooLargeError(ModelError):
     """The image has more pixels than allowed."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ScaledImage:
+    """A decoded image, perhaps scaled down by its decoder.
+
+    pixels: uint8 [h, w, 3] RGB. size: the image's own (width, height). shrink: the image's pixels along a side of one
+    of `pixels`; h and w are the image's height and width divided by it, rounded up.
+    """
+
+    pixels: Image
+    size: tuple[int, int]
+    shrink: int = 1
+
+
 def decode(data: bytes, max_pixels: int | None = None) -> Image:
     """Decode an image to uint8 [height, width, 3] RGB.
 
     Raises InvalidImageError (not an image, or a damaged or truncated one) and ImageTooLargeError (more than
     `max_pixels`, by the header, before decoding).
     """
-    plain = _plain_jpeg(data, max_pixels)
-    return plain if plain is not None else _any(data, max_pixels)
+    return decode_scaled(data, max_pixels).pixels
 
 
-def _plain_jpeg(data: bytes, max_pixels: int | None) -> Image | None:
+def decode_scaled(data: bytes, max_pixels: int | None = None, shrink: int = 1) -> ScaledImage:
+    """Decode an image, a JPEG of the usual kind scaled down by `shrink` (1, 2, 4 or 8). Raises as `decode` does.
+
+    A JPEG decoder scales in the frequency domain: the fewer pixels come out, the less it computes.
+    """
+    plain = _plain_jpeg(data, max_pixels, shrink)
+    if plain is not None:
+        return plain
+    pixels = _any(data, max_pixels)
+    return ScaledImage(pixels, (pixels.shape[1], pixels.shape[0]))
+
+
+def _plain_jpeg(data: bytes, max_pixels: int | None, shrink: int) -> ScaledImage | None:
     """The image, where it is a sound JPEG of the usual kind: the pixels that Pillow gives, at less cost.
 
     None of anything else: whether damage is slight enough to look past is decided in one place, by Pillow.
@@ -56,10 +81,12 @@ def _plain_jpeg(data: bytes, max_pixels: int | None) -> Image | None:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         if colours not in _PLAIN or (max_pixels is not None and int(height) * int(width) > max_pixels):
             return None
-        pixels: Image = simplejpeg.decode_jpeg(data, "RGB")
+        rows, columns = -(-height // shrink), -(-width // shrink)
+        pixels: Image = simplejpeg.decode_jpeg(data, "RGB", min_height=rows, min_width=columns)
     except ValueError:
         return None
-    return pixels
+    assert pixels.shape == (rows, columns, 3), "the decoder scales to the next larger size that was asked for"
+    return ScaledImage(pixels, (width, height), shrink)
 
 
 def _any(data: bytes, max_pixels: int | None) -> Image:

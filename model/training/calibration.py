@@ -19,6 +19,7 @@ from model.boxes import Box, iou
 from model.calibration import Calibration
 from model.data.corpus import Corpus, Track
 from model.errors import CorpusError
+from model.frames import Frame
 from model.inference.predictor import Predictor
 from model.inference.single import update
 
@@ -129,7 +130,7 @@ def readings(predictor: Predictor, frames: Iterable[RgbImage], truth: Sequence[B
     The target never counts as lost on the way, because the score that would say so is still to be fitted.
     """
     tracker = predictor.tracker
-    images = iter(frames)
+    images = map(Frame.whole, frames)
     box = truth[0]
     assert box is not None
     target, pixels = tracker.start(next(images), box)
