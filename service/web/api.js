@@ -1,5 +1,8 @@
 // The server's HTTP and socket API, version 1. Knows no page.
 
+/** Where the key lives as long as the tab does. */
+const KEY_ITEM = "siamfc-key";
+
 /** A refusal, as the server's problem+json says it. */
 export class ApiError extends Error {
   constructor(problem, status) {
@@ -12,10 +15,17 @@ export class ApiError extends Error {
 }
 
 export class Api {
-  #key = null;
+  #key = sessionStorage.getItem(KEY_ITEM);
 
-  setKey(key) {
+  get hasKey() {
+    return this.#key !== null;
+  }
+
+  /** The key of all further calls; null: none. */
+  set key(key) {
     this.#key = key || null;
+    if (this.#key) sessionStorage.setItem(KEY_ITEM, this.#key);
+    else sessionStorage.removeItem(KEY_ITEM);
   }
 
   model() {
@@ -30,21 +40,30 @@ export class Api {
     return this.#call("POST", "/v1/sessions", form);
   }
 
+  /** Adds a target or corrects its box on a frame. The session must have no connection. */
+  place(sessionId, id, frame, box) {
+    const form = new FormData();
+    form.append("frame", frame, "frame.jpg");
+    form.append("box", box.join(","));
+    return this.#call("PUT", `${pathOf(sessionId)}/targets/${encodeURIComponent(id)}`, form);
+  }
+
   /** Ends a session; a session that is already gone is no error. */
   async remove(sessionId) {
     try {
-      await this.#call("DELETE", `/v1/sessions/${encodeURIComponent(sessionId)}`, undefined, true);
+      await this.#call("DELETE", pathOf(sessionId), undefined, true);
     } catch (error) {
       if (![404, 410].includes(error.status)) throw error;
     }
   }
 
-  /** A socket of the session; `streamUrl` as the session said it. */
-  openSocket(streamUrl, { map }) {
+  /** A socket of the session; `streamUrl` as the session said it, `resume` as `Stream` does, or null. */
+  openSocket(streamUrl, { mode, map, resume }) {
     const url = new URL(streamUrl, location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    url.searchParams.set("mode", "latest");
+    url.searchParams.set("mode", mode);
     url.searchParams.set("map", map ? "1" : "0");
+    if (resume) url.searchParams.set("resume", resume);
     const protocols = ["siamfc.v1"];
     if (this.#key) protocols.push(`base64url.bearer.authorization.${base64url(this.#key)}`);
     return new WebSocket(url, protocols);
@@ -63,6 +82,10 @@ export class Api {
     if (!response.ok) throw new ApiError(answer, response.status);
     return answer;
   }
+}
+
+function pathOf(sessionId) {
+  return `/v1/sessions/${encodeURIComponent(sessionId)}`;
 }
 
 function base64url(text) {

@@ -1,44 +1,52 @@
 // The demo page: the only place where its parts meet.
 
 import { Api } from "./api.js";
+import { Clip } from "./clip.js";
+import { HINTS, showControls } from "./controls.js";
+import { save, saveVideo } from "./downloads.js";
+import { overlap } from "./geometry.js";
+import { Live } from "./live.js";
 import { Notices } from "./notices.js";
-import { TargetList, Speed, overlap } from "./panel.js";
+import { Record } from "./record.js";
 import { CameraSource, DemoSource, openFiles } from "./sources.js";
+import { Speed } from "./speed.js";
 import { Stage } from "./stage.js";
-import { Tracking } from "./tracking.js";
+import { TargetList } from "./targets.js";
+import { Timeline } from "./timeline.js";
 
 const $ = (id) => document.getElementById(id);
 
-const HINTS = {
-  idle: "Choose where the frames come from.",
-  preview: "Drag a box around what to follow.",
-  starting: "Starting…",
-  tracking: "Drag to correct the selected target; “Add target” or Shift-drag follows another.",
-  paused: "Paused. Drag to correct the selected target.",
-  ended: "The video is over. Choose a source to begin again.",
-};
-
 class Page {
   #api = new Api();
-  #notices = new Notices(this.#api);
   #stage = new Stage($("stage"));
-  #speed = new Speed();
+  #timeline = new Timeline();
+  #record = new Record();
   #list = new TargetList($("targets"), $("no-targets"), {
     select: (id) => this.#select(id),
-    remove: (id) => this.#remove(id),
+    remove: (id) => this.#mode.change(() => this.#record.remove(id)),
+    rename: (id, name) => this.#edit(() => this.#record.rename(id, name)),
+    recolour: (id, colour) => this.#edit(() => this.#record.recolour(id, colour)),
   });
   #source = null;
-  #tracking = null;
-  #state = "idle";
-  #selected = null;
-  #encoding = false;
-  /** The truth of the frame in view, by name; and which of its names a target was drawn on, by target id. */
-  #truth = null;
+  #mode = null;
+  #saving = null;
+  #drawn = 0;
+  /** Which thing of a drawn scene a target's box was given to, by target. */
   #truthOf = new Map();
+
+  // What the modes see of the page.
+  notices = new Notices(this.#api);
+  speed = new Speed();
+  state = "idle";
+  selected = null;
+
+  get picture() {
+    return this.#stage.picture;
+  }
 
   async start() {
     this.#wire();
-    this.#enter("idle");
+    this.enter("idle");
     requestAnimationFrame((now) => this.#tick(now));
     await this.#describeServer();
     await this.#open("demo", () => new DemoSource());
@@ -48,27 +56,45 @@ class Page {
     for (const button of document.querySelectorAll("[data-source]")) {
       button.addEventListener("click", () => this.#choose(button.dataset.source));
     }
+    for (const button of document.querySelectorAll("[data-format]")) {
+      button.addEventListener("click", () => this.#save(button.dataset.format));
+    }
     $("file").addEventListener("change", (event) => {
       this.#openFiles([...event.target.files]);
       event.target.value = "";
     });
-    $("suggest").addEventListener("click", () => this.#begin(this.#suggestion(), false));
-    $("pause").addEventListener("click", () => this.#togglePause());
-    $("add").addEventListener("click", () => this.#setAddMode(!this.#stage.addMode));
-    $("stop").addEventListener("click", () => this.#stop());
-    $("map").addEventListener("change", () => this.#tracking?.setMap($("map").checked));
-    $("seek").addEventListener("input", (event) => this.#source?.seek?.(event.target.value / event.target.max));
-    this.#stage.addEventListener("grab", () => this.#speed.interrupt());
-    this.#stage.addEventListener("box", (event) => this.#begin(event.detail.box, event.detail.add));
-    $("overlay").addEventListener("keydown", (event) => this.#shortcut(event));
-    addEventListener("pagehide", () => this.#tracking?.stop());
+    const buttons = {
+      suggest: () => this.#draw({ box: this.#suggestion(), id: null, add: false }),
+      pause: () => this.#togglePause(),
+      add: () => this.#setAddMode(!this.#stage.addMode),
+      undo: () => this.#undo(),
+      stop: () => this.#startAgain(),
+      back: () => this.#step(-1),
+      play: () => this.#mode.togglePlay(),
+      forward: () => this.#step(1),
+    };
+    for (const [id, act] of Object.entries(buttons)) $(id).addEventListener("click", act);
+    $("map").addEventListener("change", () => this.#showMap());
+    this.#timeline.addEventListener("seek", (event) => this.#mode?.seekable && this.#mode.seek(event.detail));
+    this.#stage.addEventListener("grab", () => this.#grab());
+    this.#stage.addEventListener("release", () => this.#mode.release());
+    this.#stage.addEventListener("pick", (event) => this.#select(event.detail));
+    this.#stage.addEventListener("box", (event) => this.#draw(event.detail));
     this.#stage.addEventListener("files", (event) => this.#openFiles(event.detail));
+    $("overlay").addEventListener("keydown", (event) => this.#shortcut(event));
+    addEventListener("keydown", (event) => this.#undoKey(event));
+    addEventListener("pagehide", () => this.#mode?.close());
   }
 
   async #describeServer() {
-    const model = await this.#notices.attempt(() => this.#api.model(), () => this.#describeServer());
+    const model = await this.notices.attempt(() => this.#api.model(), () => this.#describeServer());
     if (!model) return;
     $("model").textContent = [model.network, model.device, model.precision].filter((part) => typeof part === "string").join(" · ");
+  }
+
+  #tick(now) {
+    requestAnimationFrame((next) => this.#tick(next));
+    this.#mode?.tick?.(now);
   }
 
   // Sources
@@ -84,204 +110,187 @@ class Page {
   }
 
   async #open(kind, make) {
-    this.#notices.complain(null);
+    this.notices.complain(null);
     let source;
     try {
       source = await make();
     } catch (error) {
-      this.#notices.complain(error.message);
+      this.notices.complain(error.message);
       return;
     }
-    await this.#stop();
-    this.#source?.stop();
+    await this.#mode?.close();
+    this.#record.forget();
+    this.selected = null;
+    this.speed.reset();
     this.#source = source;
     this.#stage.size = source.size;
+    this.#mode = new (source.live ? Live : Clip)(this.#api, source, this.#record, this);
+    this.#mode.map = $("map").checked;
     for (const button of document.querySelectorAll("[data-source]")) {
       button.setAttribute("aria-pressed", String(button.dataset.source === kind));
     }
-    this.#enter("preview");
+    await this.#mode.open();
   }
 
-  // States
+  // Called by the modes
 
-  #enter(state) {
-    this.#state = state;
+  enter(state) {
+    this.state = state;
     document.body.dataset.state = state;
-    const running = state === "tracking" || state === "paused";
     $("hint").textContent = HINTS[state];
-    $("pause").disabled = !running;
-    $("pause").textContent = state === "paused" ? "Go on" : "Pause";
-    $("pause").setAttribute("aria-pressed", String(state === "paused"));
-    $("add").disabled = !running;
-    $("stop").disabled = !(running || state === "ended");
-    $("suggest").hidden = !(state === "preview" && this.#source?.truth);
-    $("seek-row").hidden = !(state === "preview" && this.#source?.seek);
-    this.#stage.enabled = running || state === "preview";
-    if (state === "preview") {
-      $("seek").value = 0;
-      this.#truth = this.#source.truth?.() ?? null;
-      this.#stage.show({ targets: [], selected: null, suggestion: this.#suggestion() });
+    if (state !== "tracking") {
+      this.speed.interrupt();
+      this.notices.reconnecting(null);
     }
+    this.#stage.enabled = state !== "idle";
+    this.refresh();
   }
 
-  #suggestion() {
-    return this.#source?.truth?.().ladybird ?? null;
-  }
-
-  #tick(now) {
-    requestAnimationFrame((next) => this.#tick(next));
-    if (!this.#source || this.#encoding || this.#stage.drawing) return;
-    if (this.#state === "preview" && this.#source.advance(now)) {
-      this.#source.paint(this.#stage.picture);
-      this.#stage.redraw();
-    } else if (this.#state === "tracking" && this.#tracking.takesFrames) {
-      if (this.#source.advance(now)) this.#send();
-      else if (this.#source.ended) this.#finish();
-    }
-  }
-
-  async #send() {
-    this.#encoding = true;
-    try {
-      const { width, height } = this.#stage.size;
-      const canvas = new OffscreenCanvas(width, height);
-      this.#source.paint(canvas.getContext("2d", { alpha: false }));
-      await this.#tracking?.send(canvas, this.#source.truth?.());
-    } catch (error) {
-      this.#notices.complain(error.message);
-    } finally {
-      this.#encoding = false;
-    }
-  }
-
-  async #finish() {
-    await this.#tracking.end();
-    if (this.#state === "tracking") this.#enter("ended");
-  }
-
-  /** A box was drawn: the first starts a session, a later one corrects or adds a target on the frame in view. */
-  async #begin(box, add) {
-    this.#notices.complain(null);
-    this.#setAddMode(false);
-    if (this.#tracking) {
-      const id = add || this.#selected === null ? this.#tracking.freshId() : this.#selected;
-      this.#selected = id;
-      this.#tieToTruth(id, box);
-      const sent = await this.#tracking.correct(id, box, this.#stage.picture.canvas, this.#truth);
-      if (!sent) this.#notices.complain("The connection is being made anew; draw the box again in a moment.");
-      return;
-    }
-    if (this.#state !== "preview") return;
-    this.#enter("starting");
-    this.#speed.reset();
-    const tracking = new Tracking(this.#api, {
-      result: (result) => this.#show(result),
-      dropped: () => this.#speed.dropped(),
-      fault: (message) => this.#notices.complain(message),
-      lost: (message, refusedKey) => this.#ended(message, refusedKey),
-    });
-    const begin = () => tracking.start(this.#stage.picture.canvas, box, $("map").checked);
-    const session = await this.#notices.attempt(begin, () => this.#begin(box, add));
-    if (this.#state !== "starting") {
-      await tracking.stop();
-      return;
-    }
-    if (!session) {
-      this.#enter("preview");
-      return;
-    }
-    this.#tracking = tracking;
-    this.#selected = session.targets[0].id;
-    this.#tieToTruth(this.#selected, box);
-    this.#display(session.targets);
-    this.#enter("tracking");
-    await this.#source.play();
-  }
-
-  /** Remembers which thing of a known scene the box was drawn on, so that its overlap can be shown. */
-  #tieToTruth(id, box) {
-    const near = Object.entries(this.#truth ?? {}).find(([, place]) => overlap(box, place) > 0.3);
-    if (near) this.#truthOf.set(id, near[0]);
-    else this.#truthOf.delete(id);
-  }
-
-  #show({ message, targets, bitmap, truth, roundTripMs }) {
-    this.#speed.answered(message.timing_ms, roundTripMs);
-    if (!this.#stage.drawing) this.#stage.picture.drawImage(bitmap, 0, 0);
-    this.#truth = truth;
-    this.#display(targets);
-  }
-
-  #display(targets) {
-    // The selected one may be on its way to the server still.
-    const selected = targets.some((target) => target.id === this.#selected) ? this.#selected : null;
-    const shown = targets.map((target) => {
-      const place = this.#truth?.[this.#truthOf.get(target.id)];
+  /** Shows what the record and the mode say now. */
+  refresh() {
+    if (!this.#mode) return;
+    const { index, count } = this.#mode;
+    const truth = this.#mode.truth();
+    if (!this.#record.target(this.selected)) this.selected = this.#record.targets[0]?.id ?? null;
+    const shown = this.#record.shown(index).map((target) => {
+      const place = truth?.[this.#truthOf.get(target.id)];
       return place ? { ...target, overlap: overlap(target.box, place) } : target;
     });
-    this.#list.show(shown, selected);
-    if (!this.#stage.drawing) this.#stage.show({ targets, selected });
+    this.#list.show(this.#record.targets, shown, this.selected);
+    this.#timeline.show({ record: this.#record, count, index, time: (at) => this.#mode.time(at), selected: this.selected });
+    this.#enableControls();
+    this.#showStage(shown);
+  }
+
+  refused({ message, status, refusedKey }, retry) {
+    if (status === 401 || refusedKey) this.notices.askKey(retry);
+    else this.notices.complain(message);
+  }
+
+  async #showStage(shown) {
+    this.#drawn += 1;
+    const drawn = this.#drawn;
+    const suggestion = this.state === "preview" ? this.#suggestion() : null;
+    const map = $("map").checked ? await this.#mode.responseMap(this.selected) : null;
+    if (drawn === this.#drawn) this.#stage.show({ targets: shown, selected: this.selected, suggestion, map });
+  }
+
+  #enableControls() {
+    showControls({
+      state: this.state,
+      some: !this.#record.empty,
+      clip: this.#mode.seekable,
+      unfinished: this.#mode.unfinished,
+      playing: this.#mode.playing,
+      undoable: this.#record.undoable,
+      suggestion: this.#suggestion() !== null,
+      saving: this.#saving !== null,
+      mapOf: $("map").checked ? (this.#record.target(this.selected)?.name ?? "") : null,
+    });
   }
 
   // Commands
 
-  #select(id) {
-    this.#selected = id;
-    if (this.#tracking) this.#display(this.#tracking.targets);
+  #suggestion() {
+    return this.#mode?.truth()?.ladybird ?? null;
   }
 
-  async #remove(id) {
-    if (!this.#tracking) return;
-    this.#tracking.remove(id);
-    if (id === this.#selected) this.#selected = this.#tracking.targets[0]?.id ?? null;
-    if (!this.#tracking.targets.length) await this.#stop();
-    else this.#display(this.#tracking.targets);
+  #grab() {
+    this.speed.interrupt();
+    this.#mode.hold();
+  }
+
+  /** A box was drawn, or one of a target's was changed: `id`, or null for a box elsewhere. */
+  #draw({ box, id, add }) {
+    this.notices.complain(null);
+    this.#setAddMode(false);
+    const target = id ?? (add ? null : this.selected);
+    this.selected = this.#mode.draw(target, box);
+    const near = Object.entries(this.#mode.truth() ?? {}).find(([, place]) => overlap(box, place) > 0.3);
+    if (near) this.#truthOf.set(this.selected, near[0]);
+    else this.#truthOf.delete(this.selected);
+    this.refresh();
+  }
+
+  #select(id) {
+    this.selected = id;
+    this.refresh();
+  }
+
+  #edit(act) {
+    act();
+    this.refresh();
   }
 
   #togglePause() {
-    this.#speed.interrupt();
-    if (this.#state === "tracking") {
-      this.#source.pause();
-      this.#enter("paused");
-    } else if (this.#state === "paused") {
-      this.#source.play();
-      this.#enter("tracking");
-    }
+    if ($("pause").disabled) return;
+    if (this.state === "tracking") this.#mode.pause();
+    else this.#mode.go();
+  }
+
+  #step(by) {
+    const { index, count } = this.#mode;
+    if (this.#mode.seekable) this.#mode.seek(Math.max(0, Math.min(count - 1, index + by)));
   }
 
   #setAddMode(on) {
     this.#stage.addMode = on;
     $("add").setAttribute("aria-pressed", String(on));
-    if (on) $("hint").textContent = "Drag a box around the other target.";
+    $("hint").textContent = on ? "Drag a box around the other target." : HINTS[this.state];
   }
 
-  async #stop() {
-    const tracking = this.#tracking;
-    this.#tracking = null;
-    this.#selected = null;
-    if (this.#source?.ended) this.#source.seek?.(0);
-    this.#source?.pause();
-    this.#list.show([], null);
-    if (this.#source) this.#enter("preview");
-    await tracking?.stop();
+  #undo() {
+    if (this.#record.undoable) this.#mode.change(() => this.#record.undo());
   }
 
-  #ended(message, refusedKey) {
-    this.#notices.complain(message);
-    this.#stop();
-    if (refusedKey) this.#notices.askKey();
+  async #startAgain() {
+    await this.#mode.change(() => this.#record.clear());
+    this.speed.reset();
+  }
+
+  #showMap() {
+    this.#mode.map = $("map").checked;
+    this.refresh();
+  }
+
+  async #save(format) {
+    const { count } = this.#mode;
+    const { name, size, rate } = this.#source;
+    const result = { name, size, count, rate, time: (index) => this.#mode.time(index), record: this.#record };
+    if (format !== "video") {
+      save(result, format);
+      return;
+    }
+    await this.#mode.pause();
+    this.#saving = new AbortController();
+    this.refresh();
+    const progress = (done) => ($("hint").textContent = `Recording the video, ${done} of ${count}…`);
+    await saveVideo(result, this.#source, progress, this.#saving.signal).catch((error) => this.notices.complain(error.message));
+    this.#saving = null;
+    this.#setAddMode(false);
+    await this.#mode.seek(this.#mode.index);
   }
 
   #shortcut(event) {
     const commands = {
       " ": () => this.#togglePause(),
       a: () => this.#stage.beginKeyed(true),
-      Delete: () => this.#selected !== null && this.#remove(this.#selected),
+      Delete: () => this.selected !== null && this.#mode.change(() => this.#record.remove(this.selected)),
+      ArrowLeft: () => this.#step(event.shiftKey ? -10 : -1),
+      ArrowRight: () => this.#step(event.shiftKey ? 10 : 1),
+      p: () => this.#mode.seekable && this.#mode.togglePlay(),
     };
     const command = commands[event.key];
     if (!command || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     command();
+  }
+
+  #undoKey(event) {
+    const typing = event.target instanceof HTMLInputElement && event.target.type !== "checkbox";
+    if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey) || typing) return;
+    event.preventDefault();
+    this.#undo();
   }
 }
 

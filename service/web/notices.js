@@ -1,4 +1,4 @@
-// What the page has to say when something is refused, and the key it then may ask for.
+// What the page says when something is refused or reconnecting, and the key it then may ask for.
 
 const $ = (id) => document.getElementById(id);
 
@@ -18,6 +18,12 @@ export class Notices {
     $("alert-text").textContent = message ?? "";
   }
 
+  /** Says that the connection is being made anew; null: it is there again. */
+  reconnecting(attempt, of) {
+    $("connection").hidden = attempt === null;
+    $("connection").textContent = attempt === null ? "" : `Reconnecting, ${attempt} of ${of}…`;
+  }
+
   /** The result of `call`; on a refusal says so and returns null. A missing key is asked for, then `retry` runs. */
   async attempt(call, retry) {
     try {
@@ -29,15 +35,21 @@ export class Notices {
     }
   }
 
+  /** Asks for a key, then runs `retry`. The key in use, if there is one, has just been refused. */
   askKey(retry = null) {
+    const refused = this.#api.hasKey;
+    this.#api.key = null;
     this.#retry = retry;
     $("key-form").hidden = false;
+    $("key-refused").hidden = !refused;
+    $("key").setAttribute("aria-invalid", String(refused));
+    $("key").select();
     $("key").focus();
   }
 
   #useKey(event) {
     event.preventDefault();
-    this.#api.setKey($("key").value.trim());
+    this.#api.key = $("key").value.trim();
     $("key-form").hidden = true;
     this.complain(null);
     this.#retry?.();

@@ -1,174 +1,119 @@
-// Where frames come from. Every source has: size, advance(now) → whether there is a new frame, paint(ctx),
-// play(), pause(), stop(), ended, live; a source with a known truth has truth(); one that can be sought has seek(share).
+// Where frames come from.
+//
+// A clip has: name, size {width, height} in the picture's own pixels, count (frames; `exact` says whether that is known
+// or estimated yet), load(index) → whether there is such a frame, paint(context) for the frame loaded last,
+// time(index) in seconds, rate (frames a second), stop(). `pace`: frames a second at most, or null; truth(index): where
+// things are, for a drawn scene.
+// A camera has: live true, name, size, advance(now) → whether there is a new frame, paint(context), stop().
 
 import { DEMO_SIZE, DemoScene } from "./demo.js";
+import { openVideo } from "./video.js";
 
-const LONGEST_SIDE = 960;
+const DEMO_FRAMES = 600;
+const DEMO_RATE = 30;
 const LEAST_INTERVAL_MS = 1000 / 31;
-
-function fitted(width, height) {
-  const scale = Math.min(1, LONGEST_SIDE / Math.max(width, height));
-  return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
-}
-
-/** Lets at most about thirty frames a second through. */
-class Pace {
-  #last = -Infinity;
-
-  due(now) {
-    if (now - this.#last < LEAST_INTERVAL_MS) return false;
-    this.#last = now;
-    return true;
-  }
-}
+const VIDEO_NAME = /\.(mp4|m4v|mov|webm|mkv|avi|mpe?g|ogv|wmv|flv|ts|3gp)$/i;
 
 export class DemoSource {
   #scene = new DemoScene();
-  #pace = new Pace();
-  #time = 0;
-  #last = null;
+  #index = 0;
 
+  name = "demo";
   size = DEMO_SIZE;
-  ended = false;
-  live = false;
+  count = DEMO_FRAMES;
+  exact = true;
+  rate = DEMO_RATE;
+  pace = DEMO_RATE;
 
-  play() {
-    this.#last = performance.now();
+  load(index) {
+    if (index >= this.count) return false;
+    this.#index = index;
+    return true;
   }
 
-  pause() {
-    this.#last = null;
+  paint(context) {
+    this.#scene.paint(context, this.time(this.#index));
+  }
+
+  time(index) {
+    return index / DEMO_RATE;
+  }
+
+  truth(index) {
+    return this.#scene.truth(this.time(index));
   }
 
   stop() {}
-
-  advance(now) {
-    if (!this.#pace.due(now)) return false;
-    if (this.#last !== null) {
-      // A hidden tab or a long pause must not teleport the insects.
-      this.#time += Math.min(now - this.#last, 100) / 1000;
-      this.#last = now;
-    }
-    return true;
-  }
-
-  paint(ctx) {
-    this.#scene.paint(ctx, this.#time);
-  }
-
-  truth() {
-    return this.#scene.truth(this.#time);
-  }
 }
 
-class ElementSource {
-  #pace = new Pace();
+export class CameraSource {
+  #video;
   #lastTime = -1;
+  #lastAt = -Infinity;
 
-  constructor(video, live) {
-    this.video = video;
-    this.live = live;
-    this.size = fitted(video.videoWidth, video.videoHeight);
+  live = true;
+  name = "camera";
+  rate = 30;
+
+  constructor(video) {
+    this.#video = video;
+    this.size = { width: video.videoWidth, height: video.videoHeight };
   }
 
-  get ended() {
-    return this.video.ended;
-  }
-
-  play() {
-    return this.video.play();
-  }
-
-  pause() {
-    if (!this.live) this.video.pause();
-  }
-
-  advance(now) {
-    const { currentTime, readyState, seeking } = this.video;
-    if (seeking || readyState < HTMLMediaElement.HAVE_CURRENT_DATA || currentTime === this.#lastTime) return false;
-    if (!this.#pace.due(now)) return false;
-    this.#lastTime = currentTime;
-    return true;
-  }
-
-  paint(ctx) {
-    ctx.drawImage(this.video, 0, 0, this.size.width, this.size.height);
-  }
-}
-
-function loaded(video, failure) {
-  return new Promise((resolve, reject) => {
-    video.addEventListener("loadeddata", () => resolve(video), { once: true });
-    video.addEventListener("error", () => reject(new Error(failure)), { once: true });
-  });
-}
-
-export class CameraSource extends ElementSource {
   static async open() {
     if (!navigator.mediaDevices) throw new Error("The browser gives cameras to https pages and localhost only.");
     let media;
     try {
-      media = await navigator.mediaDevices.getUserMedia({
-        video: { width: { ideal: 1280 }, facingMode: "environment" },
-        audio: false,
-      });
+      const video = { width: { ideal: 1280 }, facingMode: "environment" };
+      media = await navigator.mediaDevices.getUserMedia({ video, audio: false });
     } catch (error) {
       const refused = error.name === "NotAllowedError";
       throw new Error(refused ? "The browser was not allowed to use the camera." : "No camera could be opened.");
     }
     const video = document.createElement("video");
     Object.assign(video, { muted: true, playsInline: true, srcObject: media });
-    await Promise.all([loaded(video, "The camera gives no picture."), video.play()]);
-    return new CameraSource(video, true);
+    const failed = new Promise((_, reject) => {
+      video.addEventListener("error", () => reject(new Error("The camera gives no picture.")), { once: true });
+    });
+    await Promise.race([video.play(), failed]);
+    return new CameraSource(video);
+  }
+
+  /** Whether there is a frame newer than the last; at most about thirty a second. */
+  advance(now) {
+    const { currentTime, readyState } = this.#video;
+    if (readyState < HTMLMediaElement.HAVE_CURRENT_DATA || currentTime === this.#lastTime) return false;
+    if (now - this.#lastAt < LEAST_INTERVAL_MS) return false;
+    this.#lastTime = currentTime;
+    this.#lastAt = now;
+    return true;
+  }
+
+  paint(context) {
+    context.drawImage(this.#video, 0, 0, this.size.width, this.size.height);
   }
 
   stop() {
-    for (const track of this.video.srcObject.getTracks()) track.stop();
+    for (const track of this.#video.srcObject.getTracks()) track.stop();
   }
 }
 
-class VideoSource extends ElementSource {
-  static async open(file) {
-    const video = document.createElement("video");
-    Object.assign(video, { muted: true, playsInline: true, preload: "auto", src: URL.createObjectURL(file) });
-    await loaded(video, `${file.name}: this browser cannot play it.`);
-    return new VideoSource(video, false);
-  }
-
-  seek(share) {
-    this.video.currentTime = share * this.video.duration;
-  }
-
-  stop() {
-    this.video.pause();
-    URL.revokeObjectURL(this.video.src);
-  }
-}
-
-/** The source that those files make: the first video among them, else all the images. */
-export function openFiles(files) {
-  const video = files.find((file) => file.type.startsWith("video/"));
-  if (video) return VideoSource.open(video);
-  const images = files.filter((file) => file.type.startsWith("image/"));
-  if (images.length) return ImagesSource.open(images);
-  throw new Error("This is neither a video nor an image.");
-}
-
-/** Several still images, in the order of their names. */
+/** Several still images as the frames of a clip, in the order of their names. */
 class ImagesSource {
   #files;
   #bitmap;
-  #at = 0;
-  #loading = false;
-  #fresh = true;
-  #playing = false;
+  #index = 0;
 
-  live = false;
+  exact = true;
+  rate = 30;
+  pace = null;
 
   constructor(files, bitmap) {
     this.#files = files;
     this.#bitmap = bitmap;
-    this.size = fitted(bitmap.width, bitmap.height);
+    this.name = files[0].name;
+    this.count = files.length;
+    this.size = { width: bitmap.width, height: bitmap.height };
   }
 
   static async open(files) {
@@ -184,38 +129,9 @@ class ImagesSource {
     }
   }
 
-  get ended() {
-    return this.#playing && !this.#fresh && this.#at >= this.#files.length - 1;
-  }
-
-  play() {
-    this.#playing = true;
-  }
-
-  pause() {
-    this.#playing = false;
-  }
-
-  seek(share) {
-    this.#load(Math.round(share * (this.#files.length - 1)));
-  }
-
-  stop() {
-    this.#bitmap.close();
-  }
-
-  advance() {
-    if (this.#loading) return false;
-    if (this.#fresh) {
-      this.#fresh = false;
-      return true;
-    }
-    if (this.#playing && this.#at < this.#files.length - 1) this.#load(this.#at + 1);
-    return false;
-  }
-
-  async #load(index) {
-    this.#loading = true;
+  async load(index) {
+    if (index >= this.count) return false;
+    if (index === this.#index) return true;
     try {
       const bitmap = await ImagesSource.#read(this.#files[index]);
       this.#bitmap.close();
@@ -223,12 +139,28 @@ class ImagesSource {
     } catch {
       // A damaged file in the middle: the image before it stays in view.
     }
-    this.#at = index;
-    this.#fresh = true;
-    this.#loading = false;
+    this.#index = index;
+    return true;
   }
 
-  paint(ctx) {
-    ctx.drawImage(this.#bitmap, 0, 0, this.size.width, this.size.height);
+  paint(context) {
+    context.drawImage(this.#bitmap, 0, 0, this.size.width, this.size.height);
   }
+
+  time(index) {
+    return index / this.rate;
+  }
+
+  stop() {
+    this.#bitmap.close();
+  }
+}
+
+/** The source that those files make: the first video among them, else all the images. */
+export function openFiles(files) {
+  const video = files.find((file) => file.type.startsWith("video/") || VIDEO_NAME.test(file.name));
+  if (video) return openVideo(video);
+  const images = files.filter((file) => file.type.startsWith("image/"));
+  if (images.length) return ImagesSource.open(images);
+  throw new Error(`${files[0].name} is neither a video nor an image.`);
 }

@@ -1,7 +1,14 @@
-// The picture, what is drawn over it, and drawing boxes with a pointer or the keyboard.
+// The picture, what is drawn over it, and boxes made with a pointer or the keyboard.
 
-const LEAST_SIDE = 6;
-const STATUS_DASH = { tracking: [], uncertain: [10, 6], lost: [3, 6] };
+import { clipped, inside, LEAST_SIDE } from "./geometry.js";
+import { begun } from "./gestures.js";
+import { drawHandles, drawLoupe, drawMap, drawSketch, drawTargets } from "./painter.js";
+
+/** How near a handle a press must be, in the screen's pixels. */
+const REACH = { mouse: 9, pen: 12, touch: 20 };
+const KEY_STEP = 6;
+const LONGEST_KEY_STEP = 48;
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Stage extends EventTarget {
   #root;
@@ -11,10 +18,16 @@ export class Stage extends EventTarget {
   #targets = [];
   #selected = null;
   #suggestion = null;
-  #drag = null;
+  #map = null;
+  #gesture = null;
+  #touch = false;
   #keyed = null;
 
-  /** Events: `grab` when a box begins, `box` ({box, add}) when one is drawn, `files` when some are dropped. */
+  /**
+   * Events: `grab` when a box begins and `release` when nothing came of it, `box` ({box, id, add}) when one is drawn or
+   * changed (`id`: the target whose box it was, or null), `pick` (id) for a click on a target, `files` when some are
+   * dropped.
+   */
   constructor(root) {
     super();
     this.#root = root;
@@ -39,7 +52,7 @@ export class Stage extends EventTarget {
   set size({ width, height }) {
     this.#frame.width = width;
     this.#frame.height = height;
-    this.#root.style.maxWidth = `calc(76vh * ${width / height})`;
+    this.#root.style.setProperty("--ratio", width / height);
   }
 
   /** The 2d context of the picture, one unit a frame pixel. */
@@ -47,15 +60,17 @@ export class Stage extends EventTarget {
     return this.#context;
   }
 
-  /** Whether a box is being drawn now. */
+  /** Whether a box is being drawn or changed now. */
   get drawing() {
-    return this.#drag !== null || this.#keyed !== null;
+    return this.#gesture !== null || this.#keyed !== null;
   }
 
-  show({ targets, selected, suggestion = null }) {
+  /** What lies over the picture. `map`: the selected target's response map, {bitmap, box}, or null. */
+  show({ targets, selected, suggestion = null, map = null }) {
     this.#targets = targets;
     this.#selected = selected;
     this.#suggestion = suggestion;
+    this.#map = map;
     this.redraw();
   }
 
@@ -66,7 +81,7 @@ export class Stage extends EventTarget {
     const present = this.#targets.find((target) => target.id === this.#selected);
     const middle = [width * 0.4, height * 0.375, width * 0.2, height * 0.25];
     const start = this.#suggestion ?? (present && !add ? present.box : middle);
-    this.#keyed = { box: clipped(start, this.size), add };
+    this.#keyed = { box: clipped(start, this.size), id: add ? null : (present?.id ?? null), add, step: KEY_STEP };
     this.#overlay.focus();
     this.dispatchEvent(new Event("grab"));
     this.redraw();
@@ -79,60 +94,25 @@ export class Stage extends EventTarget {
     if (!width || !height) return;
     if (this.#overlay.width !== width || this.#overlay.height !== height) Object.assign(this.#overlay, { width, height });
     const ctx = this.#overlay.getContext("2d");
-    ctx.setTransform(1, 0, 0, 1, 0, 0);
-    ctx.clearRect(0, 0, width, height);
-    ctx.scale(ratio, ratio);
-    const unit = clientWidth / this.#frame.width;
-    for (const target of this.#targets) this.#drawMap(ctx, target, unit);
-    for (const target of this.#targets) this.#drawTarget(ctx, target, unit);
-    const sketch = this.#keyed?.box ?? (this.#drag ? dragBox(this.#drag, this.size) : this.#suggestion);
-    if (sketch) this.#drawSketch(ctx, sketch.map((value) => value * unit));
+    ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
+    ctx.clearRect(0, 0, clientWidth, clientHeight);
+    this.#draw(ctx, this.#unit, { width: clientWidth, height: clientHeight });
   }
 
-  #drawMap(ctx, { mapBitmap, mapBox }, unit) {
-    if (!mapBitmap || !mapBox) return;
-    ctx.globalAlpha = 0.62;
-    ctx.drawImage(mapBitmap, ...mapBox.map((value) => value * unit));
-    ctx.globalAlpha = 1;
+  get #unit() {
+    return this.#overlay.clientWidth / this.#frame.width;
   }
 
-  #drawTarget(ctx, { id, box, score, status }, unit) {
-    const style = getComputedStyle(this.#root);
-    const tone = style.getPropertyValue(`--picture-${status}`).trim() || "#fff";
-    const [x, y, w, h] = box.map((value) => value * unit);
-    const chosen = id === this.#selected;
-    ctx.setLineDash(STATUS_DASH[status] ?? []);
-    ctx.lineWidth = chosen ? 5 : 4;
-    ctx.strokeStyle = "rgb(0 0 0 / 55%)";
-    ctx.strokeRect(x, y, w, h);
-    ctx.lineWidth = chosen ? 3 : 2;
-    ctx.strokeStyle = tone;
-    ctx.strokeRect(x, y, w, h);
-    ctx.setLineDash([]);
-    const text = `${id}  ${Math.round(score * 100)} %${status === "tracking" ? "" : `  ${status}`}`;
-    ctx.font = "600 13px system-ui, sans-serif";
-    const width = ctx.measureText(text).width + 12;
-    const left = Math.max(0, Math.min(x - 1, this.#overlay.clientWidth - width));
-    const top = y > 24 ? y - 23 : Math.min(y + h + 3, this.#overlay.clientHeight - 21);
-    ctx.fillStyle = "rgb(8 11 18 / 82%)";
-    ctx.fillRect(left, top, width, 20);
-    ctx.fillStyle = tone;
-    ctx.fillRect(left, top, 3, 20);
-    ctx.fillStyle = "#fff";
-    ctx.textBaseline = "middle";
-    ctx.fillText(text, left + 8, top + 10.5);
-  }
-
-  #drawSketch(ctx, [x, y, w, h]) {
-    ctx.fillStyle = "rgb(255 255 255 / 14%)";
-    ctx.fillRect(x, y, w, h);
-    ctx.lineWidth = 2;
-    ctx.strokeStyle = "#000";
-    ctx.strokeRect(x, y, w, h);
-    ctx.setLineDash([6, 5]);
-    ctx.strokeStyle = "#fff";
-    ctx.strokeRect(x, y, w, h);
-    ctx.setLineDash([]);
+  #draw(ctx, unit, room) {
+    if (this.#map) drawMap(ctx, this.#map, unit);
+    const changed = this.#keyed?.id ?? this.#gesture?.id ?? null;
+    const targets = this.#targets.filter((target) => target.id !== changed);
+    drawTargets(ctx, targets, this.#selected, unit, room);
+    const sketch = this.#keyed?.box ?? (this.#gesture ? this.#gesture.box : this.#suggestion);
+    if (sketch) drawSketch(ctx, sketch, unit);
+    const chosen = targets.find((target) => target.id === this.#selected);
+    if (chosen && this.enabled && !this.drawing) drawHandles(ctx, chosen.box, unit);
+    if (this.#gesture && this.#touch) drawLoupe(ctx, this.#frame, this.#gesture.point, this.#gesture.box, unit, room);
   }
 
   #wireDrop() {
@@ -159,37 +139,49 @@ export class Stage extends EventTarget {
   #pointerDown(event) {
     if (!this.enabled || event.button !== 0) return;
     this.#overlay.setPointerCapture(event.pointerId);
-    const place = this.#place(event);
     this.#keyed = null;
-    this.#drag = { from: place, to: place, add: event.shiftKey || this.addMode };
+    this.#touch = event.pointerType !== "mouse";
+    this.#gesture = begun(this.#place(event), {
+      targets: this.#targets,
+      selected: this.#selected,
+      reach: (REACH[event.pointerType] ?? REACH.mouse) / this.#unit,
+      fresh: event.shiftKey || this.addMode,
+      size: this.size,
+    });
+    this.#gesture.add = event.shiftKey || this.addMode;
     this.dispatchEvent(new Event("grab"));
     this.redraw();
   }
 
   #pointerMove(event) {
-    if (!this.#drag) return;
-    this.#drag.to = this.#place(event);
+    if (!this.#gesture) return;
+    this.#gesture.to(this.#place(event));
     this.redraw();
   }
 
   #pointerUp(event) {
-    if (!this.#drag) return;
-    this.#drag.to = this.#place(event);
-    const { add } = this.#drag;
-    const box = dragBox(this.#drag, this.size);
-    this.#drag = null;
-    this.#finish(box, add);
+    const gesture = this.#gesture;
+    if (!gesture) return;
+    gesture.to(this.#place(event));
+    this.#gesture = null;
+    if (gesture.still(this.#unit)) {
+      if (gesture.id !== null) this.dispatchEvent(new CustomEvent("pick", { detail: gesture.id }));
+      this.#giveUp();
+    } else {
+      this.#finish(gesture.box, gesture.id, gesture.add);
+    }
   }
 
-  #finish(box, add) {
-    if (box[2] < LEAST_SIDE || box[3] < LEAST_SIDE) this.#giveUp();
-    else this.dispatchEvent(new CustomEvent("box", { detail: { box, add } }));
+  #finish(box, id, add) {
+    if (!box) this.#giveUp();
+    else this.dispatchEvent(new CustomEvent("box", { detail: { box, id, add } }));
     this.redraw();
   }
 
   #giveUp() {
-    this.#drag = null;
+    this.#gesture = null;
     this.#keyed = null;
+    this.dispatchEvent(new Event("release"));
     this.redraw();
   }
 
@@ -198,41 +190,31 @@ export class Stage extends EventTarget {
       if (event.key !== "Enter") return;
       this.beginKeyed(this.addMode);
     } else if (event.key === "Enter") {
-      const { box, add } = this.#keyed;
+      const { box, id, add } = this.#keyed;
       this.#keyed = null;
-      this.#finish(box, add);
+      this.#finish(box, id, add);
     } else if (event.key === "Escape") {
       this.#giveUp();
-    } else {
-      const step = event.altKey ? 1 : 6;
-      const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
-      const move = moves[event.key];
-      if (!move) return;
-      const [x, y, w, h] = this.#keyed.box;
-      const next = event.shiftKey
-        ? [x, y, Math.max(LEAST_SIDE, w + move[0]), Math.max(LEAST_SIDE, h + move[1])]
-        : [x + move[0], y + move[1], w, h];
-      this.#keyed.box = inside(next, this.size);
-      this.redraw();
+    } else if (!this.#nudge(event)) {
+      return;
     }
     event.preventDefault();
     event.stopPropagation();
   }
-}
 
-function dragBox({ from, to }, size) {
-  const [x, y] = [Math.min(from[0], to[0]), Math.min(from[1], to[1])];
-  return clipped([x, y, Math.abs(to[0] - from[0]), Math.abs(to[1] - from[1])], size);
-}
-
-/** The part of a box that lies in the frame. */
-function clipped([x, y, w, h], { width, height }) {
-  const [left, top] = [Math.min(Math.max(x, 0), width), Math.min(Math.max(y, 0), height)];
-  return [left, top, Math.max(0, Math.min(x + w, width) - left), Math.max(0, Math.min(y + h, height) - top)];
-}
-
-/** A box of the same size, moved into the frame. */
-function inside([x, y, w, h], { width, height }) {
-  const [bw, bh] = [Math.min(w, width), Math.min(h, height)];
-  return [Math.min(Math.max(x, 0), width - bw), Math.min(Math.max(y, 0), height - bh), bw, bh];
+  /** Moves the box of the keyboard, or with Shift its lower right corner; a key held down goes faster and faster. */
+  #nudge(event) {
+    const arrow = ARROWS[event.key];
+    const keyed = this.#keyed;
+    if (!arrow) return false;
+    keyed.step = event.repeat ? Math.min(keyed.step * 1.15, LONGEST_KEY_STEP) : KEY_STEP;
+    const [dx, dy] = arrow.map((direction) => direction * (event.altKey ? 1 : keyed.step));
+    const [x, y, w, h] = keyed.box;
+    const next = event.shiftKey
+      ? [x, y, Math.max(LEAST_SIDE, w + dx), Math.max(LEAST_SIDE, h + dy)]
+      : [x + dx, y + dy, w, h];
+    keyed.box = inside(next, this.size);
+    this.redraw();
+    return true;
+  }
 }

@@ -19,14 +19,16 @@ const RESUMABLE = new Set([1001, 1006, 1012]);
 export class Stream {
   #socket;
   #handlers;
+  /** Frames without an answer, by number: {blob, placements, frame, sentAt}. */
   #pending = new Map();
   #next = 0;
   #ready = false;
   #ending = false;
+  #name = null;
 
   /**
-   * handlers: ready(message), result(message, frame, roundTripMs), dropped(frame), fault(problem, frame?),
-   * closed({done, resumable, reason}). `frame` is what `send` was given beside the bytes.
+   * `frame` is what `send` was given beside the bytes. handlers: ready(message), result(message, frame, roundTripMs),
+   * dropped(frame), fault(problem, frame or null), closed({done, resumable, gone, refusedKey, reason, resume, unanswered}).
    */
   constructor(socket, handlers) {
     this.#socket = socket;
@@ -45,15 +47,12 @@ export class Stream {
     return this.#pending.size;
   }
 
-  send(blob, frame) {
-    this.#pending.set(this.#next, { frame, sentAt: performance.now() });
+  /** Sends a frame; `placements` ({id, box}) were drawn on it. */
+  send(blob, frame, placements = []) {
+    this.#pending.set(this.#next, { blob, frame, placements, sentAt: performance.now() });
     this.#next += 1;
+    for (const { id, box } of placements) this.#say({ type: "set_target", id, box });
     this.#socket.send(blob);
-  }
-
-  /** Adds or corrects a target: the next frame sent is the one the box was drawn on. */
-  setTarget(id, box) {
-    this.#say({ type: "set_target", id, box });
   }
 
   removeTarget(id) {
@@ -67,6 +66,11 @@ export class Stream {
     else this.#socket.close();
   }
 
+  /** Puts an answer that another connection lost to a frame of its own. */
+  answerLate(message, { frame, sentAt }) {
+    this.#tell(message, frame, performance.now() - sentAt);
+  }
+
   #say(message) {
     this.#socket.send(JSON.stringify(message));
   }
@@ -74,31 +78,32 @@ export class Stream {
   #receive(message) {
     if (message.type === "ready") {
       this.#ready = true;
+      this.#name = message.connection ?? null;
       this.#handlers.ready(message);
-    } else if (message.type === "result") {
-      const { frame, sentAt } = this.#take(message.seq);
-      this.#handlers.result(message, frame, performance.now() - sentAt);
-    } else if (message.type === "dropped") {
-      this.#handlers.dropped(this.#take(message.seq).frame);
-    } else if (message.type === "error") {
-      this.#handlers.fault(message.problem, message.seq === undefined ? null : this.#take(message.seq).frame);
+      return;
     }
+    const entry = this.#pending.get(message.seq);
+    this.#pending.delete(message.seq);
+    this.#tell(message, entry?.frame ?? null, entry ? performance.now() - entry.sentAt : 0);
   }
 
-  #take(seq) {
-    const entry = this.#pending.get(seq);
-    this.#pending.delete(seq);
-    return entry;
+  #tell(message, frame, roundTripMs) {
+    if (message.type === "result") this.#handlers.result(message, frame, roundTripMs);
+    else if (message.type === "dropped") this.#handlers.dropped(frame);
+    else if (message.type === "error") this.#handlers.fault(message.problem, frame);
   }
 
   #closed(event) {
-    for (const { frame } of this.#pending.values()) frame.bitmap.close();
-    this.#pending.clear();
+    const first = this.#pending.size ? this.#pending.keys().next().value : this.#next;
     this.#handlers.closed({
       done: this.#ending || event.code === 1000,
       resumable: RESUMABLE.has(event.code),
+      gone: event.code === 4404,
       refusedKey: event.code === 1008,
       reason: CLOSE_REASONS.get(event.code) ?? "The connection was lost.",
+      resume: this.#name === null ? null : `${this.#name}:${first}`,
+      unanswered: [...this.#pending.values()],
     });
+    this.#pending.clear();
   }
 }

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.integration.browser import ARGUMENTS, CHROMIUM, opened_page
 from tests.integration.calls import http_client
 from tests.support.server import Server, running_server
 
@@ -64,3 +67,20 @@ def small_client(small_server: Server) -> Iterator[httpx.Client]:
     """An HTTP client of the small server."""
     with http_client(small_server) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium with a camera that is not one. Its event loop must not outlive the tests that know of it."""
+    with (
+        sync_playwright() as playwright,
+        closing(playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)) as launched,
+    ):
+        yield launched
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh page; whatever goes wrong in its scripts, or is blocked by its policy, fails the test."""
+    with opened_page(browser) as opened:
+        yield opened

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,84 +10,23 @@ from urllib.parse import urlsplit
 import cv2
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.integration import scene
+from tests.integration.browser import (
+    DEMO_SIZE,
+    WEB,
+    drag,
+    needs_browser,
+    open_page,
+    shown_box,
+    wait_for_answers,
+)
 from tests.integration.calls import http_client, metric
 from tests.integration.conftest import KEYS
 from tests.support.server import Server
 
-WEB = Path(__file__).parents[2] / "service" / "web"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
-WAIT_MS = 30_000
 FRAMES = 6
-DEMO_SIZE = (640, 360)
-"""Size of the drawn scene, as in service/web/demo.js."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with (
-        sync_playwright() as playwright,
-        closing(playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)) as launched,
-    ):
-        yield launched
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh page; whatever goes wrong in its scripts, or is blocked by its policy, fails the test."""
-    context = browser.new_context(viewport={"width": 1100, "height": 800})
-    context.set_default_timeout(WAIT_MS)
-    expect.set_options(timeout=WAIT_MS)
-    opened = context.new_page()
-    faults: list[str] = []
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    yield opened
-    context.close()
-    # A refused call is logged by the browser itself; the page's own answer to it is asserted on.
-    assert [fault for fault in faults if not fault.startswith("Failed to load resource")] == []
-
-
-def open_page(page: Page, server: Server) -> None:
-    page.goto(f"{server.url}/")
-    expect(page.locator("body")).to_have_attribute("data-state", "preview")
-
-
-def drag(page: Page, size: tuple[int, int], box: list[float]) -> None:
-    """Draw a box, given in pixels of a frame of that size."""
-    bounds = page.locator("#overlay").bounding_box()
-    assert bounds is not None
-    scale = bounds["width"] / size[0]
-    x, y, w, h = (value * scale for value in box)
-    page.mouse.move(bounds["x"] + x, bounds["y"] + y)
-    page.mouse.down()
-    page.mouse.move(bounds["x"] + x + w / 2, bounds["y"] + y + h / 2)
-    page.mouse.move(bounds["x"] + x + w, bounds["y"] + y + h)
-    page.mouse.up()
-
-
-def wait_for_answers(page: Page, more: int = 5) -> None:
-    """Until that many more frames have been answered."""
-    goal = int(page.locator("#answered").inner_text()) + more
-    pattern = "|".join(str(count) for count in range(goal, goal + 1000))
-    expect(page.locator("#answered")).to_have_text(re.compile(f"^({pattern})$"))
-
-
-def shown_box(page: Page, target_id: str) -> list[float]:
-    text = page.locator(f'#targets li[data-id="{target_id}"] .detail').inner_text()
-    return [float(number) for number in re.findall(r"-?\d+", text)[:4]]
 
 
 def test_the_page_asks_nobody_else(client: httpx.Client) -> None:
@@ -133,7 +69,7 @@ def test_the_demo_works_at_once(page: Page, server: Server, client: httpx.Client
         assert re.match(r"\d", page.locator(f"#{name}").inner_text())
     assert metric(client, "siamfc_sessions_active") == 1
     with page.expect_response(lambda response: response.request.method == "DELETE"):
-        page.get_by_role("button", name="Stop", exact=True).click()
+        page.get_by_role("button", name="Start again").click()
     expect(page.locator("body")).to_have_attribute("data-state", "preview")
     assert metric(client, "siamfc_sessions_active") == 0
 
@@ -190,7 +126,7 @@ def test_response_maps_come_and_go(page: Page, server: Server) -> None:
     wait_for_answers(page, 3)
     page.get_by_label("Response map").uncheck()
     wait_for_answers(page, 3)
-    assert sockets == [f"mode=latest&map={shown}" for shown in (0, 1, 0)]
+    assert sockets == [f"mode=every&map={shown}" for shown in (0, 1, 0)]
     assert float(page.locator("#targets li").get_attribute("data-overlap") or 0) > 0.5
 
 
@@ -216,8 +152,7 @@ def test_files_are_followed_to_their_end(page: Page, server: Server, tmp_path: P
     open_page(page, server)
     page.locator("#file").set_input_files(make(tmp_path))
     expect(page.locator("#frame")).to_have_attribute("width", str(scene.WIDTH))
-    expect(page.locator("#seek-row")).to_be_visible()
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    expect(page.locator("#frame-count")).to_have_text(f"of {FRAMES - 1}")
     drag(page, (scene.WIDTH, scene.HEIGHT), scene.truth(0))
     expect(page.locator("body")).to_have_attribute("data-state", "ended")
     assert scene.overlap(shown_box(page, "1"), scene.truth(FRAMES - 1)) > 0.5
@@ -280,8 +215,12 @@ def test_a_session_that_ends_elsewhere(page: Page, server: Server) -> None:
     wait_for_answers(page, 1)
     with http_client(server) as http:
         assert http.delete(urlsplit(opened.value.url).path.removesuffix("/stream")).status_code == 204
-    expect(page.get_by_role("alert")).to_contain_text("has ended")
-    expect(page.locator("body")).to_have_attribute("data-state", "preview")
+    expect(page.get_by_role("alert")).to_contain_text("deleted")
+    # The result stays, and can be gone on with.
+    expect(page.locator("body")).to_have_attribute("data-state", "paused")
+    expect(page.locator("#targets li")).to_have_count(1)
+    page.get_by_role("button", name="Go on").click()
+    wait_for_answers(page, 1)
 
 
 @needs_browser

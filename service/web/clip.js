@@ -1,0 +1,206 @@
+// The page with a clip: its frames can be sought, tracked in any order of corrections, and played.
+
+import { ClipTracking } from "./clip_tracking.js";
+import { colouredMap } from "./heat.js";
+
+export class Clip {
+  #source;
+  #record;
+  #page;
+  #tracking;
+  #held = false;
+  #playing = false;
+  #wanted = null;
+  #seeking = null;
+  /** Counts what the user asked for: a wish that had to wait gives way to a later one. */
+  #wish = 0;
+  /** The response map of the frame in view: {index, targets}, as the server sent them. */
+  #maps = null;
+
+  index = 0;
+
+  /**
+   * page: picture (2d context), speed, notices, enter(state), refresh(), refused(failure, retry), selected, state.
+   */
+  constructor(api, source, record, page) {
+    this.#source = source;
+    this.#record = record;
+    this.#page = page;
+    this.#tracking = new ClipTracking(api, record, source, {
+      shown: (answer) => this.#answered(answer),
+      sent: (bytes) => page.speed.sent(bytes),
+      reconnecting: (attempt, of) => page.notices.reconnecting(attempt, of),
+      connected: () => page.notices.reconnecting(null),
+      failed: (failure) => this.#failed(failure),
+    });
+  }
+
+  get seekable() {
+    return true;
+  }
+
+  get count() {
+    return this.#source.count;
+  }
+
+  get playing() {
+    return this.#playing;
+  }
+
+  get unfinished() {
+    return this.#tracking.unfinished;
+  }
+
+  time(index) {
+    return this.#source.time(index);
+  }
+
+  truth() {
+    return this.#source.truth?.(this.index) ?? null;
+  }
+
+  set map(map) {
+    this.#tracking.map = map;
+  }
+
+  async open() {
+    this.#page.enter("preview");
+    await this.#show(0);
+  }
+
+  /** Gives a target (null: a new one) a box on the frame in view; returns its id. It is tracked at once, unless paused. */
+  draw(id, box) {
+    const first = this.#record.empty;
+    const made = id === null ? this.#record.add(this.index, box) : id;
+    if (id !== null) this.#record.place(id, this.index, box);
+    if (first || this.#page.state === "tracking") this.go();
+    else this.#page.enter("paused");
+    return made;
+  }
+
+  /** Stops for as long as a box is drawn on the frame in view. */
+  hold() {
+    this.#wish += 1;
+    this.#held = true;
+    this.#playing = false;
+    this.#tracking.pause();
+  }
+
+  release() {
+    this.#held = false;
+    if (this.#page.state === "tracking") this.go();
+  }
+
+  /** Tracks whatever has no answer yet. */
+  async go() {
+    this.#wish += 1;
+    const wish = this.#wish;
+    this.#held = this.#playing = false;
+    this.#page.enter("tracking");
+    await this.#tracking.pause();
+    if (wish !== this.#wish) return;
+    const finished = await this.#tracking.go();
+    if (finished && wish === this.#wish) this.#page.enter("ended");
+  }
+
+  async pause() {
+    this.#wish += 1;
+    this.#playing = false;
+    if (this.#page.state === "tracking") this.#page.enter("paused");
+    await this.#tracking.pause();
+  }
+
+  /** Changes the record while nothing is under way, then goes on as before. */
+  async change(act) {
+    const tracking = this.#page.state === "tracking";
+    await this.pause();
+    act();
+    if (this.#record.empty) await this.restart();
+    else if (tracking && this.unfinished) this.go();
+    else this.#page.enter("paused");
+  }
+
+  /** Back to a clip without targets. */
+  async restart() {
+    this.#wish += 1;
+    this.#page.enter("preview");
+    this.#playing = false;
+    await this.#tracking.close();
+  }
+
+  /** Shows another frame, paused. While one is being loaded only the newest wish is kept. */
+  async seek(index) {
+    this.#wanted = index;
+    this.#seeking ??= this.#seekOn().finally(() => (this.#seeking = null));
+    await this.#seeking;
+  }
+
+  async togglePlay() {
+    if (this.#playing) {
+      this.#playing = false;
+      this.#page.refresh();
+      return;
+    }
+    await this.pause();
+    this.#playing = true;
+    if (this.index + 1 >= this.count) await this.#show(0);
+    const [begun, from] = [performance.now(), this.time(this.index)];
+    while (this.#playing && this.index + 1 < this.count) {
+      if (!(await this.#show(this.index + 1))) break;
+      const wait = begun + 1000 * (this.time(this.index) - from) - performance.now();
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, wait)));
+    }
+    this.#playing = false;
+    this.#page.refresh();
+  }
+
+  async close() {
+    this.#playing = false;
+    await this.#tracking.close();
+    this.#source.stop();
+  }
+
+  /** The selected target's response map, {bitmap, box}, or null where the frame in view has none. */
+  async responseMap(id) {
+    const target = this.#maps?.index === this.index ? this.#maps.targets.find((each) => each.id === id) : null;
+    if (!target?.response_map) return null;
+    return { bitmap: await colouredMap(target.response_map), box: target.map_box };
+  }
+
+  async #seekOn() {
+    await this.pause();
+    while (this.#wanted !== null) {
+      const index = this.#wanted;
+      this.#wanted = null;
+      await this.#show(index);
+    }
+  }
+
+  async #show(index) {
+    if (!(await this.#source.load(index))) return false;
+    this.#source.paint(this.#page.picture);
+    this.index = index;
+    this.#page.refresh();
+    return true;
+  }
+
+  #answered({ index, bitmap, targets, message, roundTripMs }) {
+    this.#page.speed.answered(message.timing_ms, roundTripMs);
+    if (!this.#held) {
+      this.#page.picture.drawImage(bitmap, 0, 0);
+      this.index = index;
+      this.#maps = { index, targets };
+      this.#page.refresh();
+    }
+    bitmap.close();
+  }
+
+  /** A box that the server will not have goes; everything else stays, and can be tracked on. */
+  #failed(failure) {
+    const { status } = failure;
+    const unusable = status >= 400 && status < 500 && ![401, 429].includes(status);
+    if (unusable) this.#record.undo();
+    this.#page.enter(this.#record.empty ? "preview" : "paused");
+    this.#page.refused(failure, () => this.go());
+  }
+}

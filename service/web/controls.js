@@ -1,0 +1,36 @@
+// Which controls can be used now, and what they say.
+
+const $ = (id) => document.getElementById(id);
+
+/** What the page says under the picture, by state. */
+export const HINTS = {
+  idle: "Choose where the frames come from.",
+  preview: "Drag a box around what to follow.",
+  tracking: "Drag to correct the selected target; “Add target” or Shift-drag follows another.",
+  paused: "Paused. Move or redraw a box to correct it on this frame, then “Go on”.",
+  ended: "Done. Go back to any frame and correct a box there, add a target, or save the result.",
+};
+
+/**
+ * Sets every control. `some`: there are targets; `clip`: its frames can be sought; `mapOf`: the name of the target whose
+ * response map is shown, or null.
+ */
+export function showControls({ state, some, clip, unfinished, playing, undoable, suggestion, saving, mapOf }) {
+  const tracking = state === "tracking";
+  const onward = some && unfinished && !tracking && state !== "idle";
+  $("pause").disabled = !(tracking || onward);
+  $("pause").textContent = onward ? "Go on" : "Pause";
+  $("pause").classList.toggle("primary", onward);
+  $("add").disabled = !some;
+  $("undo").disabled = !undoable;
+  $("stop").disabled = !some;
+  $("suggest").hidden = !(state === "preview" && suggestion);
+  for (const id of ["back", "forward", "play", "frame-number"]) $(id).disabled = !clip;
+  $("play").textContent = playing ? "❚❚" : "▶";
+  $("play").setAttribute("aria-label", playing ? "Stop playing" : "Play");
+  $("transport").hidden = !clip && !some;
+  for (const button of document.querySelectorAll("[data-format]")) button.disabled = !some || saving;
+  document.querySelector('[data-format="video"]').hidden = !clip;
+  $("map-legend").hidden = mapOf === null;
+  $("map-name").textContent = mapOf ?? "";
+}
