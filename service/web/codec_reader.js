@@ -34,7 +34,6 @@ export class CodecReader {
   #index = -1;
   #bytes = { from: 0, data: new Uint8Array() };
 
-  exact = true;
   pace = null;
 
   constructor(file, table) {

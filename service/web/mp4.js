@@ -1,35 +1,28 @@
 // The frames that an MP4 or QuickTime file lists (ISO/IEC 14496-12), read from its sample tables.
 
+import { boxesOf, boxesOfFile, part, text } from "./boxes.js";
 import { av1Codec, avcCodec, hevcCodec, vp9Codec } from "./codec_names.js";
+import { fragmentedSamples, trexOf } from "./fragments.js";
 
 const CONTAINERS = new Set(["moov", "trak", "mdia", "minf", "stbl", "edts"]);
 const ENTRY_HEADER = 86; // A video sample entry's fields before its own boxes, with the box's header.
 
-/** As `frameTable` says, or null where this is no such file or it has no list (a fragmented one). */
+/** As `frameTable` says, or null where this is no such file or has no video. */
 export async function readMp4(file) {
   const moov = await findMoov(file);
   if (!moov) return null;
   for (const track of tracksOf(moov)) {
     if (!track.hdlr || text(track.hdlr, 8) !== "vide" || !track.stsd) continue;
     const entry = sampleEntry(track.stsd);
-    const samples = samplesOf(track);
+    const samples = track.stsz.getUint32(8) || !track.mvex ? samplesOf(track) : await fragmentsOf(track, file);
     if (entry && samples.length) return { ...entry, rotation: rotationOf(track.tkhd), samples };
   }
   return null;
 }
 
 async function findMoov(file) {
-  let offset = 0;
-  while (offset + 8 <= file.size) {
-    const head = new DataView(await file.slice(offset, offset + 16).arrayBuffer());
-    let size = head.getUint32(0);
-    const type = text(head, 4);
-    if (!/^[\w\-\xa9 ]{4}$/.test(type)) return null;
-    if (size === 1) size = Number(head.getBigUint64(8));
-    if (size === 0) size = file.size - offset;
-    if (size < 8) return null;
-    if (type === "moov") return new DataView(await file.slice(offset, offset + size).arrayBuffer());
-    offset += size;
+  for await (const { type, read } of boxesOfFile(file)) {
+    if (type === "moov") return read();
   }
   return null;
 }
@@ -46,19 +39,18 @@ function tracksOf(moov) {
     }
   };
   walk(moov, {});
-  for (const track of tracks) track.movieTimescale = tracks.timescale ?? 1000;
+  const mvex = [...boxesOf(moov)].find((box) => box.type === "mvex")?.body;
+  for (const track of tracks) Object.assign(track, { mvex, movieTimescale: tracks.timescale ?? 1000 });
   return tracks;
 }
 
-function* boxesOf(view, start = 0) {
-  let offset = start;
-  while (offset + 8 <= view.byteLength) {
-    const size = view.getUint32(offset);
-    const end = size === 0 ? view.byteLength : offset + size;
-    if (size === 1 || end < offset + 8 || end > view.byteLength) return;
-    yield { type: text(view, offset + 4), body: part(view, offset + 8, end) };
-    offset = end;
-  }
+function fragmentsOf({ mvex, tkhd, mdhd }, file) {
+  const id = tkhd.getUint32(tkhd.getUint8(0) ? 20 : 12);
+  return fragmentedSamples(file, id, trexOf(mvex, id), timescaleOf(mdhd));
+}
+
+function timescaleOf(mdhd) {
+  return mdhd.getUint32(mdhd.getUint8(0) ? 20 : 12);
 }
 
 function sampleEntry(stsd) {
@@ -82,7 +74,7 @@ function rotationOf(tkhd) {
 }
 
 function samplesOf({ mdhd, stts, ctts, stss, stsz, stsc, stco, co64, elst, movieTimescale }) {
-  const timescale = mdhd.getUint32(mdhd.getUint8(0) ? 20 : 12);
+  const timescale = timescaleOf(mdhd);
   const count = stsz.getUint32(8);
   const fixed = stsz.getUint32(4);
   const delays = ctts ? runs(ctts, (view, at) => view.getInt32(at)) : null;
@@ -142,12 +134,4 @@ function offsetsOf(stsc, stco, co64) {
 
 function list(view, start, count) {
   return Array.from({ length: count }, (_, k) => view.getUint32(start + 4 * k));
-}
-
-function part(view, start, end) {
-  return new DataView(view.buffer, view.byteOffset + start, end - start);
-}
-
-function text(view, offset) {
-  return String.fromCharCode(...[0, 1, 2, 3].map((k) => view.getUint8(offset + k)));
 }

@@ -1,8 +1,7 @@
 // Where frames come from.
 //
-// A clip has: name, size {width, height} in the picture's own pixels, count (frames; `exact` says whether that is known
-// or estimated yet), load(index) → whether there is such a frame, paint(context) for the frame loaded last,
-// time(index) in seconds, rate (frames a second), stop(). `pace`: frames a second at most, or null; truth(index): where
+// A clip has: name, size {width, height} in the picture's own pixels, count (frames), load(index) → whether there is such
+// a frame, paint(context) for the frame loaded last, time(index) in seconds, rate (frames a second), stop(). `pace`: frames a second at most, or null; truth(index): where
 // things are, for a drawn scene.
 // A camera has: live true, name, size, advance(now) → whether there is a new frame, paint(context), stop().
 
@@ -21,7 +20,6 @@ export class DemoSource {
   name = "demo";
   size = DEMO_SIZE;
   count = DEMO_FRAMES;
-  exact = true;
   rate = DEMO_RATE;
   pace = DEMO_RATE;
 
@@ -104,7 +102,6 @@ class ImagesSource {
   #bitmap;
   #index = 0;
 
-  exact = true;
   rate = 30;
   pace = null;
 

@@ -1,13 +1,8 @@
 // Frames of a video by stepping a video element's `currentTime`: slower than decoding, but it works on every page and
-// for every container that the browser plays.
-//
-// With a table of frame times each seek goes to the middle of a frame. Without one the times are found on the way, by
-// steps of the interval between the first two frames.
+// for every codec that the browser plays.
 
 import { rateOf, timesOf } from "./frame_times.js";
 
-const FIRST_STEP_S = 1 / 120;
-const LONGEST_FRAME_S = 1;
 /** A frame that is not presented within this time (a page in the background) is taken as it is. */
 const PATIENCE_MS = 700;
 
@@ -16,16 +11,13 @@ export class StepReader {
   #times;
   #offset = 0;
   #index = -1;
-  #shownAt = 0;
-  #interval = null;
 
   pace = null;
 
   constructor(file, video, table) {
     this.#video = video;
     this.name = file.name;
-    this.exact = table !== null;
-    this.#times = table ? timesOf(table) : [0];
+    this.#times = timesOf(table);
     this.count = this.#times.length;
     this.rate = rateOf(this.#times);
     this.size = { width: video.videoWidth, height: video.videoHeight };
@@ -44,16 +36,20 @@ export class StepReader {
       return null;
     }
     const reader = new StepReader(file, video, table);
-    await reader.#begin();
+    // A player may count from elsewhere than the container.
+    reader.#offset = (await reader.#seek(0)) ?? 0;
     return reader;
   }
 
+  /** Throws where the browser cannot get to the frame: some fragmented files cannot be sought exactly. */
   async load(index) {
-    if (this.exact && index >= this.count) return false;
-    while (this.#times.length <= index) {
-      if (!(await this.#find())) return false;
+    if (index >= this.count) return false;
+    if (index === this.#index) return true;
+    const [from, to] = [this.#times[index], this.#times[index + 1] ?? this.#times[index] + 1 / this.rate];
+    const shownAt = await this.#seek(this.#offset + (from + to) / 2);
+    if (shownAt !== null && Math.abs(shownAt - this.#offset - from) > (to - from) / 2) {
+      throw new Error(`${this.name}: this browser cannot go to frame ${index}. Open the page over https or on localhost.`);
     }
-    if (index !== this.#index) await this.#seek(this.#offset + this.#middle(index));
     this.#index = index;
     return true;
   }
@@ -63,7 +59,7 @@ export class StepReader {
   }
 
   time(index) {
-    return this.#times[index] ?? this.#times.at(-1) + (index - this.#times.length + 1) / this.rate;
+    return this.#times[index];
   }
 
   stop() {
@@ -72,47 +68,7 @@ export class StepReader {
     this.#video.load();
   }
 
-  async #begin() {
-    await this.#seek(0);
-    this.#offset = this.#shownAt;
-    this.#index = 0;
-    if (this.exact) return;
-    // Two frames tell the interval, the interval how many frames there may be.
-    for (let step = FIRST_STEP_S; step < LONGEST_FRAME_S && this.#shownAt === this.#offset; step += FIRST_STEP_S) {
-      await this.#seek(this.#offset + step);
-    }
-    this.#interval = this.#shownAt - this.#offset || LONGEST_FRAME_S;
-    this.rate = Math.round(1000 / this.#interval) / 1000;
-    this.count = Math.max(1, Math.round(this.#video.duration * this.rate) || 1);
-    await this.#seek(0);
-  }
-
-  /** Finds the frame behind the last one known; returns whether there is one. */
-  async #find() {
-    const last = this.#offset + this.#times.at(-1);
-    const end = this.#video.duration;
-    for (let reach = 1.25; reach < LONGEST_FRAME_S / this.#interval + 2; reach += 0.5) {
-      const place = last + reach * this.#interval;
-      if (place >= end + this.#interval) break;
-      await this.#seek(Math.min(place, end));
-      if (this.#shownAt <= last) continue;
-      this.#times.push(this.#shownAt - this.#offset);
-      this.#index = this.#times.length - 1;
-      this.count = Math.max(this.count, this.#times.length);
-      return true;
-    }
-    this.exact = true;
-    this.count = this.#times.length;
-    this.#index = -1;
-    return false;
-  }
-
-  #middle(index) {
-    const [time, next] = [this.#times[index], this.#times[index + 1]];
-    return next === undefined ? time + 0.4 / this.rate : (time + next) / 2;
-  }
-
-  /** Seeks, and waits until the frame there is presented; notes its own time. */
+  /** Seeks, and waits until the frame there is presented; returns that frame's own time, null where it is not told. */
   async #seek(time) {
     const video = this.#video;
     const seeked = new Promise((resolve) => video.addEventListener("seeked", resolve, { once: true }));
@@ -122,6 +78,6 @@ export class StepReader {
     video.currentTime = time;
     await seeked;
     const waited = new Promise((resolve) => setTimeout(() => resolve(null), PATIENCE_MS));
-    this.#shownAt = (await Promise.race([presented, waited])) ?? time;
+    return Promise.race([presented, waited]);
   }
 }

@@ -1,7 +1,7 @@
 // Opens a video file so that each of its frames can be had, by one of two ways.
 //
-// Where the container lists its frames (MP4, QuickTime, WebM, Matroska) and the page may use WebCodecs (https or
-// localhost), frames are decoded one after another. Else a video element is stepped through, which needs a seek a frame.
+// The container (MP4, QuickTime, WebM, Matroska) lists its frames. Where the page may use WebCodecs (https or localhost)
+// they are decoded one after another; else a video element is stepped through, which needs a seek a frame.
 
 import { CodecReader, decodable } from "./codec_reader.js";
 import { readMp4 } from "./mp4.js";
@@ -18,7 +18,7 @@ export async function openVideo(file) {
       // What the browser promised to decode and did not: the element may do better.
     }
   }
-  const reader = await StepReader.open(file, table);
+  const reader = table && (await StepReader.open(file, table));
   if (reader) return reader;
   throw new Error(
     `${file.name}: this browser cannot decode it. Convert it to H.264 in MP4 (ffmpeg -i ${file.name} -c:v libx264 ` +
