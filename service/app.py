@@ -84,13 +84,14 @@ def create_app(
         version="1",
         summary="Send a first frame and a box, stream frames, get boxes back.",
         lifespan=lifespan,
+        docs_url=None,  # service.api.web has its own, which asks no other host.
         redoc_url=None,
         # The operationIds, after which generated clients name their calls.
         generate_unique_id_function=lambda route: route.name,
     )
     for router in (sessions.router, stream.router, health.router, web.router):
         app.include_router(router)
-    app.mount("/web", web.static_files())
+    web.mount_files(app)
     add_error_handlers(app)
     # A frame in JSON is base64: four bytes for three.
     app.add_middleware(BodyLimit, limit=settings.max_frame_bytes * 4 // 3 + _BODY_SLACK)

@@ -3,7 +3,7 @@
 import { Api } from "./api.js";
 import { Clip } from "./clip.js";
 import { HINTS, showControls } from "./controls.js";
-import { save, saveVideo } from "./downloads.js";
+import { save } from "./downloads.js";
 import { overlap } from "./geometry.js";
 import { Live } from "./live.js";
 import { Notices } from "./notices.js";
@@ -29,7 +29,6 @@ class Page {
   });
   #source = null;
   #mode = null;
-  #saving = null;
   #drawn = 0;
   /** Which thing of a drawn scene a target's box was given to, by target. */
   #truthOf = new Map();
@@ -137,13 +136,18 @@ class Page {
   enter(state) {
     this.state = state;
     document.body.dataset.state = state;
-    $("hint").textContent = HINTS[state];
+    this.say(HINTS[state]);
     if (state !== "tracking") {
       this.speed.interrupt();
       this.notices.reconnecting(null);
     }
-    this.#stage.enabled = state !== "idle";
+    this.#stage.enabled = state !== "idle" && state !== "saving";
     this.refresh();
+  }
+
+  /** Says something under the picture, until the next state. */
+  say(text) {
+    $("hint").textContent = text;
   }
 
   /** Shows what the record and the mode say now. */
@@ -184,7 +188,6 @@ class Page {
       playing: this.#mode.playing,
       undoable: this.#record.undoable,
       suggestion: this.#suggestion() !== null,
-      saving: this.#saving !== null,
       mapOf: $("map").checked ? (this.#record.target(this.selected)?.name ?? "") : null,
     });
   }
@@ -236,7 +239,7 @@ class Page {
   #setAddMode(on) {
     this.#stage.addMode = on;
     $("add").setAttribute("aria-pressed", String(on));
-    $("hint").textContent = on ? "Drag a box around the other target." : HINTS[this.state];
+    this.say(on ? "Drag a box around the other target." : HINTS[this.state]);
   }
 
   #undo() {
@@ -253,22 +256,12 @@ class Page {
     this.refresh();
   }
 
-  async #save(format) {
-    const { count } = this.#mode;
-    const { name, size, rate } = this.#source;
-    const result = { name, size, count, rate, time: (index) => this.#mode.time(index), record: this.#record };
-    if (format !== "video") {
-      save(result, format);
-      return;
-    }
-    await this.#mode.pause();
-    this.#saving = new AbortController();
-    this.refresh();
-    const progress = (done) => ($("hint").textContent = `Recording the video, ${done} of ${count}…`);
-    await saveVideo(result, this.#source, progress, this.#saving.signal).catch((error) => this.notices.complain(error.message));
-    this.#saving = null;
-    this.#setAddMode(false);
-    await this.#mode.seek(this.#mode.index);
+  #save(format) {
+    const { name, size } = this.#source;
+    const time = (index) => this.#mode.time(index);
+    const result = { name, size, count: this.#mode.count, time, record: this.#record };
+    if (format === "video") this.#mode.saveVideo(result);
+    else save(result, format);
   }
 
   #shortcut(event) {

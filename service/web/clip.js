@@ -1,6 +1,7 @@
 // The page with a clip: its frames can be sought, tracked in any order of corrections, and played.
 
 import { ClipTracking } from "./clip_tracking.js";
+import { saveVideo } from "./downloads.js";
 import { colouredMap } from "./heat.js";
 
 export class Clip {
@@ -12,6 +13,7 @@ export class Clip {
   #playing = false;
   #wanted = null;
   #seeking = null;
+  #saving = null;
   /** Counts what the user asked for: a wish that had to wait gives way to a later one. */
   #wish = 0;
   /** The response map of the frame in view: {index, targets}, as the server sent them. */
@@ -20,7 +22,7 @@ export class Clip {
   index = 0;
 
   /**
-   * page: picture (2d context), speed, notices, enter(state), refresh(), refused(failure, retry), selected, state.
+   * page: picture (2d context), speed, notices, enter(state), say(text), refresh(), refused(failure, retry), selected, state.
    */
   constructor(api, source, record, page) {
     this.#source = source;
@@ -103,19 +105,33 @@ export class Clip {
     if (finished && wish === this.#wish) this.#page.enter("ended");
   }
 
+  /** Resolves when what was under way is answered, to whether the user still wishes it. */
   async pause() {
     this.#wish += 1;
+    const wish = this.#wish;
     this.#playing = false;
-    if (this.#page.state === "tracking") this.#page.enter("paused");
+    const tracking = this.#page.state === "tracking";
+    if (tracking) {
+      this.#page.enter("paused");
+      this.#page.say("Pausing…");
+    }
     await this.#tracking.pause();
+    if (wish !== this.#wish) return false;
+    if (tracking) this.#page.enter("paused");
+    return true;
   }
 
-  /** Changes the record while nothing is under way, then goes on as before. */
+  /** Changes the record while nothing is under way, then goes on as before, unless the user wishes otherwise by then. */
   async change(act) {
+    if (this.#saving) return;
     const tracking = this.#page.state === "tracking";
-    await this.pause();
+    this.#wish += 1;
+    const wish = this.#wish;
+    this.#playing = false;
+    await this.#tracking.pause();
     act();
     if (this.#record.empty) await this.restart();
+    else if (wish !== this.#wish) this.#page.refresh();
     else if (tracking && this.unfinished) this.go();
     else this.#page.enter("paused");
   }
@@ -130,18 +146,20 @@ export class Clip {
 
   /** Shows another frame, paused. While one is being loaded only the newest wish is kept. */
   async seek(index) {
+    if (this.#saving) return;
     this.#wanted = index;
     this.#seeking ??= this.#seekOn().finally(() => (this.#seeking = null));
     await this.#seeking;
   }
 
   async togglePlay() {
+    if (this.#saving) return;
     if (this.#playing) {
       this.#playing = false;
       this.#page.refresh();
       return;
     }
-    await this.pause();
+    if (!(await this.pause())) return;
     this.#playing = true;
     if (this.index + 1 >= this.count) await this.#show(0);
     const [begun, from] = [performance.now(), this.time(this.index)];
@@ -154,8 +172,27 @@ export class Clip {
     this.#page.refresh();
   }
 
+  /** Records the clip with its boxes as a video; nothing else happens meanwhile. */
+  async saveVideo(result) {
+    if (!(await this.pause())) return;
+    const before = this.#page.state;
+    this.#saving = new AbortController();
+    this.#page.enter("saving");
+    const progress = (done) => this.#page.say(`Recording the video, ${done} of ${result.count}…`);
+    try {
+      await saveVideo(result, this.#source, progress, this.#saving.signal);
+    } catch (error) {
+      this.#page.notices.complain(error.message);
+    }
+    if (this.#saving.signal.aborted) return;
+    this.#saving = null;
+    this.#page.enter(before);
+    await this.#show(this.index);
+  }
+
   async close() {
     this.#playing = false;
+    this.#saving?.abort();
     await this.#tracking.close();
     this.#source.stop();
   }
@@ -168,7 +205,7 @@ export class Clip {
   }
 
   async #seekOn() {
-    await this.pause();
+    if (!(await this.pause())) this.#wanted = null;
     while (this.#wanted !== null) {
       const index = this.#wanted;
       this.#wanted = null;
@@ -176,8 +213,14 @@ export class Clip {
     }
   }
 
+  /** Shows frame `index`; returns whether that could be done. */
   async #show(index) {
-    if (!(await this.#source.load(index))) return false;
+    try {
+      if (!(await this.#source.load(index))) return false;
+    } catch (error) {
+      this.#page.notices.complain(error.message);
+      return false;
+    }
     this.#source.paint(this.#page.picture);
     this.index = index;
     this.#page.refresh();

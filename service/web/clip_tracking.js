@@ -150,8 +150,8 @@ export class ClipTracking {
     }
     await this.#pace();
     this.#ready = null;
-    const shared = { bitmap: picture.bitmap, waiting: feeds.length, targets: [] };
-    for (const run of feeds) run.send(frame, picture.blob, shared);
+    const shared = { index: frame, bitmap: picture.bitmap, waiting: feeds.length, targets: [] };
+    for (const run of feeds) run.send(picture.blob, shared);
     this.#handlers.sent(picture.blob.size * feeds.length);
   }
 

@@ -8,6 +8,7 @@ export const HINTS = {
   preview: "Drag a box around what to follow.",
   tracking: "Drag to correct the selected target; “Add target” or Shift-drag follows another.",
   paused: "Paused. Move or redraw a box to correct it on this frame, then “Go on”.",
+  saving: "Recording the video…",
   ended: "Done. Go back to any frame and correct a box there, add a target, or save the result.",
 };
 
@@ -15,17 +16,18 @@ export const HINTS = {
  * Sets every control. `some`: there are targets; `clip`: its frames can be sought; `mapOf`: the name of the target whose
  * response map is shown, or null.
  */
-export function showControls({ state, some, clip, unfinished, playing, undoable, suggestion, saving, mapOf }) {
+export function showControls({ state, some, clip, unfinished, playing, undoable, suggestion, mapOf }) {
   const tracking = state === "tracking";
-  const onward = some && unfinished && !tracking && state !== "idle";
+  const saving = state === "saving";
+  const onward = some && unfinished && !tracking && !saving;
   $("pause").disabled = !(tracking || onward);
   $("pause").textContent = onward ? "Go on" : "Pause";
   $("pause").classList.toggle("primary", onward);
-  $("add").disabled = !some;
-  $("undo").disabled = !undoable;
-  $("stop").disabled = !some;
+  $("add").disabled = !some || saving;
+  $("undo").disabled = !undoable || saving;
+  $("stop").disabled = !some || saving;
   $("suggest").hidden = !(state === "preview" && suggestion);
-  for (const id of ["back", "forward", "play", "frame-number"]) $(id).disabled = !clip;
+  for (const id of ["back", "forward", "play", "frame-number"]) $(id).disabled = !clip || saving;
   $("play").textContent = playing ? "❚❚" : "▶";
   $("play").setAttribute("aria-label", playing ? "Stop playing" : "Play");
   $("transport").hidden = !clip && !some;

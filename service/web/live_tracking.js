@@ -60,7 +60,7 @@ export class LiveTracking {
       } else if (this.#run.connected) {
         this.#placing.push([id, key]);
         this.#run.members.set(id, key);
-        this.#run.send(index, blob, { bitmap }, [{ id, box: key.box }]);
+        this.#run.send(blob, { index, bitmap }, [{ id, box: key.box }]);
       } else {
         bitmap.close();
         throw new Error("The connection is being made anew; draw the box again in a moment.");
@@ -81,7 +81,7 @@ export class LiveTracking {
         return;
       }
       this.#handlers.sent(blob.size);
-      this.#run.send(this.#next, blob, { bitmap });
+      this.#run.send(blob, { index: this.#next, bitmap });
       this.#next += 1;
     } finally {
       this.#sending = false;

@@ -70,10 +70,10 @@ export class Run {
     return (this.#stream?.unanswered ?? 0) + this.#waiting.length;
   }
 
-  /** Sends frame `index`; `frame` comes back with its answer. `placements`: {id, box} drawn on it. */
-  send(index, blob, frame, placements = []) {
-    this.sent = index;
-    this.#stream.send(blob, { ...frame, index }, placements);
+  /** Sends frame `frame.index`; `frame` itself comes back with its answer. `placements`: {id, box} drawn on it. */
+  send(blob, frame, placements = []) {
+    this.sent = frame.index;
+    this.#stream.send(blob, frame, placements);
   }
 
   /** Stops following a target. */

@@ -199,7 +199,8 @@ export class Stage extends EventTarget {
       return;
     }
     event.preventDefault();
-    event.stopPropagation();
+    // The page's shortcuts listen on the same element.
+    event.stopImmediatePropagation();
   }
 
   /** Moves the box of the keyboard, or with Shift its lower right corner; a key held down goes faster and faster. */

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.integration import scene
 from tests.integration.browser import needs_browser, open_page, opened_page
@@ -114,3 +115,40 @@ def test_fragments_with_b_frames(page: Page, server: Server, tmp_path: Path) -> 
     result = read(page, path)
     assert result["read"] == list(range(FRAMES))
     assert result["way"] == "CodecReader"
+
+
+@needs_browser
+def test_a_phone_held_upright(page: Page, server: Server, tmp_path: Path) -> None:
+    open_page(page, server)
+    path = write_clip(tmp_path / "upright.mp4", "libx264", 3, scene.picture)
+    data = path.read_bytes()
+    # The track header's matrix (ISO/IEC 14496-12, 8.3.2), 16.16 fixed point: a quarter turn clockwise.
+    place = data.index(b"tkhd") + 4 + 40
+    matrix = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, scene.HEIGHT << 16, 0, 1 << 30)
+    path.write_bytes(data[:place] + matrix + data[place + 36 :])
+    corner = """async ([bytes, name]) => {
+      const { openVideo } = await import("/web/video.js");
+      const source = await openVideo(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], name));
+      const canvas = new OffscreenCanvas(source.size.width, source.size.height);
+      const context = canvas.getContext("2d");
+      await source.load(1);
+      source.paint(context);
+      const white = (x, y) => context.getImageData(x, y, 1, 1).data[0] > 127;
+      return [source.constructor.name, canvas.width, canvas.height, white(canvas.width - 8, 8), white(8, 8)];
+    }"""
+    given = [base64.b64encode(path.read_bytes()).decode(), path.name]
+    # Frame 1 has its lowest bit set: white in the stored picture's top left corner, which is now the top right one.
+    for way in ("CodecReader", "StepReader"):
+        assert page.evaluate(corner, given) == [way, scene.HEIGHT, scene.WIDTH, True, False]
+        page.evaluate("delete globalThis.VideoDecoder")
+
+
+@needs_browser
+def test_a_video_that_cannot_be_decoded(page: Page, server: Server, tmp_path: Path) -> None:
+    open_page(page, server)
+    path = write_clip(tmp_path / "old.avi", "mpeg4", 3, scene.picture)
+    page.locator("#file").set_input_files(path)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("old.avi: this browser cannot decode it.")
+    expect(alert).to_contain_text("H.264")
+    expect(alert).to_contain_text("siamfc track old.avi")
