@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 export const HINTS = {
   idle: "Choose where the frames come from.",
   preview: "Drag a box around what to follow.",
-  tracking: "Drag to correct the selected target; “Add target” or Shift-drag follows another.",
+  tracking: "Drag to correct the selected target, Shift-drag to follow another.",
   paused: "Paused. Move or redraw a box to correct it on this frame, then “Go on”.",
   saving: "Recording the video…",
   ended: "Done. Go back to any frame and correct a box there, add a target, or save the result.",

@@ -6,6 +6,8 @@ const DASH = { tracking: [], given: [], uncertain: [10, 6], lost: [3, 6] };
 const FONT = "600 13px system-ui, sans-serif";
 const LABEL_HEIGHT = 20;
 const HANDLE = 9;
+/** A box with a side shorter than this has handles at its corners only, so that what is in it can be seen. */
+const ROOM_FOR_HANDLES = 48;
 const LOUPE = { radius: 62, zoom: 3 };
 
 /** Draws targets with their labels; `unit` is the canvas's pixels for one of the frame. */
@@ -68,10 +70,13 @@ export function drawHandles(ctx, box, unit) {
   ctx.lineWidth = 1.5;
   ctx.strokeStyle = "#000";
   ctx.fillStyle = "#fff";
-  for (const { at } of handles(box)) {
-    const [x, y] = [at[0] * unit - HANDLE / 2, at[1] * unit - HANDLE / 2];
-    ctx.fillRect(x, y, HANDLE, HANDLE);
-    ctx.strokeRect(x, y, HANDLE, HANDLE);
+  const small = Math.min(box[2], box[3]) * unit < ROOM_FOR_HANDLES;
+  const side = small ? HANDLE - 3 : HANDLE;
+  for (const { dx, dy, at } of handles(box)) {
+    if (small && !(dx && dy)) continue;
+    const [x, y] = [at[0] * unit - side / 2, at[1] * unit - side / 2];
+    ctx.fillRect(x, y, side, side);
+    ctx.strokeRect(x, y, side, side);
   }
 }
 

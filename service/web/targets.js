@@ -45,7 +45,7 @@ export class TargetList {
     const bar = element("span");
     score.append(bar);
     const detail = element("p", "detail");
-    item.append(colour, name, pick, remove, score, detail);
+    item.append(colour, name, remove, pick, score, detail);
     this.#list.append(item);
     return { item, colour, name, pick, bar, detail };
   }
