@@ -106,7 +106,7 @@ export class ClipTracking {
       for (const [id, key] of run.members) {
         const current = this.#record.target(id)?.keys.get(key.frame) === key;
         const segment = open.find((each) => each.key === key);
-        // Without a segment it waits for frames that may still be found, or its next key has come.
+        // A finished segment stays in its run to the end of the clip, unless another key follows it.
         if (!current || (!segment && this.#overtaken(id, key))) run.leave(id);
       }
       if (run.members.size || run.unanswered) continue;
@@ -144,18 +144,21 @@ export class ClipTracking {
       await this.#begin(frame, picture, begins);
       return;
     }
+    await this.#pace();
+    // Meanwhile the user may have stopped it, or a run may be gone.
+    if (this.#halted || !feeds.every((run) => this.#runs.has(run))) return;
     if (!feeds.every((run) => run.takesFrames)) {
       await this.#change();
       return;
     }
-    await this.#pace();
+    this.#lastAt = performance.now();
     this.#ready = null;
     const shared = { index: frame, bitmap: picture.bitmap, waiting: feeds.length, targets: [] };
     for (const run of feeds) run.send(picture.blob, shared);
     this.#handlers.sent(picture.blob.size * feeds.length);
   }
 
-  /** Frame `frame`, encoded; null where the clip turns out to end before it. */
+  /** Frame `frame`, encoded; null where the clip ends before it. */
   async #picture(frame) {
     if (this.#ready?.frame === frame) return this.#ready;
     this.#ready?.bitmap.close();
@@ -202,7 +205,6 @@ export class ClipTracking {
   async #pace() {
     const wait = this.#source.pace ? this.#lastAt + 1000 / this.#source.pace - performance.now() : 0;
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-    this.#lastAt = performance.now();
   }
 
   #result(run, message, frame, roundTripMs) {

@@ -20,6 +20,13 @@ SIZE = (scene.WIDTH, scene.HEIGHT)
 STREAM = re.compile(r"/v1/sessions/[^/]+/stream")
 
 
+LISTEN = """() => {
+  const notice = document.getElementById("connection");
+  globalThis.said = [];
+  new MutationObserver(() => said.push(notice.innerText)).observe(notice, { childList: true });
+}"""
+
+
 class Line:
     """The page's sockets, which a test can cut. `refusing`: how many further connections fail at once."""
 
@@ -58,10 +65,7 @@ def test_a_dropped_connection_loses_no_frame(page: Page, server: Server, tmp_pat
     path = write_clip(tmp_path / "clip.mp4", "libx264", FRAMES, scene.picture)
     page.locator("#file").set_input_files(path)
     expect(page.locator("#frame-count")).to_have_text(f"of {FRAMES - 1}")
-    page.evaluate(
-        "() => { globalThis.said = []; new MutationObserver(() => said.push(document.getElementById('connection').innerText))"
-        ".observe(document.getElementById('connection'), { childList: true, characterData: true, subtree: true }); }"
-    )
+    page.evaluate(LISTEN)
     drag(page, SIZE, scene.truth(0))
     expect_state(page, "ended")
     assert len(line.opened) == 2
