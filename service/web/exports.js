@@ -32,7 +32,7 @@ function jsonLines(result) {
     const fields = targets.map(({ id, name, box, score, status }) => ({
       id,
       name,
-      box: box.map(round),
+      box,
       score: score ?? 1,
       status: status === "given" ? "tracking" : status,
     }));

@@ -98,10 +98,10 @@ def test_a_refused_key_is_said_and_the_right_one_kept(page: Page, keyed_server: 
     expect(page.get_by_text("The server refused this key.")).to_be_visible()
     field.fill(KEYS[1])
     page.get_by_role("button", name="Use key").click()
-    expect(page.locator("#model")).to_contain_text("paper")
+    expect(page.locator("#model")).to_contain_text("swift")
     expect(page.locator("#key-form")).to_be_hidden()
     page.reload()
-    expect(page.locator("#model")).to_contain_text("paper")
+    expect(page.locator("#model")).to_contain_text("swift")
     expect(page.locator("#key-form")).to_be_hidden()
 
 
