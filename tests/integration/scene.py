@@ -28,11 +28,20 @@ def truth(k: int, path: int = 0) -> list[float]:
 @lru_cache(maxsize=256)
 def picture(k: int, path: int = 0) -> Picture:
     """Frame `k`, uint8 [HEIGHT, WIDTH, 3] RGB."""
-    frame = _texture(HEIGHT, WIDTH, 1).copy()
-    patch = _texture(PATCH_HEIGHT, PATCH_WIDTH, 100 + path)
+    frame = ground().copy()
     x, y = (int(value) for value in truth(k, path)[:2])
-    frame[y : y + PATCH_HEIGHT, x : x + PATCH_WIDTH] = 255 - patch // 2
+    frame[y : y + PATCH_HEIGHT, x : x + PATCH_WIDTH] = patch(path)
     return frame
+
+
+def ground() -> Picture:
+    """The scene without its patch."""
+    return _texture(HEIGHT, WIDTH, 1)
+
+
+def patch(path: int = 0) -> Picture:
+    """The patch that goes that way, uint8 [PATCH_HEIGHT, PATCH_WIDTH, 3] RGB."""
+    return 255 - _texture(PATCH_HEIGHT, PATCH_WIDTH, 100 + path) // 2
 
 
 @lru_cache(maxsize=1024)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,22 @@ from tests.support.server import Server
 
 SIZE = (scene.WIDTH, scene.HEIGHT)
 LONG, SHORT = 120, 24
-SECOND = 3
-"""The way of a second patch across the ground, for scenes with two."""
+SECOND = 1
+
+
+def truth(k: int, which: int = 0) -> list[float]:
+    """The box of one of two patches in frame `k`: both go to and fro, and stay apart."""
+    x = 16 + 92 * which + 24 * (1 - math.cos(k / 14 + which))
+    y = 36 + 30 * math.sin(k / 11 + 2 * which)
+    return [float(round(x)), float(round(y)), scene.PATCH_WIDTH, scene.PATCH_HEIGHT]
 
 
 def two_patches(k: int) -> scene.Picture:
-    """Frame `k` with a second patch."""
-    picture = scene.picture(k).copy()
-    x, y, w, h = (int(value) for value in scene.truth(k, SECOND))
-    picture[y : y + h, x : x + w] = scene.picture(k, SECOND)[y : y + h, x : x + w]
+    """Frame `k`: the ground of the small scene, and two patches of their own."""
+    picture = scene.ground().copy()
+    for which in (0, 1):
+        x, y, w, h = (int(value) for value in truth(k, which))
+        picture[y : y + h, x : x + w] = scene.patch(which)
     return picture
 
 
@@ -48,6 +56,12 @@ def open_clip(page: Page, folder: Path, frames: int) -> Path:
     page.locator("#file").set_input_files(path)
     expect(page.locator("#frame-count")).to_have_text(f"of {frames - 1}")
     return path
+
+
+def pause(page: Page) -> None:
+    """Pause, and wait until the frames under way are answered."""
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#hint")).to_contain_text("Paused.")
 
 
 def saved(page: Page) -> list[dict[str, Any]]:
@@ -86,7 +100,7 @@ def test_every_frame_is_tracked_and_a_correction_changes_what_follows(
 ) -> None:
     open_page(page, server)
     path = open_clip(page, tmp_path, LONG)
-    drag(page, SIZE, scene.truth(0))
+    drag(page, SIZE, truth(0))
     given = shown_box(page, "1")
     expect(page.locator("body")).to_have_attribute("data-state", "ended", timeout=180_000)
     assert page.locator("#answered").inner_text() == str(LONG - 1)
@@ -98,7 +112,7 @@ def test_every_frame_is_tracked_and_a_correction_changes_what_follows(
     assert [k for k, box in boxes(before, "1").items() if scene.overlap(box, expected[k]) < 0.7] == []
 
     go_to(page, 40)
-    pull(page, SIZE, centre(boxes(before, "1")[40]), centre(scene.truth(40, SECOND)))
+    pull(page, SIZE, centre(boxes(before, "1")[40]), centre(truth(40, SECOND)))
     expect_state(page, "paused")
     page.get_by_role("button", name="Go on").click()
     expect(page.locator("body")).to_have_attribute("data-state", "ended", timeout=180_000)
@@ -123,15 +137,14 @@ def test_a_target_added_on_a_paused_frame_leaves_the_others(
     sessions = metric(client, "siamfc_sessions_active")
     open_page(page, server)
     open_clip(page, tmp_path, SHORT)
-    drag(page, SIZE, scene.truth(0))
+    drag(page, SIZE, truth(0))
     wait_for_answers(page, 3)
-    page.get_by_role("button", name="Pause").click()
-    expect(page.locator("#hint")).to_contain_text("Paused.")
+    pause(page)
     before = boxes(saved(page), "1")
     frame = int(page.locator("#timeline").get_attribute("aria-valuenow") or 0)
     page.get_by_role("button", name="Add target").click()
-    drag(page, SIZE, scene.truth(frame, SECOND))
-    assert scene.overlap(shown_box(page, "2"), scene.truth(frame, SECOND)) > 0.9
+    drag(page, SIZE, truth(frame, SECOND))
+    assert scene.overlap(shown_box(page, "2"), truth(frame, SECOND)) > 0.9
     page.get_by_role("button", name="Go on").click()
     expect_state(page, "ended")
     lines = saved(page)
@@ -148,15 +161,15 @@ def test_a_target_added_on_a_paused_frame_leaves_the_others(
 def test_a_correction_further_back_ends_at_the_next_given_box(page: Page, server: Server, tmp_path: Path) -> None:
     open_page(page, server)
     open_clip(page, tmp_path, SHORT)
-    drag(page, SIZE, scene.truth(0))
+    drag(page, SIZE, truth(0))
     expect_state(page, "ended")
     go_to(page, 16)
-    pull(page, SIZE, centre(shown_box(page, "1")), centre(scene.truth(16, SECOND)))
+    pull(page, SIZE, centre(shown_box(page, "1")), centre(truth(16, SECOND)))
     page.get_by_role("button", name="Go on").click()
     expect_state(page, "ended")
     before = boxes(saved(page), "1")
     go_to(page, 8)
-    pull(page, SIZE, centre(shown_box(page, "1")), centre(scene.truth(8, SECOND)))
+    pull(page, SIZE, centre(shown_box(page, "1")), centre(truth(8, SECOND)))
     page.get_by_role("button", name="Go on").click()
     expect_state(page, "ended")
     after = boxes(saved(page), "1")
@@ -168,7 +181,7 @@ def test_boxes_have_handles(page: Page, server: Server, tmp_path: Path) -> None:
     open_page(page, server)
     open_clip(page, tmp_path, SHORT)
     drag(page, SIZE, [40, 40, 60, 50])
-    page.get_by_role("button", name="Pause").click()
+    pause(page)
     go_to(page, 0)
     assert shown_box(page, "1") == pytest.approx([40, 40, 60, 50], abs=1)
     pull(page, SIZE, (100, 90), (120, 100))
@@ -186,14 +199,14 @@ def test_boxes_have_handles(page: Page, server: Server, tmp_path: Path) -> None:
 def test_names_and_colours(page: Page, server: Server, tmp_path: Path) -> None:
     open_page(page, server)
     open_clip(page, tmp_path, SHORT)
-    drag(page, SIZE, scene.truth(0))
-    page.get_by_role("button", name="Pause").click()
+    drag(page, SIZE, truth(0))
+    pause(page)
     name = page.get_by_label("Name of 1")
     name.fill("left <patch>")
     name.press("Enter")
     page.get_by_label("Colour of 1").fill("#123456")
     page.get_by_role("button", name="Add target").click()
-    drag(page, SIZE, scene.truth(0, SECOND))
+    drag(page, SIZE, truth(0, SECOND))
     colours = [page.get_by_label(f"Colour of {number}").input_value() for number in (1, 2)]
     assert colours[0] == "#123456"
     assert colours[1] != colours[0]
@@ -204,7 +217,7 @@ def test_names_and_colours(page: Page, server: Server, tmp_path: Path) -> None:
 def test_starting_again_can_be_undone(page: Page, server: Server, tmp_path: Path) -> None:
     open_page(page, server)
     open_clip(page, tmp_path, SHORT)
-    drag(page, SIZE, scene.truth(0))
+    drag(page, SIZE, truth(0))
     expect_state(page, "ended")
     lines = saved(page)
     page.get_by_role("button", name="Start again").click()
