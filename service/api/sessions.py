@@ -7,7 +7,7 @@ import time
 from fastapi import APIRouter, Request, Response
 
 from service.api import bodies
-from service.api.dependencies import ComponentsDep, FrameCharge, OwnerDep, WaitedFor
+from service.api.dependencies import CallerDep, ComponentsDep, FrameCharge, OwnerDep, WaitedFor
 from service.api.openapi import image_body, problems, two_forms
 from service.api.schemas import (
     CreateIn,
@@ -36,11 +36,11 @@ _TEXT = {"type": "string"}
     openapi_extra=two_forms(CreateIn, {"targets": _TEXT, "box": _TEXT, "ttl_s": {"type": "number"}}, ["frame"]),
 )
 async def create_session(
-    request: Request, response: Response, components: ComponentsDep, owner: OwnerDep
+    request: Request, response: Response, components: ComponentsDep, owner: OwnerDep, caller: CallerDep
 ) -> SessionOut:
     """Start a session from a first frame and one or more boxes."""
     asked = await bodies.read_create(request, components.settings.max_frame_bytes)
-    session = await components.tracking.start(asked.frame, asked.placements, owner, asked.ttl_s)
+    session = await components.tracking.start(asked.frame, asked.placements, owner, asked.ttl_s, caller=caller)
     response.headers["Location"] = f"/v1/sessions/{session.id}"
     return session_body(session.facts, session.state)
 
@@ -64,7 +64,9 @@ async def delete_session(session_id: str, components: ComponentsDep, owner: Owne
     dependencies=[FrameCharge, WaitedFor],
     openapi_extra=image_body(),
 )
-async def track_frame(session_id: str, request: Request, components: ComponentsDep, owner: OwnerDep) -> ResultOut:
+async def track_frame(
+    session_id: str, request: Request, components: ComponentsDep, owner: OwnerDep, caller: CallerDep
+) -> ResultOut:
     """Track one more frame, whose bytes are the body."""
     began = time.perf_counter()
     tracking = components.tracking
@@ -72,7 +74,7 @@ async def track_frame(session_id: str, request: Request, components: ComponentsD
     await components.leases.read(session_id, owner)
     data = await bodies.read_frame(request, components.settings.max_frame_bytes)
     async with components.leases.hold(session_id, owner) as lease:
-        frame = await tracking.decode(data)
+        frame = await tracking.decode(data, caller)
         async with tracking.step(lease, frame) as step:
             await step.commit()
     total = time.perf_counter() - began
@@ -97,14 +99,14 @@ async def track_frame(session_id: str, request: Request, components: ComponentsD
     openapi_extra=two_forms(PlaceIn, {"box": _TEXT}, ["frame", "box"]),
 )
 async def put_target(
-    session_id: str, target_id: str, request: Request, components: ComponentsDep, owner: OwnerDep
+    session_id: str, target_id: str, request: Request, components: ComponentsDep, owner: OwnerDep, caller: CallerDep
 ) -> SessionOut:
     """Add a target, or correct its box, on a frame sent with it. The frame is not counted."""
     tracking = components.tracking
     await components.leases.read(session_id, owner)
     data, placement = await bodies.read_placement(request, target_id, components.settings.max_frame_bytes)
     async with components.leases.hold(session_id, owner) as lease:
-        await tracking.correct(lease, await tracking.decode(data), placement)
+        await tracking.correct(lease, await tracking.decode(data, caller), placement)
         return session_body(lease.session.facts, lease.session.state)
 
 

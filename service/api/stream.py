@@ -249,13 +249,13 @@ class _Stream:
         early, self._early = self._early, None
         if early is not None and early[0] == frame.seq:
             return await early[1]
-        return await self._components.tracking.decode(frame.data)
+        return await self._components.tracking.decode(frame.data, self._rate_key)
 
     def _decode_early(self) -> None:
         """Decode the next frame while this one is on the device."""
         following = self._protocol.peek_frame()
         if following is not None:
-            task = asyncio.create_task(self._components.tracking.decode(following.data))
+            task = asyncio.create_task(self._components.tracking.decode(following.data, self._rate_key))
             # A failure is told when that frame is answered. Reading it here keeps asyncio from warning about it.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._early = following.seq, task

@@ -27,6 +27,7 @@ from service.engine.jobs import Respond
 from service.engine.overload import OverloadGuard
 from service.errors import FrameSizeChanged, InvalidBox, ModelUnavailable, ServiceError, TooManyTargets
 from service.operations.metrics import Metrics
+from service.sessions.decode_pool import DecodePool
 from service.sessions.decoding import decode_frame
 from service.sessions.exemplars import Exemplars
 from service.sessions.lease import Lease
@@ -58,32 +59,47 @@ class Tracking:
         metrics: Metrics,
         limits: Limits,
         pool: Executor,
+        decoders: DecodePool,
         clock: Callable[[], float] = time.monotonic,
         guard: OverloadGuard | None = None,
     ) -> None:
-        """`pool`: threads for pixels; `clock`: monotonic seconds; `guard`: None refuses no session."""
+        """`pool`: threads for crops and peaks; `decoders`: threads for frames; `clock`: monotonic seconds.
+
+        `guard`: None refuses no session.
+        """
         self.model, self.registry, self.leases, self.limits = model, registry, leases, limits
         self._batcher, self._exemplars, self._metrics = batcher, exemplars, metrics
-        self._pool, self._clock, self._guard = pool, clock, guard or OverloadGuard(0.0, clock)
+        self._pool, self._decoders = pool, decoders
+        self._clock, self._guard = clock, guard or OverloadGuard(0.0, clock)
 
-    async def decode(self, data: bytes) -> Decoded:
-        """Decode a frame in the pool. Raises InvalidImage, ImageTooLarge."""
-        return Decoded(*await self._run(_timed, decode_frame, data, self.limits.max_frame_pixels))
+    async def decode(self, data: bytes, caller: str = "") -> Decoded:
+        """Decode a frame in a thread of the caller's share. Raises InvalidImage, ImageTooLarge."""
+        return Decoded(*await self._decoders.run(caller, _timed, decode_frame, data, self.limits.max_frame_pixels))
+
+    def stop_decoding(self) -> None:
+        """Fail what waits for a frame to be decoded, and every later frame, with ShuttingDown."""
+        self._decoders.close()
 
     async def start(
-        self, data: bytes, placements: Sequence[Placement], owner: str, ttl_s: float | None = None
+        self,
+        data: bytes,
+        placements: Sequence[Placement],
+        owner: str,
+        ttl_s: float | None = None,
+        *,
+        caller: str = "",
     ) -> Session:
         """Start a session from its encoded first frame and the boxes drawn on it.
 
         `owner`: the caller's name by `Keyring`; `ttl_s`: idle seconds until the session expires, at most the server's
-        own. Raises InvalidImage, ImageTooLarge, InvalidBox, TooManyTargets, AtCapacity, ModelUnavailable,
-        StoreUnavailable.
+        own; `caller`: whose share of the threads decoding takes. Raises InvalidImage, ImageTooLarge, InvalidBox,
+        TooManyTargets, AtCapacity, ModelUnavailable, StoreUnavailable.
         """
         self._check_count(len(placements))
         self.leases.check()
         self._guard.check()
         with self.registry.admission():
-            frame = await self.decode(data)
+            frame = await self.decode(data, caller)
             boxes = [_checked(placement, frame.size) for placement in placements]
             placed = await self._exemplars.place(frame.image, [placement.id for placement in placements], boxes)
             ttl_s = min(ttl_s, self.limits.session_ttl_s) if ttl_s is not None else self.limits.session_ttl_s
