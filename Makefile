@@ -25,7 +25,7 @@ $(VENV)/.complete: pyproject.toml constraints.txt docker/install_torch.sh
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say make PYTHON=python3.x")'
 	$(PYTHON) -m venv $(VENV)
 	TORCH=$(TORCH) TORCH_INDEX=$(TORCH_INDEX) sh docker/install_torch.sh $(BIN)/python constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[server,openvino,redis,train,tools,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[server,openvino,redis,train,export,tools,dev]'
 	@touch $@
 
 tools: $(VENV)-tools/.complete

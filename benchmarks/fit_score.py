@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._disappearances import Case, case
+from model.box_reading import BoxReading
 from model.boxes import Box
 from model.calibration import Calibration
 from model.checkpoints import Weights, find_weights, load_weights, save_weights
@@ -89,6 +90,10 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     return chosen
 
 
+def _peak(logit: float, contrast: float, quality: float) -> Peak:
+    return Peak(0, 0, 0, logit, contrast, box=BoxReading(0, 0, 1, 1, quality))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Fit, write, print."""
     chosen = _parsed(arguments)
@@ -105,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
     written = scored(weights, evidence, chosen)
     save_weights(chosen.out, written)
     fitted = written.calibration
-    scores = np.array([fitted.score(Peak(0, 0, 0, logit, contrast)) for logit, contrast in evidence.features])
+    scores = np.array([fitted.score(_peak(*features)) for features in evidence.features])
     told = reliability(scores, evidence.right)
     assert told is not None
     print(json.dumps({"calibration": asdict(fitted), "frames": told.frames, "ece": told.ece, "auroc": told.auroc}))

@@ -40,7 +40,7 @@ def run(
     """`sessions` idle at the same time; `churn` of them begun and ended in turn, `at_once` under way."""
     machine, footage = facts(), Footage.rendered(width, 2)
     config = load_weights(find_weights(weights)).network.config
-    slot_bytes = 2 * config.channels * config.embedding_size(config.exemplar_size) ** 2
+    slot_bytes = 2 * config.channels * config.exemplar_side**2
     settings = {"MAX_SESSIONS": sessions + churn, "MAX_TARGETS": 1, "SESSION_TTL_S": 86_400}
     with serving(Chosen(weights, runtime, precision, threads), **settings) as server:
         measured = run_loop(_measure(server, footage, sessions, churn, at_once))

@@ -6,15 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from model.config import _FromDict, _require
+from model.checks import FromDict, require
 from model.score_map import Peak
 
 Status = Literal["tracking", "uncertain", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration(_FromDict):
+class Calibration(FromDict):
     """The score of a peak: the logistic of `bias + logit * peak.logit + contrast * peak.contrast`.
+
+    With a box head, `quality` times the logit of its quality is added.
 
     It is fitted so that the score is the probability that the box overlaps the truth by an IoU of at least 0.5.
     A target with a score below `uncertain_below` is uncertain; below `lost_below` it is lost.
@@ -23,14 +25,16 @@ class Calibration(_FromDict):
     bias: float = 0.0
     logit: float = 1.0
     contrast: float = 0.0
+    quality: float = 0.0
     uncertain_below: float = 0.5
     lost_below: float = 0.2
 
     def __post_init__(self) -> None:
-        _require(
-            all(map(math.isfinite, (self.bias, self.logit, self.contrast))), "a calibration's numbers must be finite"
+        require(
+            all(map(math.isfinite, (self.bias, self.logit, self.contrast, self.quality))),
+            "a calibration's numbers must be finite",
         )
-        _require(
+        require(
             0 <= self.lost_below <= self.uncertain_below <= 1,
             f"0 <= lost_below <= uncertain_below <= 1 must hold: {self.lost_below}, {self.uncertain_below}",
         )
@@ -38,6 +42,8 @@ class Calibration(_FromDict):
     def score(self, peak: Peak) -> float:
         """The score of a peak, 0..1."""
         z = self.bias + self.logit * peak.logit + self.contrast * peak.contrast
+        if peak.box is not None:
+            z += self.quality * peak.box.quality
         return 1 / (1 + math.exp(-z)) if z > -700 else 0.0
 
     def status(self, score: float) -> Status:

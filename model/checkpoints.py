@@ -54,7 +54,7 @@ def bundled_names() -> list[str]:
     return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".safetensors"))
 
 
-def bundled_weights(name: str = "paper") -> Path:
+def bundled_weights(name: str = "swift") -> Path:
     """The weights file of a preset that ships with the package. Raises CheckpointError where there is none."""
     if name not in bundled_names():
         raise CheckpointError(f"no weights for the preset {name!r} ship with this package")

@@ -5,65 +5,17 @@ Every value is checked on construction and raises `ConfigError`; unknown keys ar
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal
 
+from model.checks import FromDict, require
 from model.errors import ConfigError
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)
-
-
-class _FromDict:
-    """Mixin: build from a mapping, refusing keys that no field has."""
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        unknown = sorted(set(values) - known)
-        _require(not unknown, f"{cls.__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}")
-        return cls(**values)
+from model.layers import BottleneckLayer, BoxHeadConfig, ConvLayer, Layer, PoolLayer, widths_behind
 
 
 @dataclass(frozen=True, slots=True)
-class ConvLayer:
-    """An unpadded convolution; `norm` puts a batch norm after it, `relu` a ReLU after that."""
-
-    channels: int
-    kernel: int
-    stride: int = 1
-    groups: int = 1
-    norm: bool = True
-    relu: bool = True
-
-    def __post_init__(self) -> None:
-        _require(
-            min(self.channels, self.kernel, self.stride, self.groups) >= 1,
-            f"a convolution's numbers must be at least 1: {self}",
-        )
-        _require(self.channels % self.groups == 0, f"channels must be a multiple of groups: {self}")
-
-
-@dataclass(frozen=True, slots=True)
-class PoolLayer:
-    """An unpadded max pooling."""
-
-    kernel: int
-    stride: int
-
-    def __post_init__(self) -> None:
-        _require(min(self.kernel, self.stride) >= 1, f"a pooling's numbers must be at least 1: {self}")
-
-
-Layer = ConvLayer | PoolLayer
-
-
-@dataclass(frozen=True, slots=True)
-class Preprocessing(_FromDict):
+class Preprocessing(FromDict):
     """How uint8 pixels become the network's input: `(pixel - mean) / std`, channels in `order`."""
 
     order: Literal["rgb", "bgr"] = "rgb"
@@ -71,9 +23,9 @@ class Preprocessing(_FromDict):
     std: float = 1.0
 
     def __post_init__(self) -> None:
-        _require(self.order in ("rgb", "bgr"), f"order must be rgb or bgr, not {self.order!r}")
-        _require(math.isfinite(self.mean), f"mean must be finite, not {self.mean}")
-        _require(math.isfinite(self.std) and self.std > 0, f"std must be positive, not {self.std}")
+        require(self.order in ("rgb", "bgr"), f"order must be rgb or bgr, not {self.order!r}")
+        require(math.isfinite(self.mean), f"mean must be finite, not {self.mean}")
+        require(math.isfinite(self.std) and self.std > 0, f"std must be positive, not {self.std}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,46 +41,64 @@ class NetworkConfig:
     exemplar_size: int = 127
     search_size: int = 255
     norm_eps: float = 1e-5
+    taps: tuple[int, ...] = ()
+    """Layers, counted from 0, whose outputs lie side by side before `neck`, averaged to the size of the last one's;
+    none: the last layer's output is the embedding, or the neck's input."""
+    neck: tuple[ConvLayer, ...] = ()
+    exemplar_cells: int = 0
+    """Cells on a side of the exemplar: the middle ones of its crop's embedding; 0: all of them."""
+    head: BoxHeadConfig | None = None
+    """Beside the map; without it the map tells place and size."""
 
     def __post_init__(self) -> None:
-        _require(bool(self.layers), "a network needs at least one layer")
-        _require(isinstance(self.layers[-1], ConvLayer), "the last layer must be a convolution")
-        _require(
+        require(bool(self.layers), "a network needs at least one layer")
+        require(isinstance((*self.layers, *self.neck)[-1], ConvLayer), "the last layer must be a convolution")
+        require(all(0 <= tap < len(self.layers) for tap in self.taps), f"taps must name layers: {self.taps}")
+        require(not self.taps or bool(self.neck), "taps need a neck")
+        require(
             0 < self.exemplar_size < self.search_size <= 1024,
             f"exemplar_size must be below search_size (at most 1024): {self.exemplar_size}, {self.search_size}",
         )
-        _require(0 < self.norm_eps < 0.1, f"norm_eps must lie in (0, 0.1), not {self.norm_eps}")
-        self.embedding_size(self.exemplar_size)
-        channels = 3
-        for layer in self.layers:
-            if isinstance(layer, ConvLayer):
-                _require(channels % layer.groups == 0, f"{channels} input channels do not divide into {layer}")
-                channels = layer.channels
+        require(0 < self.norm_eps < 0.1, f"norm_eps must lie in (0, 0.1), not {self.norm_eps}")
+        cells = self.embedding_size(self.exemplar_size)
+        spare = cells - self.exemplar_cells
+        require(
+            not self.exemplar_cells or (0 <= spare < cells and spare % 2 == 0),
+            f"exemplar_cells must be the middle ones of {cells}, not {self.exemplar_cells}",
+        )
+        widths = widths_behind(self.layers, 3)
+        if self.neck:
+            widths_behind(self.neck, sum(widths[tap] for tap in self.taps) if self.taps else widths[-1])
 
     @property
     def stride(self) -> int:
         """Pixels of the crop between neighbouring cells of the embedding."""
-        return math.prod(layer.stride for layer in self.layers)
+        return math.prod(layer.stride for layer in (*self.layers, *self.neck))
 
     @property
     def channels(self) -> int:
         """Channels of the embedding."""
-        last = self.layers[-1]
+        last = (*self.layers, *self.neck)[-1]
         assert isinstance(last, ConvLayer)
         return last.channels
+
+    @property
+    def exemplar_side(self) -> int:
+        """Cells on a side of an exemplar's embedding."""
+        return self.exemplar_cells or self.embedding_size(self.exemplar_size)
 
     def embedding_size(self, crop_size: int) -> int:
         """Cells on a side of the embedding of a square crop of `crop_size` pixels."""
         size = crop_size
-        for layer in self.layers:
-            size = (size - layer.kernel) // layer.stride + 1
-            _require(size >= 1, f"a crop of {crop_size} px is too small for the network {self.name}")
+        for layer in (*self.layers, *self.neck):
+            size = (size + 2 * layer.padding - layer.kernel) // layer.stride + 1
+            require(size >= 1, f"a crop of {crop_size} px is too small for the network {self.name}")
         return size
 
     @property
     def map_size(self) -> int:
         """Cells on a side of the correlation map."""
-        return self.embedding_size(self.search_size) - self.embedding_size(self.exemplar_size) + 1
+        return self.embedding_size(self.search_size) - self.exemplar_side + 1
 
     @property
     def upscaled_size(self) -> int:
@@ -178,7 +148,31 @@ def _light() -> NetworkConfig:
     )
 
 
-PRESET_NAMES = ("paper", "light", "baseline", "vgg11_5c", "vgg16_8c")
+def _swift() -> NetworkConfig:
+    """EfficientNet-Lite0's first eleven blocks (Tan and Le 2019; 0.32 GMAC a 255 px crop), a neck and a box head."""
+
+    def stage(channels: int, kernel: int, stride: int, count: int) -> list[BottleneckLayer]:
+        return [BottleneckLayer(channels, kernel, stride if index == 0 else 1) for index in range(count)]
+
+    return NetworkConfig(
+        name="swift",
+        layers=(
+            *(ConvLayer(32, 3, 2, padding=1, ceiling=6.0), BottleneckLayer(16, expansion=1)),
+            *(*stage(24, 3, 2, 2), *stage(40, 5, 2, 2), *stage(80, 3, 2, 3), *stage(112, 5, 1, 3)),
+        ),
+        norm_eps=1e-3,
+        taps=(5, 8, 11),
+        neck=(
+            ConvLayer(192, 1, ceiling=6.0),
+            ConvLayer(192, 3, groups=192, padding=1, ceiling=6.0),
+            ConvLayer(128, 1, norm=False, relu=False),
+        ),
+        exemplar_cells=4,
+        head=BoxHeadConfig(),
+    )
+
+
+PRESET_NAMES = ("swift", "paper", "light", "baseline", "vgg11_5c", "vgg16_8c")
 
 
 def preset(name: str) -> NetworkConfig:
@@ -188,6 +182,8 @@ def preset(name: str) -> NetworkConfig:
     the embedding networks of rafellerc/Pytorch-SiamFC (`training/models.py`; stride 4, 32 channels). `light`: ours, for
     CPUs (stride 8, 192 channels, map 17).
     """
+    if name == "swift":
+        return _swift()
     if name == "paper":
         return _alexnet("paper", 2, 256, 2, 1e-6)
     if name == "light":
@@ -202,7 +198,7 @@ def preset(name: str) -> NetworkConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TrackerConfig(_FromDict):
+class TrackerConfig(FromDict):
     """The constants of the tracker step. Defaults: Bertinetto et al. 2016 (section 3 and the released 3-scale code)."""
 
     context: float = 0.5
@@ -212,7 +208,9 @@ class TrackerConfig(_FromDict):
     scale_step: float = 1.0375
     """Ratio between neighbouring scales."""
     scale_damping: float = 0.59
-    """Share of the measured size change that is taken over, 0..1."""
+    """Share of the measured size change that is taken over, 0..1; with a box head, at a quality of 1."""
+    offset_share: float = 0.5
+    """Share of the box head's centre in the target's place, 0..1; the rest is the map's peak."""
     scale_penalty: float = 0.9745
     """Factor on the response of every scale but the middle one, 0..1."""
     scale_interpolation: bool = False
@@ -233,21 +231,39 @@ class TrackerConfig(_FromDict):
     max_frame_share: float = 2.0
     """Greatest width (height) of a target as a share of the frame's width (height)."""
     redetect: bool = True
-    """Whether a lost target is also searched away from where it was lost (with 3 scales or more)."""
+    """Whether a lost target is also searched away from where it was lost; with one scale, every second frame."""
     redetect_score: float = 0.85
     """Least score, 0..1, at which a lost target is accepted at another place."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.context <= 4, f"context must lie in 0..4, not {self.context}")
-        _require(self.scales in (1, 3, 5, 7), f"scales must be 1, 3, 5 or 7, not {self.scales}")
-        _require(1 < self.scale_step <= 1.5, f"scale_step must lie in (1, 1.5], not {self.scale_step}")
-        for name in ("scale_damping", "scale_penalty", "window_influence", "still_influence", "redetect_score"):
-            _require(0 <= getattr(self, name) <= 1, f"{name} must lie in 0..1, not {getattr(self, name)}")
-        _require(0 <= self.still_speed <= 1000, f"still_speed must lie in 0..1000, not {self.still_speed}")
-        _require(1 <= self.upscale <= 64, f"upscale must lie in 1..64, not {self.upscale}")
-        _require(1 <= self.min_side <= 100, f"min_side must lie in 1..100, not {self.min_side}")
-        _require(1 <= self.max_growth <= 1000, f"max_growth must lie in 1..1000, not {self.max_growth}")
-        _require(0 < self.max_frame_share <= 10, f"max_frame_share must lie in (0, 10], not {self.max_frame_share}")
+        require(0 <= self.context <= 4, f"context must lie in 0..4, not {self.context}")
+        require(self.scales in (1, 3, 5, 7), f"scales must be 1, 3, 5 or 7, not {self.scales}")
+        require(1 < self.scale_step <= 1.5, f"scale_step must lie in (1, 1.5], not {self.scale_step}")
+        for name in (
+            "scale_damping",
+            "offset_share",
+            "scale_penalty",
+            "window_influence",
+            "still_influence",
+            "redetect_score",
+        ):
+            require(0 <= getattr(self, name) <= 1, f"{name} must lie in 0..1, not {getattr(self, name)}")
+        require(0 <= self.still_speed <= 1000, f"still_speed must lie in 0..1000, not {self.still_speed}")
+        require(1 <= self.upscale <= 64, f"upscale must lie in 1..64, not {self.upscale}")
+        require(1 <= self.min_side <= 100, f"min_side must lie in 1..100, not {self.min_side}")
+        require(1 <= self.max_growth <= 1000, f"max_growth must lie in 1..1000, not {self.max_growth}")
+        require(0 < self.max_frame_share <= 10, f"max_frame_share must lie in (0, 10], not {self.max_frame_share}")
+
+    @classmethod
+    def of(cls, network: NetworkConfig) -> TrackerConfig:
+        """The constants that a network begins with: the paper's, or with a box head ours for one search region."""
+        if network.head is None:
+            return cls()
+        # A value every half pixel of the crop, as the paper has it.
+        fine = min(2 * network.stride, 64)
+        return cls(
+            scales=1, scale_damping=0.4, window_influence=0.25, still_influence=0.4, still_speed=16.0, upscale=fine
+        )
 
     def influence(self, speed: float) -> float:
         """The cosine window's weight for a target that moves `speed` search region pixels a frame."""

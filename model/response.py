@@ -11,18 +11,20 @@ from typing import Protocol
 import numpy as np
 
 from model.arrays import Float32
+from model.box_reading import OUTPUTS, BoxReading, read_box
 from model.config import TrackerConfig
 from model.score_map import Peak, choose_scale, find_peak, scale_penalties
 
 NUMBERS = 5
-"""Columns of `DeviceResponse.numbers`."""
+"""Columns of `DeviceResponse.numbers` for a network without a box head."""
+HEAD_NUMBERS = NUMBERS + OUTPUTS
+"""The same with one."""
 
 
 class Response(Protocol):
     """The correlation maps of one target's search, or the numbers that were read off them.
 
-    A head that reads more than the map (a size at the peak, outputs [H, S, S] a cell) adds a member here, and to both
-    classes below.
+    Where the network has a box head, every peak comes with the box that the head reads there (`Peak.box`).
     """
 
     @property
@@ -45,22 +47,32 @@ class MapResponse:
     """Maps that are read here, with numpy.
 
     maps: logits float32 [N, S, S]. shares: the cosine window's share in each map (`model.search.Search.shares`).
+    boxes: the box head's outputs float32 [N, 5, S, S], if the network has one.
     """
 
     maps: Float32
     shares: tuple[float, ...]
+    boxes: Float32 | None = None
+
+    @classmethod
+    def of(cls, outputs: Float32, shares: tuple[float, ...]) -> MapResponse:
+        """The response in a network's outputs [N, K, S, S]: the map, and behind it the box head's five, if any."""
+        return cls(outputs[:, 0], shares, outputs[:, 1:] if outputs.shape[1] > 1 else None)
 
     @property
     def finite(self) -> bool:
-        return bool(np.isfinite(self.maps).all())
+        return bool(np.isfinite(self.maps).all()) and (self.boxes is None or bool(np.isfinite(self.boxes).all()))
 
     def best(self, constants: TrackerConfig) -> Peak:
-        return find_peak(self.maps, constants, self.shares[len(self.shares) // 2])
+        return self._with_box(find_peak(self.maps, constants, self.shares[len(self.shares) // 2]))
 
     def peaks(self, constants: TrackerConfig) -> list[Peak]:
         alone = [self.maps[index : index + 1] for index in range(len(self.maps))]
         found = [find_peak(one, constants, share) for one, share in zip(alone, self.shares, strict=True)]
-        return [replace(peak, scale=index) for index, peak in enumerate(found)]
+        return [self._with_box(replace(peak, scale=index)) for index, peak in enumerate(found)]
+
+    def _with_box(self, peak: Peak) -> Peak:
+        return peak if self.boxes is None else replace(peak, box=read_box(self.boxes[peak.scale], peak.dx, peak.dy))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,8 +80,8 @@ class DeviceResponse:
     """Peaks that the network's device has read (`model.inference.gpu.peaks`).
 
     numbers: float32 [N, 5], a row a map: height of its upscaled peak above the floor; the peak's place right of and
-    below the middle, in upscaled cells; logit and contrast as `Peak` has them. maps: the logits [N, S, S], where the
-    search asked for them.
+    below the middle, in upscaled cells; logit and contrast as `Peak` has them. With a box head [N, 10]: then
+    its five outputs there. maps: the logits [N, S, S], where the search asked for them.
     """
 
     numbers: Float32
@@ -86,7 +98,9 @@ class DeviceResponse:
         return replace(self.peaks(constants)[scale], zoom=zoom)
 
     def peaks(self, constants: TrackerConfig) -> list[Peak]:
-        return [
-            Peak(index, right / constants.upscale, down / constants.upscale, logit, contrast)
-            for index, (_, right, down, logit, contrast) in enumerate(self.numbers.tolist())
-        ]
+        found = []
+        for index, (_, right, down, logit, contrast, *head) in enumerate(self.numbers.tolist()):
+            dx, dy = right / constants.upscale, down / constants.upscale
+            box = BoxReading.of(dx, dy, head) if head else None
+            found.append(Peak(index, dx, dy, logit, contrast, box=box))
+        return found

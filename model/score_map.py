@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from model.arrays import Float32
+from model.box_reading import BoxReading
 from model.config import TrackerConfig
 from model.patches import Patches, patches_of, upscale_matrix
 
@@ -28,7 +29,8 @@ class Peak:
     scale: index of the search region it was found in. dx, dy: displacement from that region's centre in cells.
     logit: the upscaled response there, unpenalised and without window. contrast: the height
     of the peak above the mean of the map outside it, in standard deviations of the map outside it (the peak-to-sidelobe
-    ratio). zoom: the target's size against the middle region's, in scale steps.
+    ratio). zoom: the target's size against the middle region's, in scale steps. box: a box head's
+    reading there, if the network has one.
     """
 
     scale: int
@@ -37,6 +39,7 @@ class Peak:
     logit: float
     contrast: float
     zoom: float = 0.0
+    box: BoxReading | None = None
 
 
 @lru_cache(maxsize=16)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from model.arrays import RgbCrops, RgbImage
+from model.arrays import Float32, RgbCrops, RgbImage
 from model.crops import Colour, Region, cut
 from model.windows import FrameWindows, frame_windows
 
@@ -20,17 +20,20 @@ from model.windows import FrameWindows, frame_windows
 class Search:
     """The N regions of a frame in which one target is searched, and their pixels.
 
-    regions: scales of one place, the smallest first; or, where `apart`, places of their own, the target's present one
-    in the middle. shares: the cosine window's share in each region's map, 0..1. size: side of the crops. fill: colour
-    outside the frame. maps: whether the correlation maps are wanted back from a device, beside the peaks read there.
-    crops: uint8 [N, size, size, 3], where they are cut here. windows: what a device cuts them from.
+    regions: scales of one place, the smallest first; or, where `apart`, places of their own. here: the index of the
+    region at the target's present place; None where it is not among them. shares: the cosine window's share in each
+    region's map, 0..1. size: side of the crops. fill: colour outside the frame. exemplar_box: width and height of the
+    exemplar's box in its crop, in pixels. maps: whether the correlation maps are wanted back from a device, beside the
+    peaks read there. crops: uint8 [N, size, size, 3], where they are cut here. windows: what a device cuts them from.
     """
 
     regions: tuple[Region, ...]
     shares: tuple[float, ...]
     size: int
     fill: Colour
+    exemplar_box: tuple[float, float] = (0.0, 0.0)
     apart: bool = False
+    here: int | None = None
     maps: bool = False
     crops: RgbCrops | None = None
     windows: FrameWindows | None = None
@@ -64,6 +67,11 @@ def crops_of(searches: Sequence[Search]) -> RgbCrops:
     if len(crops) != len(searches) or not crops:
         raise ValueError("this predictor takes searches with crops; prepare them with its own cutter")
     return crops[0][None] if len(crops) == 1 else np.stack(crops)
+
+
+def exemplar_boxes_of(searches: Sequence[Search]) -> Float32:
+    """The exemplars' boxes of several searches: float32 [B, 2], width and height in their crops' pixels."""
+    return np.array([search.exemplar_box for search in searches], np.float32)
 
 
 def windows_of(searches: Sequence[Search]) -> list[FrameWindows]:

@@ -22,6 +22,8 @@ from model.search import Cutter, Search, cut_crops
 
 _FIRST_SPEED = 16.0
 """Assumed speed of a target that has not been followed yet, in search region pixels a frame."""
+_STAYS_FOR = 4
+"""Frames that a lost target with one search region is looked for at its place alone, before other places have turns."""
 _SPEED_WEIGHT = 0.2
 """Weight of the last frame in a track's speed."""
 
@@ -73,87 +75,143 @@ class Tracker:
         """Where to look for the track in the next frame, with the pixels that `cutter` cuts.
 
         One region a scale around the track's present place. For a lost track, one region there and the others at the
-        places of `model.redetection.probes`. maps: whether a device is to hand the maps back.
+        places of `model.redetection.probes`; with one region, the two in turn. maps: whether a device is to hand the
+        maps back.
         """
         network, constants = self.network, self.constants
         side = context_side(track.box.size, constants.context) * network.search_size / network.exemplar_size
         share = constants.influence(track.speed)
+        exemplar_box = self.exemplar_box(track)
         apart = track.status == "lost" and constants.redetect
         if apart:
-            regions = self._spread(track, side, (frame.shape[1], frame.shape[0]))
-            middle = len(regions) // 2
+            regions, here = self._spread(track, side, (frame.shape[1], frame.shape[0]))
             # Away from the track nothing says that the target is near the region's middle.
-            shares = tuple(share if index == middle else 0.0 for index in range(len(regions)))
+            shares = tuple(share if index == here else 0.0 for index in range(len(regions)))
         else:
             regions = tuple(Region(*track.box.center, side * factor) for factor in constants.scale_factors)
-            shares = (share,) * len(regions)
-        return cutter(frame, Search(regions, shares, network.search_size, track.fill, apart, maps))
+            shares, here = (share,) * len(regions), len(regions) // 2
+        return cutter(frame, Search(regions, shares, network.search_size, track.fill, exemplar_box, apart, here, maps))
+
+    def exemplar_box(self, track: Track) -> tuple[float, float]:
+        """Width and height of the track's first box as its exemplar's crop shows it, in pixels."""
+        scale = self.network.exemplar_size / context_side(track.first_size, self.constants.context)
+        return track.first_size[0] * scale, track.first_size[1] * scale
 
     def conclude(self, track: Track, search: Search, response: Response, frame_size: tuple[int, int]) -> Conclusion:
         """The track after the frame that was searched.
 
         frame_size: (width, height); the target's centre stays inside it, its size within the constants' bounds.
         """
-        network, constants = self.network, self.constants
+        network = self.network
         peak = self.locate(search, response)
+        if search.apart and peak.scale != search.here and not self._believed(peak):
+            return Conclusion(replace(track, lost_for=track.lost_for + 1), peak)
         region = search.regions[peak.scale]
         cell = network.stride * region.side / network.search_size
+        dx, dy = self._displacement(peak)
         width, height = frame_size
         center = (
-            min(max(region.cx + peak.dx * cell, 0.0), float(width)),
-            min(max(region.cy + peak.dy * cell, 0.0), float(height)),
+            min(max(region.cx + dx * cell, 0.0), float(width)),
+            min(max(region.cy + dy * cell, 0.0), float(height)),
         )
         score = self.calibration.score(peak)
         status = self.calibration.status(score)
         # A target that is lost, or was until now, has no scale to measure: the size waits for its return.
         still = "lost" in (status, track.status)
-        change = 1.0 if still else 1 + constants.scale_damping * (constants.scale_step**peak.zoom - 1)
-        moved = replace(
-            track, box=Box.around(center, self._bounded(track, change, frame_size)), score=score, status=status
-        )
+        size = track.box.size if still else self._resized(track, peak, region, frame_size)
+        moved = replace(track, box=Box.around(center, size), score=score, status=status)
         if status == "lost":
             seen = track.seen or track.box.center
             return Conclusion(replace(moved, seen=seen, lost_for=track.lost_for + 1), peak)
         # The way back from where it was lost is no speed.
         speed = track.speed
         if not still:
-            speed += _SPEED_WEIGHT * (network.stride * math.hypot(peak.dx, peak.dy) - speed)
+            speed += _SPEED_WEIGHT * (network.stride * math.hypot(dx, dy) - speed)
         return Conclusion(replace(moved, seen=center, lost_for=0, speed=speed), peak)
 
     def locate(self, search: Search, response: Response) -> Peak:
         """The peak that says where the target is; its `scale` is the index of the region.
 
-        A lost track leaves its place only for a peak that scores better, and at least `redetect_score`.
+        A lost track leaves its place only for a peak that scores better, and at least `redetect_score`. Where its place
+        was not searched, the best peak elsewhere is returned whether it is believed or not.
         """
         if not search.apart:
             return response.best(self.constants)
-        peaks, score = response.peaks(self.constants), self.calibration.score
-        best = max(peaks, key=score)
-        return best if score(best) >= self.constants.redetect_score else peaks[len(peaks) // 2]
+        peaks = response.peaks(self.constants)
+        best = max(peaks, key=self.calibration.score)
+        return best if self._believed(best) or search.here is None else peaks[search.here]
+
+    def _believed(self, peak: Peak) -> bool:
+        """Whether a lost target is taken to be at this peak away from its place."""
+        return self.calibration.score(peak) >= self.constants.redetect_score
 
     def map_region(self, search: Search, scale: int) -> Region:
         """The square of the frame that a region's correlation map covers: its displacements, as places."""
         region = search.regions[scale]
         return replace(region, side=region.side * self.network.upscaled_size / self.network.search_size)
 
-    def _spread(self, track: Track, side: float, frame_size: tuple[int, int]) -> tuple[Region, ...]:
+    def _spread(self, track: Track, side: float, frame_size: tuple[int, int]) -> tuple[tuple[Region, ...], int | None]:
+        """A lost track's regions, and the index of the one at its present place, if it is among them."""
         seen = track.seen or track.box.center
         # Neighbours lie as far apart as a map reaches: both see what is between them.
         spacing = side * self.network.upscaled_size / self.network.search_size
-        others = self.constants.scales - 1
+        others, here = self.constants.scales - 1, (self.constants.scales - 1) // 2
+        away = track.lost_for - _STAYS_FOR
+        if not others and away > 0 and away % 2 == 1:
+            ((x, y),) = probes(seen, spacing, frame_size, away // 2 + 1, 1)
+            return (Region(x, y, side),), None
         places = list(probes(seen, spacing, frame_size, (track.lost_for - 1) * others, others))
-        places.insert(others // 2, track.box.center)
-        return tuple(Region(x, y, side) for x, y in places)
+        places.insert(here, track.box.center)
+        return tuple(Region(x, y, side) for x, y in places), here
 
-    def _bounded(self, track: Track, change: float, frame_size: tuple[int, int]) -> tuple[float, float]:
-        """The new (w, h): `change` times the old, the aspect kept, within the bounds unless the old size was not."""
-        constants, (w, h) = self.constants, track.box.size
-        least = max(constants.min_side / w, constants.min_side / h)
-        most = min(
-            limit / length
-            for length, first, frame in zip((w, h), track.first_size, frame_size, strict=True)
-            for limit in (first * constants.max_growth, frame * constants.max_frame_share)
+    def _displacement(self, peak: Peak) -> tuple[float, float]:
+        """The target's displacement from its region's centre, in cells: the peak's, with a head in part the box's."""
+        if peak.box is None:
+            return peak.dx, peak.dy
+        share = self.constants.offset_share
+        return peak.dx + share * (peak.box.dx - peak.dx), peak.dy + share * (peak.box.dy - peak.dy)
+
+    def _resized(self, track: Track, peak: Peak, region: Region, frame_size: tuple[int, int]) -> tuple[float, float]:
+        """The new (w, h), within the constants' bounds."""
+        constants = self.constants
+        if peak.box is None:
+            change = 1 + constants.scale_damping * (constants.scale_step**peak.zoom - 1)
+            return _bounded_together(track, change, frame_size, constants)
+        pixel = region.side / self.network.search_size
+        ratios = peak.box.width_ratio, peak.box.height_ratio
+        share = constants.scale_damping * peak.box.likelihood
+        w, h = (
+            now * (shown * ratio * pixel / now) ** share
+            for now, shown, ratio in zip(track.box.size, self.exemplar_box(track), ratios, strict=True)
         )
-        # A target given outside the bounds may stay as it is, but not go further out.
-        change = min(max(change, min(least, 1.0)), max(most, 1.0))
-        return w * change, h * change
+        return _bounded_apart(track, (w, h), frame_size, constants)
+
+
+def _bounded_together(
+    track: Track, change: float, frame_size: tuple[int, int], constants: TrackerConfig
+) -> tuple[float, float]:
+    """The new (w, h): `change` times the old, the aspect kept, within the bounds unless the old size was not."""
+    w, h = track.box.size
+    least = max(constants.min_side / w, constants.min_side / h)
+    most = min(
+        limit / length
+        for length, first, frame in zip((w, h), track.first_size, frame_size, strict=True)
+        for limit in (first * constants.max_growth, frame * constants.max_frame_share)
+    )
+    # A target given outside the bounds may stay as it is, but not go further out.
+    change = min(max(change, min(least, 1.0)), max(most, 1.0))
+    return w * change, h * change
+
+
+def _bounded_apart(
+    track: Track, size: tuple[float, float], frame_size: tuple[int, int], constants: TrackerConfig
+) -> tuple[float, float]:
+    """A new (w, h) within the bounds, each side by itself; a side that was outside may stay, but not go further out."""
+    w, h = (
+        min(
+            max(new, min(constants.min_side, old)),
+            max(min(first * constants.max_growth, frame * constants.max_frame_share), old),
+        )
+        for new, old, first, frame in zip(size, track.box.size, track.first_size, frame_size, strict=True)
+    )
+    return w, h

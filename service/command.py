@@ -18,7 +18,7 @@ from siamfc.cli.failures import InputError, needs_extra
 @click.option(
     "--weights",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Weights file, or the name of bundled weights: paper, light, baseline.",
+    help="Weights file, or the name of bundled weights: swift, paper, light, baseline.",
 )
 @click.option("--log-format", type=click.Choice(["console", "json"]), help="Format of log lines.")
 @click.pass_context

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         "auto", description="Arithmetic of the embedding."
     )
     weights: Path | None = Field(
-        None, description="A weights file, or bundled weights by name: paper, light, baseline."
+        None, description="A weights file, or bundled weights by name: swift, paper, light, baseline."
     )
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of the network; 0: one for each core.")
     store: str = Field(

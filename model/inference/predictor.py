@@ -93,9 +93,9 @@ def blank_search(tracker: Tracker, cutter: Cutter) -> Search:
     return tracker.search(frame, track, cutter)
 
 
-def map_responses(maps: Float32, searches: Sequence[Search]) -> list[Response]:
-    """Responses to searches out of their maps, logits [B, N, S, S]."""
-    return [MapResponse(own, search.shares) for own, search in zip(maps, searches, strict=True)]
+def map_responses(outputs: Float32, searches: Sequence[Search]) -> list[Response]:
+    """Responses to searches out of the network's outputs [B, N, K, S, S]: logits, and behind them the head's five."""
+    return [MapResponse.of(own, search.shares) for own, search in zip(outputs, searches, strict=True)]
 
 
 def as_exemplars(embeddings: Tensor) -> Tensor:

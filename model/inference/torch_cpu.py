@@ -13,7 +13,7 @@ from model.inference.devices import TorchPrecision
 from model.inference.pending import Finished, Pending
 from model.inference.predictor import Predictor, as_exemplars, map_responses
 from model.inference.torch_network import TorchNetwork
-from model.search import Cutter, Search, crops_of, cut_crops
+from model.search import Cutter, Search, crops_of, cut_crops, exemplar_boxes_of
 
 
 class TorchPredictor(Predictor):
@@ -35,10 +35,11 @@ class TorchPredictor(Predictor):
 
     @torch.inference_mode()
     def embed(self, crops: RgbCrops) -> Tensor:
-        return as_exemplars(self._network.embed_crops(crops))
+        return as_exemplars(self._network.embed_exemplars(crops))
 
     def maps(self, exemplars: Tensor, crops: RgbCrops) -> Float32:
         return self._network.maps(exemplars, crops)
 
     def begin(self, bank: Tensor, indexes: Sequence[int], searches: Sequence[Search]) -> Pending:
-        return Finished(map_responses(self.maps(bank[list(indexes)], crops_of(searches)), searches))
+        outputs = self._network.respond(bank[list(indexes)], crops_of(searches), exemplar_boxes_of(searches))
+        return Finished(map_responses(outputs, searches))

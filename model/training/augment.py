@@ -48,6 +48,8 @@ class Colour:
 class Plan:
     """One view, `side` px wide. dx, dy: where the target's centre lies from the view's centre, in its pixels.
 
+    `size`: the width and height of its box there.
+
     `log_scale`: how much of the picture it covers, as the logarithm of the ratio to what the target's box asks for.
     `bounds`: x0, y0, x1, y1 of the part of the picture that is used; beyond it lies the fill. `cutouts`: RGBA images,
     pasted in this order. `kernel`: a blur, float32 [k, k] of sum 1, k odd. `noise`: its standard deviation; `jpeg`: a
@@ -57,6 +59,7 @@ class Plan:
     side: int
     dx: float
     dy: float
+    size: tuple[float, float]
     log_scale: float
     picture: Layer
     bounds: Bounds
@@ -92,7 +95,7 @@ class Shared:
         return cls(
             flip=bool(rng.random() < config.flip),
             grey=bool(rng.random() < config.grey),
-            resolution=float(rng.uniform(1.3, 4.0)) if low else 1.0,
+            resolution=float(np.exp(rng.uniform(np.log(1.3), np.log(config.coarsest)))) if low else 1.0,
             fill=fill,
         )
 
@@ -129,7 +132,7 @@ def plan_view(
     side, exemplar_side = sides
     shift = tuple(map(float, rng.uniform(-config.max_shift, config.max_shift, 2)))
     log_scale = float(rng.normal(0, config.scale_jitter))
-    matrix = _view_matrix(picture.box, sides, (shift[0], shift[1]), log_scale, shared.flip, config, rng)
+    matrix, seen = _view_matrix(picture.box, sides, (shift[0], shift[1]), log_scale, shared.flip, config, rng)
     scale = exemplar_side / context_side(picture.box.size, 0.5)
     target = (picture.box.w * scale, picture.box.h * scale)
     cutouts = []
@@ -146,6 +149,7 @@ def plan_view(
         side=side,
         dx=shift[0],
         dy=shift[1],
+        size=seen,
         log_scale=log_scale,
         picture=Layer(picture.image, matrix),
         bounds=_bounds(picture, config, rng),
@@ -180,7 +184,8 @@ def _view_matrix(
     flip: bool,
     config: AugmentConfig,
     rng: Generator,
-) -> FloatArray:
+) -> tuple[FloatArray, tuple[float, float]]:
+    """The view's matrix, and the width and height of the target's box in the view."""
     side, exemplar_side = sides
     zoom = context_side(box.size, 0.5) / exemplar_side * np.exp(log_scale)
     stretch = np.exp(rng.normal(0, config.aspect_jitter) / 2)
@@ -189,7 +194,10 @@ def _view_matrix(
     linear = turn @ np.diag([zoom * stretch * (-1 if flip else 1), zoom / stretch])
     # View index u -> view pixels from the target's centre -> image index.
     offset = 0.5 - side / 2 - np.array(shift)
-    return np.column_stack([linear, linear @ offset + np.array(box.center) - 0.5])
+    # Turned, a target fills its box as an ellipse does rather than as a rectangle.
+    (w, h), (cos, sin) = box.size, (np.cos(angle), np.sin(angle))
+    seen = float(np.hypot(w * cos, h * sin) / (zoom * stretch)), float(np.hypot(w * sin, h * cos) * stretch / zoom)
+    return np.column_stack([linear, linear @ offset + np.array(box.center) - 0.5]), seen
 
 
 def _into(box: Box, size: tuple[int, int]) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Fitting the score: from a peak's logit and contrast to the probability that the box is right.
+"""Fitting the score: from a peak's logit, contrast and quality to the probability that the box is right.
 
 The tracker follows an object through its clip, and then on into another clip's frames, where the object is absent. A
 logistic regression is fitted to "overlaps the truth by IoU >= 0.5". The clips should not be the network's training
@@ -30,17 +30,21 @@ _RIDGE = 1e-2
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One frame: its peak's logit and contrast, whether the box was right, and whether the target was present."""
+    """One frame: its peak's logit and contrast, whether the box was right, and whether the target was present.
+
+    quality: the logit that a box head reads at the peak; 0 without one.
+    """
 
     logit: float
     contrast: float
     right: bool
     present: bool
+    quality: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """features: float64 [N, 2], logit and contrast of each peak; right: bool [N]; weights: float64 [N]."""
+    """features: float64 [N, 3], logit, contrast and quality of each peak; right: bool [N]; weights: float64 [N]."""
 
     features: NDArray[np.float64]
     right: NDArray[np.bool_]
@@ -55,9 +59,9 @@ class Evidence:
             shares = {True: 1 - _ABSENT_SHARE, False: _ABSENT_SHARE} if len(counts) == 2 else dict.fromkeys(counts, 1.0)
             for each in readings:
                 part = weight * shares[each.present] / counts[each.present]
-                rows.append((each.logit, each.contrast, each.right, part))
+                rows.append((each.logit, each.contrast, each.quality, each.right, part))
         table = np.array(rows, np.float64)
-        return cls(table[:, :2], table[:, 2] > 0.5, table[:, 3])
+        return cls(table[:, :3], table[:, 3] > 0.5, table[:, 4])
 
     def with_share(self, right: float) -> Evidence:
         """The evidence, weighted so that this share of it is right: the score's prior.
@@ -131,7 +135,8 @@ def readings(predictor: Predictor, frames: Iterable[RgbImage], truth: Sequence[B
         done = update(predictor, tracker, replace(target, status="tracking"), exemplar, frame)
         target = done.track
         right = there is not None and float(iou(np.array(target.box.as_list()), np.array(there.as_list()))) >= 0.5
-        yield Reading(done.peak.logit, done.peak.contrast, right, there is not None)
+        quality = 0.0 if done.peak.box is None else done.peak.box.quality
+        yield Reading(done.peak.logit, done.peak.contrast, right, there is not None, quality)
 
 
 def fit(evidence: Evidence, steps: int = 50) -> Calibration:
@@ -146,4 +151,5 @@ def fit(evidence: Evidence, steps: int = 50) -> Calibration:
         curvature = (x.T * (weights * probability * (1 - probability))) @ x + _RIDGE * np.eye(x.shape[1])
         coefficients -= np.linalg.solve(curvature, gradient)
     slopes = coefficients[1:] / spread
-    return Calibration(bias=float(coefficients[0] - slopes @ mean), logit=float(slopes[0]), contrast=float(slopes[1]))
+    logit, contrast, quality = map(float, slopes)
+    return Calibration(float(coefficients[0] - slopes @ mean), logit, contrast, quality)

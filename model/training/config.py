@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from model.config import PRESET_NAMES, _FromDict, _require
+from model.checks import FromDict, require
+from model.config import PRESET_NAMES, preset
 from model.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class AugmentConfig(_FromDict):
+class AugmentConfig(FromDict):
     """How a view of a target is varied. Probabilities are a view's unless said otherwise."""
 
     max_shift: float = 60.0
@@ -22,6 +23,9 @@ class AugmentConfig(_FromDict):
     """Standard deviation of the log of a view's scale."""
     aspect_jitter: float = 0.06
     """Standard deviation of the log of a view's aspect."""
+    box_jitter: float = 0.0
+    """Standard deviation of the log of the box's width and height against the object's, alike in both views, and half
+    of it of the centre's shift, in widths and heights: a user's box is not always the object's."""
     rotation: float = 6.0
     """Standard deviation of a view's rotation, in degrees."""
     flip: float = 0.5
@@ -33,6 +37,10 @@ class AugmentConfig(_FromDict):
     blur: float = 0.15
     low_resolution: float = 0.35
     """Probability that both views are rendered at a fraction of their resolution, as small targets are."""
+    coarsest: float = 4.0
+    """Greatest divisor of the resolution then."""
+    elongated: float = 0.0
+    """Probability that a pasted target is stretched, up to 1:20."""
     noise: float = 0.15
     jpeg: float = 0.25
     occluder: float = 0.15
@@ -47,21 +55,26 @@ class AugmentConfig(_FromDict):
     """Probability that both views put another picture beyond the edge."""
 
 
-_CHOICES = {"objective": ("batch", "reference"), "optimizer": ("adamw", "sgd"), "precision": ("auto", "fp32", "bf16")}
+_CHOICES = {
+    "objective": ("batch", "reference", "box"),
+    "optimizer": ("adamw", "sgd"),
+    "precision": ("auto", "fp32", "bf16"),
+}
 _NOT_NEGATIVE = (
     "scale_tolerance", "freeze", "distill_maps", "distill_embedding", "weight_decay", "warmup_steps", "part_share",
-    "validate_every", "track_every", "threads",
+    "validate_every", "track_every", "threads", "trunk_rate", "box_weight", "quality_weight",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingConfig(_FromDict):
+class TrainingConfig(FromDict):
     """One run. The learning rate warms up, stays at `learning_rate`, and falls along a cosine at the end."""
 
     preset: str = "paper"
-    objective: Literal["batch", "reference"] = "batch"
+    objective: Literal["batch", "reference", "box"] = "batch"
     """`batch`: every exemplar of a batch against every search region (`model.training.objective`). `reference`: one
-    exemplar, one search region, binary cross-entropy with a neutral band (`model.training.reference`)."""
+    exemplar, one search region, binary cross-entropy with a neutral band (`model.training.reference`). `box`: exemplars
+    cut as in tracking, every one against every search region, and the box head (`model.training.box_objective`)."""
     upscale: bool = False
     """Whether the reference objective compares maps upscaled to one value a pixel."""
     negative_share: float = 0.0
@@ -70,6 +83,10 @@ class TrainingConfig(_FromDict):
     """A weights file, or the name of bundled weights, to begin with; of this preset or one that begins as it does."""
     freeze: int = 0
     """So many of the embedding's convolutions, from the input, stay as they are, with their norms."""
+    trunk: str = ""
+    """A classifier's state dict (EfficientNet-Lite0) that the trunk begins with; empty: none."""
+    trunk_rate: float = 1.0
+    """Factor on the learning rate of the layers before the neck; their norms keep their statistics unless it is 1."""
     teacher: str = ""
     """A weights file, or the name of bundled weights, whose maps and embeddings are imitated; empty: none."""
     distill_maps: float = 1.0
@@ -96,6 +113,12 @@ class TrainingConfig(_FromDict):
     """Decay of the moving average of the weights; the average is what is kept. 0: no average."""
     positive_px: float = 12.0
     negative_px: float = 20.0
+    box_px: float = 16.0
+    """Cells that are at most so far from the target's centre are asked for its box."""
+    box_weight: float = 1.0
+    """Weight of the box's distance from the truth."""
+    quality_weight: float = 1.0
+    """Weight of the quality's cross-entropy."""
     soft_px: float = 6.0
     """Width (standard deviation, crop pixels) of the soft target of the softmax over cells."""
     scale_tolerance: float = 0.08
@@ -125,33 +148,37 @@ class TrainingConfig(_FromDict):
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        _require(self.preset in PRESET_NAMES, f"preset must be one of {', '.join(PRESET_NAMES)}, not {self.preset!r}")
+        require(self.preset in PRESET_NAMES, f"preset must be one of {', '.join(PRESET_NAMES)}, not {self.preset!r}")
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
-            _require(value in choices, f"{name} must be {' or '.join(choices)}, not {value!r}")
-        _require(self.steps >= 1 and self.items >= 2, "a run needs at least 1 step and 2 items a step")
-        _require(0 <= self.decay_steps <= self.steps, f"decay_steps must lie in 0..{self.steps}")
-        _require(0 < self.positive_px <= self.negative_px, "0 < positive_px <= negative_px must hold")
-        _require(
+            require(value in choices, f"{name} must be {' or '.join(choices)}, not {value!r}")
+        require(self.steps >= 1 and self.items >= 2, "a run needs at least 1 step and 2 items a step")
+        require(0 <= self.decay_steps <= self.steps, f"decay_steps must lie in 0..{self.steps}")
+        require(0 < self.positive_px <= self.negative_px, "0 < positive_px <= negative_px must hold")
+        require(
             min(self.video_share, self.composite_share) >= 0 and self.video_share + self.composite_share <= 1,
             "video_share and composite_share must not be negative nor exceed 1 together",
         )
-        _require(all(weight >= 0 for weight in self.source_weights.values()), "source_weights must not be negative")
+        require(all(weight >= 0 for weight in self.source_weights.values()), "source_weights must not be negative")
         for name in _NOT_NEGATIVE:
-            _require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
+            require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
         for name in ("ema", "momentum", "held_out", "negative_share"):
-            _require(0 <= getattr(self, name) < 1, f"{name} must lie in [0, 1), not {getattr(self, name)}")
-        for name in ("learning_rate", "clip_norm"):
-            _require(getattr(self, name) > 0, f"{name} must be positive")
-        _require(
+            require(0 <= getattr(self, name) < 1, f"{name} must lie in [0, 1), not {getattr(self, name)}")
+        for name in ("learning_rate", "clip_norm", "box_px"):
+            require(getattr(self, name) > 0, f"{name} must be positive")
+        require(
+            self.objective != "box" or (preset(self.preset).head is not None and not self.teacher),
+            f"the box objective needs a preset with a head, and no teacher: {self.preset}",
+        )
+        require(
             self.objective == "reference" or not (self.upscale or self.negative_share),
             "upscale and negative_share belong to the reference objective",
         )
-        _require(
+        require(
             min(self.validation_pairs, self.max_gap, self.checkpoint_every, self.resident_mib, self.distill_every) >= 1,
             "validation_pairs, max_gap, checkpoint_every, resident_mib and distill_every must be at least 1",
         )
-        _require(
+        require(
             self.distill_every == 1 or not self.distill_maps,
             "distill_every above 1 needs distill_maps = 0: maps are of all views",
         )

@@ -19,7 +19,7 @@ from model.training.augment import FloatArray, Layer, Plan, compose, resized
 from model.training.config import TrainingConfig
 from model.training.image_pool import Border, ImagePool, image_part
 from model.training.jpeg import compressed
-from model.training.pairs import Batch, PairSampler
+from model.training.pairs import Batch, BoxBatch, PairSampler
 from model.training.rendering import colour_matrix
 
 _WIDEST = 19
@@ -30,15 +30,19 @@ class DeviceBatches:
     """The batches of a sampler, rendered on a device. Batch `step` of a seed is always the same."""
 
     def __init__(self, corpus: Corpus, sampler: PairSampler, device: torch.device, config: TrainingConfig) -> None:
-        self._sampler = sampler
+        self._sampler, self._boxes = sampler, config.objective == "box"
         self._pool = ImagePool(corpus, device, config.resident_mib * 2**20)
         # A batch is assumed to need a quarter of it at most.
         self._headroom = config.resident_mib * 2**18
 
-    def batch(self, step: int) -> Batch:
-        """The batch of that step; its pixels are a tensor on the device."""
+    def batch(self, step: int) -> Batch | BoxBatch:
+        """The batch of that step; its pixels are tensors on the device."""
         self._pool.reserve(self._headroom)
         planned = self._sampler.plan(step, self._pool)
+        if self._boxes:
+            # The two views of a pair differ in size.
+            views = render_all(planned.views[::2], self._pool), render_all(planned.views[1::2], self._pool)
+            return planned.box_batch(*views)
         return planned.batch(render_all(planned.views, self._pool))
 
 

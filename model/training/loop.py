@@ -11,24 +11,28 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from model.checkpoints import load_weights
 from model.config import Preprocessing, preset
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ConfigError
 from model.files import replacing
 from model.network import SiamFC, initialise, preprocess
 from model.torch_files import load_tensors
+from model.training.box_objective import box_objective
 from model.training.config import TrainingConfig
 from model.training.distillation import Distillation
 from model.training.objective import Loss, Maps, Truth, objective
-from model.training.pairs import Batch
-from model.training.parameters import autocast_dtype, freeze, make_optimizer, shared_beginning
+from model.training.pairs import Batch, BoxBatch
+from model.training.parameters import autocast_dtype, freeze, make_optimizer, shared_beginning, trunk_of
 from model.training.reference import draw_negatives, reference_objective
 from model.training.teachers import load_teacher
+from model.training.trunks import TRUNK_PREPROCESSING, load_trunk
 
-_LASTING = ("objective", "upscale", "optimizer", "freeze", "teacher")
+_LASTING = ("objective", "upscale", "optimizer", "freeze", "trunk_rate", "teacher")
 """What a resumed run cannot change."""
 
 _PARTS = ("config", "step", "network", "average", "optimizer")
@@ -60,13 +64,21 @@ class Trainer:
         self.network = SiamFC(preset(config.preset))
         initialise(self.network, torch.Generator().manual_seed(config.seed))
         self.network.to(device=device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.trunk:
+            trunk = trunk_of(self.network)
+            if trunk is None:
+                raise ConfigError(f"trunk: the network {config.preset} has none")
+            load_trunk(trunk, Path(config.trunk))
+            self.preprocessing = TRUNK_PREPROCESSING
         self._frozen = freeze(self.network, config.freeze)
+        if config.trunk_rate != 1 and (trunk := trunk_of(self.network)) is not None:
+            self._frozen += [module for module in trunk.modules() if isinstance(module, nn.BatchNorm2d)]
         self.distillation: Distillation | None = None
         if config.teacher:
             teacher = load_teacher(Path(config.teacher))
             self.distillation = Distillation(teacher, self.network.config).place(device)
-        modules = [self.network] if self.distillation is None else [self.network, self.distillation]
-        self.optimizer = make_optimizer(modules, config)
+        beside = [] if self.distillation is None else [self.distillation]
+        self.optimizer = make_optimizer(self.network, beside, config)
         self._dtype = autocast_dtype(config, device)
         self.average = _copy(self.network)
 
@@ -87,14 +99,14 @@ class Trainer:
         self.preprocessing = weights.preprocessing
         self.average = _copy(self.network)
 
-    def train_step(self, batch: Batch) -> Loss:
+    def train_step(self, batch: Batch | BoxBatch) -> Loss:
         """One step on a batch; raises FloatingPointError where the loss is not finite."""
         self.network.train()
         for module in self._frozen:
             module.eval()
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.config)
-        loss = self._loss(batch)
+            group["lr"] = learning_rate(self.step, self.config) * group["factor"]
+        loss = self._box_loss(batch) if isinstance(batch, BoxBatch) else self._loss(batch)
         if not torch.isfinite(loss.total):
             raise FloatingPointError(f"the loss is {loss.total.item()} at step {self.step}")
         self.optimizer.zero_grad(set_to_none=True)
@@ -110,7 +122,7 @@ class Trainer:
         config, network = self.config, self.network
         pixels = torch.as_tensor(batch.pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
         labels = (batch.shifts, batch.log_scales, batch.groups)
-        truth = Truth(*(torch.from_numpy(each).to(self.device) for each in labels))
+        truth = Truth.of_views(*(torch.from_numpy(each).to(self.device) for each in labels))
         crops = preprocess(pixels, self.preprocessing).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not None):
             embeddings = network.embed(crops)
@@ -128,6 +140,20 @@ class Trainer:
             assert maps is not None
             distance: Tensor = self.distillation(pixels, embeddings, maps, truth.shifts, config)
         return replace(loss, total=loss.total + distance, distilled=distance)
+
+    def _box_loss(self, batch: BoxBatch) -> Loss:
+        network = self.network
+        exemplar_crops, search_crops = (self._crops(each) for each in (batch.exemplars, batch.searches))
+        labels = batch.shapes, batch.centres, batch.sizes, batch.groups
+        shapes, centres, sizes, groups = (torch.from_numpy(each).to(self.device) for each in labels)
+        with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not None):
+            exemplars, searches = network.embed_exemplars(exemplar_crops), network.embed(search_crops)
+            truth = Truth.of_pairs(centres, sizes, groups)
+            return box_objective(network, exemplars, searches, shapes, truth, self.config)
+
+    def _crops(self, pixels: NDArray[np.uint8] | Tensor) -> Tensor:
+        moved = torch.as_tensor(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
+        return preprocess(moved, self.preprocessing).contiguous(memory_format=torch.channels_last)
 
     def _average(self) -> None:
         # The average warms up, so that the first steps' weights are soon forgotten.
@@ -198,16 +224,16 @@ def _copy(network: SiamFC) -> dict[str, Tensor]:
 class Batches(Protocol):
     """Renders the batch of a step, the same whenever it is asked."""
 
-    def batch(self, step: int) -> Batch: ...
+    def batch(self, step: int) -> Batch | BoxBatch: ...
 
 
 @contextmanager
-def prefetched(sampler: Batches, steps: range, ahead: int = 4) -> Iterator[queue.Queue[Batch | Exception]]:
+def prefetched(sampler: Batches, steps: range, ahead: int = 4) -> Iterator[queue.Queue[Batch | BoxBatch | Exception]]:
     """Batches of the steps, in order, rendered on a thread of their own."""
-    batches: queue.Queue[Batch | Exception] = queue.Queue(ahead)
+    batches: queue.Queue[Batch | BoxBatch | Exception] = queue.Queue(ahead)
     stop = threading.Event()
 
-    def put(value: Batch | Exception) -> None:
+    def put(value: Batch | BoxBatch | Exception) -> None:
         while not stop.is_set():
             try:
                 return batches.put(value, timeout=0.2)

@@ -26,6 +26,7 @@ class Loss:
     """The parts of a step's loss, scalars.
 
     `error_px` is the mean distance of a map's peak from the truth; `distilled` the distance from a teacher, if any.
+    With a box head: `box` and `quality`, and the mean IoU of its boxes near the target.
     """
 
     total: Tensor
@@ -34,6 +35,9 @@ class Loss:
     others: Tensor
     error_px: Tensor
     distilled: Tensor | None = None
+    box: Tensor | None = None
+    quality: Tensor | None = None
+    overlap: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,28 @@ def all_maps(network: SiamFC, exemplars: Tensor, embeddings: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """A batch's labels: shifts [M, 2], log_scales [M] and groups [M], as in `pairs.Batch`."""
+    """A batch's labels: shifts [M, 2], log_scales [M] and groups [M], as in `pairs.Batch`.
+
+    partner: [M], for each exemplar the search region that shows its target. sizes: [M, 2], the targets' width and
+    height in the search regions, crop pixels, where boxes are trained.
+    """
 
     shifts: Tensor
     log_scales: Tensor
     groups: Tensor
+    partner: Tensor
+    sizes: Tensor | None = None
+
+    @classmethod
+    def of_views(cls, shifts: Tensor, log_scales: Tensor, groups: Tensor) -> Truth:
+        """The labels of views two by two: each is the other's partner."""
+        return cls(shifts, log_scales, groups, torch.arange(len(groups), device=groups.device) ^ 1)
+
+    @classmethod
+    def of_pairs(cls, centres: Tensor, sizes: Tensor, groups: Tensor) -> Truth:
+        """The labels of pairs: search region i shows exemplar i's target."""
+        partner = torch.arange(len(groups), device=groups.device)
+        return cls(centres, torch.zeros_like(centres[:, 0]), groups, partner, sizes)
 
 
 def objective(network: NetworkConfig, maps_of: Maps, truth: Truth, config: TrainingConfig) -> Loss:
@@ -96,9 +117,8 @@ def objective(network: NetworkConfig, maps_of: Maps, truth: Truth, config: Train
     tells scales apart; and a softmax over the map's cells, once alone and once against all maps of other
     objects, towards a soft peak at the truth. On the maps of other objects: softplus of their highest cells.
     """
-    maps, groups = maps_of.logits, truth.groups
+    maps, groups, partner = maps_of.logits, truth.groups, truth.partner
     views = torch.arange(len(maps), device=maps.device)
-    partner = views ^ 1
     own = maps[views, partner]  # (M, S, S)
     distance = distances(truth.shifts[partner] + maps_of.residuals, network.map_size, network.stride)
     labelled = _balanced_bce(own, distance, _scale_label(truth.log_scales, partner, config), config)

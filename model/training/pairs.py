@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from model.data.corpus import Corpus
 from model.data.records import Cutout, Member, Still, Track
 from model.errors import CorpusError
 from model.training.augment import Picture, Plan, Props, Shared, plan_view
-from model.training.config import TrainingConfig
+from model.training.config import AugmentConfig, TrainingConfig
 from model.training.rendering import Decoded, Sizes, render
 
 
@@ -46,6 +46,24 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class BoxBatch:
+    """N pairs cut as in tracking: exemplar i's target is in search region i.
+
+    exemplars: uint8 [N, 127, 127, 3] RGB; searches: uint8 [N, 255, 255, 3]; tensors where they were rendered on the
+    device. shapes: float32 [N, 2], width and height of the exemplar's box. centres, sizes: float32 [N, 2], (x, y) of
+    the search target's centre from the region's centre, and its width and height. All in crop pixels. groups: int64
+    [N].
+    """
+
+    exemplars: NDArray[np.uint8] | Tensor
+    searches: NDArray[np.uint8] | Tensor
+    shapes: NDArray[np.float32]
+    centres: NDArray[np.float32]
+    sizes: NDArray[np.float32]
+    groups: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """A batch before it is rendered: its views' plans, two by two, and each one's group."""
 
@@ -59,6 +77,18 @@ class Planned:
             shifts=np.array([[view.dx, view.dy] for view in self.views], np.float32),
             log_scales=np.array([view.log_scale for view in self.views], np.float32),
             groups=self.groups,
+        )
+
+    def box_batch(self, exemplars: NDArray[np.uint8] | Tensor, searches: NDArray[np.uint8] | Tensor) -> BoxBatch:
+        """The batch, given the pixels of the first and of the second view of each pair."""
+        first, second = self.views[::2], self.views[1::2]
+        return BoxBatch(
+            exemplars=exemplars,
+            searches=searches,
+            shapes=np.array([view.size for view in first], np.float32),
+            centres=np.array([(view.dx, view.dy) for view in second], np.float32),
+            sizes=np.array([view.size for view in second], np.float32),
+            groups=self.groups[::2],
         )
 
 
@@ -100,10 +130,13 @@ class PairSampler:
         if not len(self._stills) and not len(self._tracks):
             raise CorpusError("the corpus has no still with a box and no track that is shown twice")
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> Batch | BoxBatch:
         """The batch of that step, rendered on the CPU."""
         planned = self.plan(step, self._pictures)
-        return planned.batch(np.stack([render(view, self._pictures) for view in planned.views]))
+        views = [render(view, self._pictures) for view in planned.views]
+        if self._config.objective == "box":
+            return planned.box_batch(np.stack(views[::2]), np.stack(views[1::2]))
+        return planned.batch(np.stack(views))
 
     def plan(self, step: int, pictures: Sizes) -> Planned:
         """The batch of that step as plans; `pictures` says how large the images are."""
@@ -115,6 +148,16 @@ class PairSampler:
         return Planned(tuple(views), groups)
 
     def _item(self, rng: Generator, pictures: Sizes) -> Item:
+        item = self._drawn(rng, pictures)
+        jitter = self._config.augment.box_jitter
+        # A pasted object fills its box, wherever that lies.
+        if not jitter or item.first.pasted is not None:
+            return item
+        ratios, shifts = np.exp(rng.normal(0, jitter, 2)), rng.normal(0, jitter / 2, 2)
+        first, second = (replace(each, box=_redrawn(each.box, ratios, shifts)) for each in (item.first, item.second))
+        return replace(item, first=first, second=second)
+
+    def _drawn(self, rng: Generator, pictures: Sizes) -> Item:
         kind, config = rng.random(), self._config
         if len(self._tracks) and (kind < config.video_share or not len(self._stills)):
             return self._video_item(rng, pictures)
@@ -151,29 +194,44 @@ class PairSampler:
         cutout = self._cutout(rng)
         wide, high = pictures.size(cutout, 4)
         height = float(rng.uniform(32, 100))
+        across, down = _stretch(rng) if rng.random() < self._config.augment.elongated else (1.0, 1.0)
         found: list[Picture] = []
         for _ in range(2):
             image = self._scenery(rng) if not found or rng.random() < 0.5 else found[0].image
             size = pictures.size(image)
-            rows = max(12, round(height * rng.uniform(0.9, 1.1)))
-            columns = max(8, round(rows * wide / high * rng.uniform(0.9, 1.1)))
+            tall = height * rng.uniform(0.9, 1.1)
+            columns = max(8, round(across * tall * wide / high * rng.uniform(0.9, 1.1)))
+            rows = max(12, round(down * tall)) if down == 1 else max(4, round(down * tall))
             center = float(rng.uniform(0.15, 0.85)) * size[0], float(rng.uniform(0.15, 0.85)) * size[1]
             found.append(Picture(image, size, Box.around(center, (columns, rows)), cutout, (wide, high)))
         return Item(found[0], found[1], f"composite:{rng.integers(2**62)}")
 
     def _views(self, item: Item, rng: Generator, pictures: Sizes) -> tuple[Plan, Plan]:
         shared = Shared.draw(self._config.augment, rng)
-        first, second = (self._view(each, shared, rng, pictures) for each in (item.first, item.second))
-        return first, second
+        search, exemplar = self._network.search_size, self._network.exemplar_size
+        as_searched = self._config.augment
+        # An exemplar that is cut as in tracking has its target in the middle, at the size that its box asks for.
+        boxed = self._config.objective == "box"
+        first = replace(as_searched, max_shift=0.0, scale_jitter=0.0, truncation=0.0) if boxed else as_searched
+        return (
+            self._view(item.first, (exemplar if boxed else search, exemplar), shared, first, rng, pictures),
+            self._view(item.second, (search, exemplar), shared, as_searched, rng, pictures),
+        )
 
-    def _view(self, picture: Picture, shared: Shared, rng: Generator, pictures: Sizes) -> Plan:
-        config = self._config.augment
+    def _view(
+        self,
+        picture: Picture,
+        sides: tuple[int, int],
+        shared: Shared,
+        config: AugmentConfig,
+        rng: Generator,
+        pictures: Sizes,
+    ) -> Plan:
         distractor, occluder = (
             self._prop(rng, pictures) if self._cutouts and rng.random() < chance else None
             for chance in (config.distractor, config.occluder)
         )
         scenery = self._scenery(rng) if shared.fill == "scenery" else None
-        sides = self._network.search_size, self._network.exemplar_size
         return plan_view(picture, sides, shared, Props(scenery, distractor, occluder), config, rng)
 
     def _prop(self, rng: Generator, pictures: Sizes) -> tuple[Member, tuple[int, int]]:
@@ -191,6 +249,19 @@ class PairSampler:
 
 def _name(member: Member) -> str:
     return f"{member.shard}:{member.offset}"
+
+
+def _redrawn(box: Box, ratios: NDArray[np.float64], shifts: NDArray[np.float64]) -> Box:
+    """The box with width and height times `ratios`, its centre moved by `shifts` in widths and heights."""
+    (x, y), (w, h) = box.center, box.size
+    center = x + float(shifts[0]) * w, y + float(shifts[1]) * h
+    return Box.around(center, (w * float(ratios[0]), h * float(ratios[1])))
+
+
+def _stretch(rng: Generator) -> tuple[float, float]:
+    """Factors (across, down) that make a thing up to twenty times as long as wide; their product is 1."""
+    factor = float(np.exp(rng.uniform(np.log(3.0), np.log(20.0)) / 2))
+    return (factor, 1 / factor) if rng.random() < 0.5 else (1 / factor, factor)
 
 
 def _part(box: Box, size: tuple[int, int], rng: Generator) -> Box:

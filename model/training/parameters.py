@@ -7,18 +7,23 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from model.config import ConvLayer
 from model.errors import ConfigError
 from model.inference.devices import choose_precision
-from model.network import SiamFC
+from model.layers import ConvLayer
+from model.network import SiamFC, TrunkAndNeck
 from model.training.config import TrainingConfig
 
 
 def freeze(network: SiamFC, convolutions: int) -> list[nn.Module]:
     """Fix the embedding's first `convolutions` convolutions with the norms that follow them, and return them.
 
-    Norms among them must be kept in eval mode. Raises ConfigError where that would leave nothing to train.
+    With a neck they are counted in layers of the trunk. Norms among them must be kept in eval mode. Raises ConfigError
+    where that would leave nothing to train.
     """
+    if isinstance(network.embedding, TrunkAndNeck):
+        if convolutions >= len(network.embedding.trunk):
+            raise ConfigError(f"freeze must be below the {len(network.embedding.trunk)} layers of the trunk")
+        return [layer.requires_grad_(False) for layer in list(network.embedding.trunk)[:convolutions]]
     frozen: list[nn.Module] = []
     met = 0
     for module in network.embedding:
@@ -60,16 +65,33 @@ def _convolutions(network: SiamFC) -> list[tuple[list[int], ConvLayer]]:
     return list(zip(places, layers, strict=True))
 
 
-def make_optimizer(modules: Iterable[nn.Module], config: TrainingConfig) -> torch.optim.Optimizer:
-    """The run's optimizer over the parameters that are not frozen; those with one number a channel do not decay."""
+def make_optimizer(network: SiamFC, beside: Iterable[nn.Module], config: TrainingConfig) -> torch.optim.Optimizer:
+    """The run's optimizer over the parameters that are not frozen; those with one number a channel do not decay.
+
+    `beside`: modules that are trained along. A trunk's rate is `trunk_rate` times the others' (the group's "factor").
+    """
+    trunk = trunk_of(network)
+    slow = set() if trunk is None else set(trunk.parameters())
+    modules = [network, *beside]
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    made = [
+        {
+            "params": [p for p in parameters if (p.ndim > 1) == kernels and (p in slow) == of_trunk],
+            "weight_decay": config.weight_decay if kernels else 0.0,
+            "factor": config.trunk_rate if of_trunk else 1.0,
+        }
+        for of_trunk in (False, True)
+        for kernels in (True, False)
     ]
+    groups = [group for group in made if group["params"]]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
     return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def trunk_of(network: SiamFC) -> nn.Sequential | None:
+    """The layers before the neck, where there is one."""
+    return network.embedding.trunk if isinstance(network.embedding, TrunkAndNeck) else None
 
 
 def autocast_dtype(config: TrainingConfig, device: torch.device) -> torch.dtype | None:

@@ -15,6 +15,7 @@ import torch
 
 from model.arrays import RgbImage
 from model.checkpoints import Weights, find_weights, save_weights
+from model.config import TrackerConfig
 from model.data.corpus import Corpus
 from model.errors import CheckpointError
 from model.inference.devices import choose_device
@@ -48,6 +49,9 @@ class Progress:
     softmax: float
     others: float
     distilled: float
+    box: float
+    quality: float
+    overlap: float
     error_px: float
     learning_rate: float
     pairs_per_s: float
@@ -132,9 +136,10 @@ def batches_of(corpus: Corpus, trainer: Trainer, device: torch.device) -> Batche
 def finished(trainer: Trainer) -> Weights:
     """The run's weights: the averaged network, and how it was trained; of other weights' files, the names alone."""
     config = trainer.config
-    names = {"init": Path(config.init).name, "teacher": Path(config.teacher).name}
+    names = {name: Path(getattr(config, name)).name for name in ("init", "teacher", "trunk")}
     facts = {"step": trainer.step, "config": config.as_dict() | names}
-    return Weights(trainer.averaged(), trainer.preprocessing, training=facts)
+    network = trainer.averaged()
+    return Weights(network, trainer.preprocessing, TrackerConfig.of(network.config), training=facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +187,7 @@ def _validate(run: _Run, reporter: Reporter) -> None:
     trainer = run.trainer
     if not run.validator or not trainer.config.validate_every:
         return
-    weights = Weights(trainer.averaged(), trainer.preprocessing)
+    weights = finished(trainer)
     track = _due(trainer, trainer.config.track_every)
     reporter.validation(run.validator(weights, trainer.step, run.device, track=track))
     reporter.example(trainer.step, beside(*run.validator.example(weights, run.device)))
@@ -202,6 +207,9 @@ def _summary(trainer: Trainer, losses: list[Loss], seconds: float, waited: float
         softmax=mean("softmax"),
         others=mean("others"),
         distilled=mean("distilled"),
+        box=mean("box"),
+        quality=mean("quality"),
+        overlap=mean("overlap"),
         error_px=mean("error_px"),
         learning_rate=learning_rate(trainer.step - 1, config),
         pairs_per_s=round(len(losses) * pairs_a_step(config) / seconds, 2),

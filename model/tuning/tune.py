@@ -16,7 +16,8 @@ import numpy as np
 
 from model.arrays import RgbImage
 from model.boxes import iou
-from model.config import TrackerConfig, _FromDict, _require
+from model.checks import FromDict, require
+from model.config import TrackerConfig
 from model.data.clips import Clips, Excerpt, choose_clips
 from model.data.corpus import Corpus
 from model.inference.predictor import Predictor
@@ -39,7 +40,7 @@ OnRound = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class TuningConfig(_FromDict):
+class TuningConfig(FromDict):
     """Limits of a search. If `trials` is the limit, the same seed gives the same result on the same machine."""
 
     minutes: float = 30.0
@@ -56,14 +57,12 @@ class TuningConfig(_FromDict):
     """Candidates drawn at random before the steps begin."""
 
     def __post_init__(self) -> None:
-        _require(0 < self.minutes <= 10080, f"minutes must lie in (0, 10080], not {self.minutes}")
-        _require(1 <= self.trials <= 10**6, f"trials must lie in 1..1000000, not {self.trials}")
-        _require(self.seed >= 0, f"seed must be 0 or more, not {self.seed}")
-        _require(3 <= self.frames <= 10**6, f"frames must lie in 3..1000000, not {self.frames}")
-        _require(
-            1 <= self.clips_per_source <= 10**6, f"clips_per_source must be 1 or more, not {self.clips_per_source}"
-        )
-        _require(0 <= self.random <= 10**6, f"random must be 0 or more, not {self.random}")
+        require(0 < self.minutes <= 10080, f"minutes must lie in (0, 10080], not {self.minutes}")
+        require(1 <= self.trials <= 10**6, f"trials must lie in 1..1000000, not {self.trials}")
+        require(self.seed >= 0, f"seed must be 0 or more, not {self.seed}")
+        require(3 <= self.frames <= 10**6, f"frames must lie in 3..1000000, not {self.frames}")
+        require(1 <= self.clips_per_source <= 10**6, f"clips_per_source must be 1 or more, not {self.clips_per_source}")
+        require(0 <= self.random <= 10**6, f"random must be 0 or more, not {self.random}")
 
 
 @dataclass(frozen=True, slots=True)

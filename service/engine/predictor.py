@@ -48,7 +48,7 @@ class DevicePredictor:
             # Torch has little left to do, and its idle threads would spin on OpenVINO's cores.
             torch.set_num_threads(1)
         config = self._network.tracker.network
-        side = config.embedding_size(config.exemplar_size)
+        side = config.exemplar_side
         # Not zeroed, so that on a CPU the pages of unused slots take no memory.
         self._exemplars = torch.empty(
             (slots, config.channels, side, side),

@@ -15,8 +15,8 @@ from model.errors import ModelError
 INTERRUPTED = 130
 
 _THIRD_PARTY = {
-    "cv2", "fastapi", "httptools", "PIL", "prometheus_client", "pydantic", "pydantic_settings", "python_multipart",
-    "safetensors", "starlette", "tensorboardX", "torch", "trax", "uvicorn", "uvloop",
+    "cv2", "fastapi", "httptools", "onnx", "onnxscript", "PIL", "prometheus_client", "pydantic", "pydantic_settings",
+    "python_multipart", "safetensors", "starlette", "tensorboardX", "torch", "trax", "uvicorn", "uvloop",
 }  # fmt: skip
 
 

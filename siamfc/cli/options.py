@@ -75,7 +75,7 @@ def network_options(command: Command) -> Command:
         click.option(
             "--weights",
             type=WeightsPath(),
-            help="Weights file, or the name of bundled weights: paper (default), light, baseline.",
+            help="Weights file, or the name of bundled weights: swift (default), paper, light, baseline.",
         ),
     ):
         command = decorate(command)

@@ -14,6 +14,7 @@ import click
 from siamfc.cli.bench import bench
 from siamfc.cli.convert import convert
 from siamfc.cli.evaluate import evaluate
+from siamfc.cli.export import export
 from siamfc.cli.failures import INTERRUPTED, Failure
 from siamfc.cli.track import track
 from siamfc.cli.train import train
@@ -98,7 +99,7 @@ def program(ctx: click.Context, debug: bool) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (track, evaluate, train, tune, convert, trax, bench):
+for _command in (track, evaluate, train, tune, convert, export, trax, bench):
     program.add_command(_command)
 for _entry in entry_points(group=COMMANDS):
     program.add_command(_entry.load(), _entry.name)

@@ -45,6 +45,11 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint in --out.")
 @click.option("--init", type=WeightsPath(), help="Initial weights: a file, or the name of bundled weights.")
 @click.option("--teacher", type=WeightsPath(), help="Weights of the teacher: a file, or the name of bundled weights.")
+@click.option(
+    "--trunk",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="State dict of EfficientNet-Lite0, for the beginning of a network with a trunk.",
+)
 @click.option("--steps", type=click.IntRange(min=1), help="Number of steps, instead of the configuration's.")
 @click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
 @click.pass_context
@@ -58,6 +63,7 @@ def train(
     resume: bool,
     init: Path | None,
     teacher: Path | None,
+    trunk: Path | None,
     steps: int | None,
     device: str | None,
 ) -> None:
@@ -71,9 +77,9 @@ def train(
         raise click.UsageError("--recipe and --config exclude each other")
     with needs_extra("train", "training"):
         from model.training import run
-    config = _config(recipe, config_path, steps, init, teacher)
+    config = _config(recipe, config_path, steps, init=init, teacher=teacher, trunk=trunk)
     if out.is_dir():
-        given = [config_path, *(Path(name) for name in (config.init, config.teacher) if name)]
+        given = [config_path, *(Path(name) for name in (config.init, config.teacher, config.trunk) if name)]
         outputs = {f"--out {name}": out / name for name in (run.CHECKPOINT, run.LOG, run.WEIGHTS)}
         check_outputs(outputs, [path for path in given if path is not None])
     with progress("training", config.steps) as report:
@@ -101,7 +107,13 @@ def _say_skipped(reasons: Sequence[str]) -> None:
 
 
 def _config(
-    name: str | None, path: Path | None, steps: int | None, init: Path | None, teacher: Path | None
+    name: str | None,
+    path: Path | None,
+    steps: int | None,
+    *,
+    init: Path | None,
+    teacher: Path | None,
+    trunk: Path | None,
 ) -> TrainingConfig:
     from model.training.config import TrainingConfig, recipe
 
@@ -110,6 +122,8 @@ def _config(
         config = dataclasses.replace(config, init=str(init))
     if teacher is not None:
         config = dataclasses.replace(config, teacher=str(teacher))
+    if trunk is not None:
+        config = dataclasses.replace(config, trunk=str(trunk))
     if steps is None:
         return config
     return dataclasses.replace(config, steps=steps, decay_steps=min(config.decay_steps, steps))

@@ -239,7 +239,7 @@ def test_model_says_what_runs(client: httpx.Client, weights_file: Path) -> None:
     model = client.get("/v1/model").json()
     text = str(model)
     assert hashlib.sha256(weights_file.read_bytes()).hexdigest() in text
-    expected = {"network": "paper", "stride": 8, "exemplar_size": 127, "search_size": 255, "scales": [1.0]}
+    expected = {"network": "swift", "stride": 16, "exemplar_size": 127, "search_size": 255, "scales": [1.0]}
     assert expected.items() <= model.items(), model
     assert {"device", "precision", "runtime"} <= model.keys()
 

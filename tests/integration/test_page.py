@@ -122,7 +122,7 @@ def test_there_is_no_inline_script_or_style() -> None:
 @needs_browser
 def test_the_demo_works_at_once(page: Page, server: Server, client: httpx.Client) -> None:
     open_page(page, server)
-    expect(page.locator("#model")).to_contain_text("paper")
+    expect(page.locator("#model")).to_contain_text("swift")
     page.get_by_role("button", name="Follow the ladybird").click()
     expect(page.locator("body")).to_have_attribute("data-state", "tracking")
     wait_for_answers(page)
@@ -256,7 +256,7 @@ def test_a_key_is_asked_for(page: Page, keyed_server: Server) -> None:
     expect(field).to_be_focused()
     field.fill(KEYS[1])
     page.get_by_role("button", name="Use key").click()
-    expect(page.locator("#model")).to_contain_text("paper")
+    expect(page.locator("#model")).to_contain_text("swift")
     page.get_by_role("button", name="Follow the ladybird").click()
     wait_for_answers(page, 2)
     assert KEYS[1] not in page.url

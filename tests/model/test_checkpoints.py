@@ -188,7 +188,7 @@ def test_saving_leaves_the_weights_as_they_were(tmp_path: Path) -> None:
 
 def test_the_bundled_weights_load() -> None:
     weights = load_weights(bundled_weights())
-    assert weights.network.config.name == "paper"
+    assert weights.network.config.name == "swift"
     assert len(weights.sha256) == 64
 
 
@@ -198,7 +198,7 @@ def test_bundled_weights_that_do_not_exist_are_refused() -> None:
 
 
 def test_weights_by_name_and_by_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_weights(None) == bundled_weights("paper")
+    assert find_weights(None) == bundled_weights("swift")
     for name in bundled_names():
         assert find_weights(Path(name)) == bundled_weights(name)
         assert load_weights(find_weights(Path(name))).network.config.name == name

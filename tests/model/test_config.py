@@ -1,20 +1,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from model.config import (
-    PRESET_NAMES,
-    ConvLayer,
-    NetworkConfig,
-    PoolLayer,
-    Preprocessing,
-    TrackerConfig,
-    preset,
-)
+from model.config import PRESET_NAMES, NetworkConfig, Preprocessing, TrackerConfig, preset
 from model.errors import ConfigError
+from model.layers import BottleneckLayer, BoxHeadConfig, ConvLayer, PoolLayer
+from tests.support.networks import TINY, TINY_HEAD
 
 # paper: 127 -conv11/2-> 59 -pool3/2-> 29 -conv5-> 25 -pool3/2-> 12 -conv3-> 10 -> 8 -> 6
 #        255            -> 123        -> 61      -> 57          -> 28      -> 26 -> 24 -> 22
@@ -25,7 +21,9 @@ from model.errors import ConfigError
 #        255 -> 127 -> 63 -> 61 -> 30 -> 28 -> 26 -> 24 -> 22
 # vgg16: 127 -> 125 -> 123 -> 61 -> 59 -> 57 -> 28 -> 26 -> 24 -> 22 -> 20
 #        255 -> 253 -> 251 -> 125 -> 123 -> 121 -> 60 -> 58 -> 56 -> 54 -> 52
+# swift: 127 -> 64 -> 32 -> 16 -> 8, of which the middle 4; 255 -> 128 -> 64 -> 32 -> 16
 SIZES = [
+    pytest.param("swift", 16, 128, 8, 16, 13, 193, id="swift"),
     pytest.param("paper", 8, 256, 6, 22, 17, 129, id="paper"),
     pytest.param("light", 8, 192, 6, 22, 17, 129, id="light"),
     pytest.param("baseline", 4, 32, 17, 49, 33, 129, id="baseline"),
@@ -47,6 +45,36 @@ def test_sizes_of_the_presets(
 
 def test_every_preset_has_its_sizes_checked() -> None:
     assert {case.values[0] for case in SIZES} == set(PRESET_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"taps": (9,)}, "taps must name layers", id="a tap beyond the last layer"),
+        pytest.param({"taps": (0,), "neck": (), "layers": TINY.layers}, "taps need a neck", id="taps without a neck"),
+        pytest.param({"exemplar_cells": 3}, "the middle ones of 8", id="cells without a middle"),
+        pytest.param({"exemplar_cells": 10}, "the middle ones of 8", id="more cells than there are"),
+        pytest.param({"neck": (ConvLayer(10, 1, groups=5),)}, "do not divide into", id="a neck that does not fit"),
+    ],
+)
+def test_refused_trunks(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        replace(TINY_HEAD, **changes)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        pytest.param(lambda: BottleneckLayer(8, kernel=4), "its kernel odd", id="an even kernel has no middle"),
+        pytest.param(lambda: BottleneckLayer(0), "at least 1", id="no channels"),
+        pytest.param(lambda: BoxHeadConfig(blocks=0), "at least 1", id="a head without blocks"),
+        pytest.param(lambda: ConvLayer(8, 3, padding=3), "padding must lie in 0..2", id="padding beyond the kernel"),
+        pytest.param(lambda: ConvLayer(8, 3, relu=False, ceiling=6.0), "belongs to a ReLU", id="a ceiling of nothing"),
+    ],
+)
+def test_refused_layers(make: Callable[[], object], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        make()
 
 
 def test_what_the_light_preset_costs() -> None:

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from model.config import PRESET_NAMES, ConvLayer, NetworkConfig, preset
+from model.config import PRESET_NAMES, NetworkConfig, preset
+from model.layers import ConvLayer
 from model.network import Affine, SiamFC, fold_norms, initialise
-from tests.support.networks import TINY, random_network
+from tests.support.networks import TINY, TINY_HEAD, random_network
 
 
 @pytest.mark.parametrize("name", PRESET_NAMES)
@@ -15,11 +16,11 @@ def test_the_layers_of_a_preset_have_the_sizes_its_configuration_says(name: str)
     # On the meta device shapes are worked out and nothing is computed.
     with torch.device("meta"):
         network = SiamFC(config).eval()
-        exemplar = network.embed(torch.empty(2, 3, 127, 127))
+        exemplar = network.embed_exemplars(torch.empty(2, 3, 127, 127))
         search = network.embed(torch.empty(2, 3, 255, 255))
         maps = network.respond(exemplar, search)
         upscaled = network.respond(exemplar, search, upscale=True)
-    e, s = config.embedding_size(127), config.embedding_size(255)
+    e, s = config.exemplar_side, config.embedding_size(255)
     assert exemplar.shape == (2, config.channels, e, e)
     assert search.shape == (2, config.channels, s, s)
     assert maps.shape == (2, 1, config.map_size, config.map_size)
@@ -38,7 +39,9 @@ def test_the_exemplar_is_the_middle_of_its_search_regions_embedding(name: str) -
     torch.testing.assert_close(network.embed(crop[..., 64:191, 64:191]), middle, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("config", [TINY, preset("paper"), preset("baseline")], ids=lambda config: config.name)
+@pytest.mark.parametrize(
+    "config", [TINY, TINY_HEAD, preset("paper"), preset("baseline")], ids=lambda config: config.name
+)
 def test_folded_norms_change_nothing(config: NetworkConfig) -> None:
     network = random_network(config).double()
     folded = fold_norms(network)
@@ -46,6 +49,22 @@ def test_folded_norms_change_nothing(config: NetworkConfig) -> None:
     torch.testing.assert_close(folded(*crops), network(*crops))
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     assert not any(parameter.requires_grad for parameter in folded.parameters())
+
+
+def test_a_folded_head_reads_the_same_boxes() -> None:
+    network = random_network(TINY_HEAD).double()
+    folded = fold_norms(network)
+    exemplars, searches = (torch.randn(2, 8, side, side, dtype=torch.float64) for side in (4, 16))
+    shapes = torch.tensor([[40.0, 80.0], [100.0, 5.0]], dtype=torch.float64)
+    expected = network.read_boxes(exemplars, searches, shapes)
+    torch.testing.assert_close(folded.read_boxes(exemplars, searches, shapes), expected)
+    assert expected.shape == (2, 5, 13, 13)
+
+
+def test_the_exemplar_of_a_padded_network_is_the_middle_of_its_own_crops_embedding() -> None:
+    network = random_network(TINY_HEAD)
+    crops = torch.randn(2, 3, 127, 127)
+    assert torch.equal(network.embed_exemplars(crops), network.embed(crops)[..., 2:6, 2:6])
 
 
 def test_folding_leaves_the_original_as_it_was() -> None:

@@ -165,7 +165,7 @@ def test_without_re_detection_a_lost_target_is_searched_as_any_other(
 def spread_out(track: Track) -> Search:
     places = ((100, 100), track.box.center, (500, 400))
     regions = tuple(Region(x, y, 510) for x, y in places)
-    return Search(regions, (0.0,) * 3, 255, track.fill, apart=True)
+    return Search(regions, (0.0,) * 3, 255, track.fill, apart=True, here=1)
 
 
 def test_a_lost_target_is_found_elsewhere_and_keeps_its_size() -> None:

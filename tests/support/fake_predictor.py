@@ -101,7 +101,7 @@ class FakePredictor:
             self.exemplars[slot.index] = slot, float(embedding[0, 0, 0])
 
     def respond(self, slots: Sequence[Slot], searches: Sequence[Search]) -> Pending:
-        responses = map_responses(self._maps(slots, crops_of(searches)), searches)
+        responses = map_responses(self._maps(slots, crops_of(searches))[:, :, None], searches)
         return _Later(self, tuple(slots), responses) if self.awaited else Finished(responses)
 
     def _maps(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:

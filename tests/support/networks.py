@@ -6,13 +6,30 @@ import torch
 from torch import Tensor, nn
 
 from model.checkpoints import Weights
-from model.config import ConvLayer, NetworkConfig, PoolLayer, Preprocessing, preset
+from model.config import NetworkConfig, Preprocessing, preset
+from model.layers import BottleneckLayer, BoxHeadConfig, ConvLayer, PoolLayer
 from model.network import SiamFC, initialise
 
 # 127 -conv11/4-> 30 -pool2/2-> 15 -conv3-> 13; 255 -> 62 -> 31 -> 29; the map has 17 cells of 8 px, as `paper` has.
 TINY = NetworkConfig(
     name="tiny",
     layers=(ConvLayer(6, 11, stride=4), PoolLayer(2, 2), ConvLayer(8, 3, groups=2, norm=False, relu=False)),
+)
+
+# 127 -> 64 -> 32 -> 16 -> 8 cells, of which the exemplar has the middle 4; 255 -> 16; the map has 13 cells of 16 px.
+TINY_HEAD = NetworkConfig(
+    name="tiny_head",
+    layers=(
+        ConvLayer(4, 3, 2, padding=1, ceiling=6.0),
+        BottleneckLayer(4, expansion=1, stride=2),
+        BottleneckLayer(6, 5, 2, expansion=2),
+        BottleneckLayer(6, 3, 2, expansion=2),
+        BottleneckLayer(6, 3, 1, expansion=2),
+    ),
+    taps=(2, 4),
+    neck=(ConvLayer(8, 1, ceiling=6.0), ConvLayer(8, 1, norm=False, relu=False)),
+    exemplar_cells=4,
+    head=BoxHeadConfig(reduced=4, channels=8, blocks=2),
 )
 
 
@@ -24,7 +41,8 @@ def random_network(config: NetworkConfig, seed: int = 0) -> SiamFC:
     randomise_norms(network, generator)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            assert module.bias is not None
+            if module.bias is None:
+                continue
             module.bias.data.normal_(0, 0.1, generator=generator)
     return network.eval().requires_grad_(False)
 

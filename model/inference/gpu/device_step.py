@@ -21,9 +21,9 @@ from model import windows
 from model.inference.gpu.device_crops import read_crops
 from model.inference.gpu.graphs import Graphs, PassOutput
 from model.inference.gpu.peaks import PeakReader
-from model.inference.gpu.staging import APART, SHARE, Inputs, PassLimits, Tray
+from model.inference.gpu.staging import APART, BOX, SHARE, Inputs, PassLimits, Tray
 from model.inference.torch_network import TorchNetwork
-from model.response import DeviceResponse, Response
+from model.response import HEAD_NUMBERS, NUMBERS, DeviceResponse, Response
 from model.search import Search, windows_of
 from model.tracker import Tracker
 
@@ -65,11 +65,12 @@ class DeviceStep:
         geometry, constants = tracker.network, tracker.constants
         self._size = geometry.search_size
         self._read = PeakReader(geometry.map_size, constants.upscale, device)
-        side = geometry.embedding_size(geometry.exemplar_size)
+        side = geometry.exemplar_side
         # A window has up to twice the crop's pixels a side; a lost target brings one a region.
         pixels = min((most + constants.scales) * (2 * self._size) ** 2, _MOST_PIXELS)
         exemplar = geometry.channels, side, side
-        self._limits = PassLimits(most, pixels, constants.scales, geometry.map_size, exemplar)
+        answers = NUMBERS if geometry.head is None else HEAD_NUMBERS
+        self._limits = PassLimits(most, pixels, constants.scales, geometry.map_size, exemplar, answers)
         self._sizes = pass_sizes(most)
         with torch.inference_mode(), self._here():
             self._inputs = Inputs(self._limits, device)
@@ -112,8 +113,12 @@ class DeviceStep:
         regions = numbers[..., : windows.NUMBERS].flatten(0, 1)
         embedded = self._network.embed(read_crops(inputs.pixels, regions, self._size))
         searches = embedded.reshape(size, -1, *embedded.shape[1:])  # (B, N, C, s, s)
-        maps = self._network.correlate(exemplars, searches)
-        return self._read(maps, numbers[..., SHARE], numbers[:, 0, APART] > 0), maps
+        outputs = self._network.outputs(exemplars, searches, numbers[:, 0, BOX].float())
+        maps = outputs[:, :, 0].contiguous()
+        peaks = self._read(maps, numbers[..., SHARE], numbers[:, 0, APART] > 0)
+        if outputs.shape[2] > 1:
+            peaks = torch.cat([peaks, self._read.read_boxes(peaks, outputs[:, :, 1:])], dim=2)
+        return peaks, maps
 
     def _recorded(self) -> Graphs:
         """The graphs, recorded at the first call where the device is a GPU."""

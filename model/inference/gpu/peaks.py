@@ -7,6 +7,7 @@ each, S x S cells of a map, U x U values of the upscaled map.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from model.arrays import Float32
@@ -15,6 +16,9 @@ from model.score_map import cosine_window
 
 _NEAR = 2
 """Distance from the peak, in cells down and across, within which cells are part of it."""
+
+PLACE = slice(1, 3)
+"""Columns of the numbers that say where a peak lies, right and down, in upscaled cells from the middle."""
 
 
 class PeakReader:
@@ -46,6 +50,18 @@ class PeakReader:
         contrast = self._contrast(maps, logit, row / self._upscale, column / self._upscale)
         half = (side - 1) / 2
         return torch.stack([raised.amax((2, 3)), column - half, row - half, logit, contrast], 2)
+
+    def read_boxes(self, numbers: Tensor, outputs: Tensor) -> Tensor:
+        """A box head's outputs [B, N, 5, S, S] at the peaks, float32 [B, N, 5], between cells interpolated bilinearly.
+
+        numbers: float32 [B, N, 5] of this reader. Equal to what `model.box_reading.read_box` reads.
+        """
+        b, n, channels, cells, _ = outputs.shape
+        # From -1 to 1 over the cells' middles.
+        places = numbers[..., PLACE] / (self._upscale * (cells - 1) / 2)
+        grid = places.reshape(b * n, 1, 1, 2)
+        read = F.grid_sample(outputs.float().flatten(0, 1), grid, padding_mode="border", align_corners=True)
+        return read.reshape(b, n, channels)
 
     def _contrast(self, maps: Tensor, logit: Tensor, row: Tensor, column: Tensor) -> Tensor:
         far_down = (self._cells - row[..., None]).abs() > _NEAR  # (B, N, S)

@@ -39,7 +39,7 @@ class GpuPredictor(Predictor):
 
     @torch.inference_mode()
     def embed(self, crops: RgbCrops) -> Tensor:
-        return as_exemplars(self._network.embed_crops(crops))
+        return as_exemplars(self._network.embed_exemplars(crops))
 
     def maps(self, exemplars: Tensor, crops: RgbCrops) -> Float32:
         return self._network.maps(exemplars, crops)

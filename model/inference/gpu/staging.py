@@ -18,13 +18,17 @@ from model.windows import FrameWindows
 
 SHARE, APART = windows.NUMBERS, windows.NUMBERS + 1
 """Columns of `numbers` behind those of the windows: the cosine window's share, and 1 where the regions are apart."""
+BOX = slice(windows.NUMBERS + 2, windows.NUMBERS + 4)
+"""Columns behind those: width and height of the exemplar's box in its crop, in pixels."""
+COLUMNS = windows.NUMBERS + 4
 
 
 @dataclass(frozen=True, slots=True)
 class PassLimits:
     """How much one pass may hold: targets, and pixels of their windows; and the sizes that are alike in all passes.
 
-    scales: regions a target. map_size: cells on a side of a map. exemplar: (C, e, e).
+    scales: regions a target. map_size: cells on a side of a map. exemplar: (C, e, e). answers: numbers a map that come
+    back (`model.response.DeviceResponse`).
     """
 
     targets: int
@@ -32,6 +36,7 @@ class PassLimits:
     scales: int
     map_size: int
     exemplar: tuple[int, int, int]
+    answers: int = response.NUMBERS
 
     def hold(self, seen: Sequence[FrameWindows]) -> bool:
         """Whether one pass holds these targets' windows."""
@@ -43,11 +48,11 @@ class PassLimits:
 
 
 class Inputs:
-    """The input on the device: pixels uint8 [P, 3], numbers float64 [B, N, 12], exemplars fp16 [B, C, e, e]."""
+    """The input on the device: pixels uint8 [P, 3], numbers float64 [B, N, 14], exemplars fp16 [B, C, e, e]."""
 
     def __init__(self, limits: PassLimits, device: torch.device) -> None:
         self.pixels = torch.zeros((limits.pixels, 3), dtype=torch.uint8, device=device)
-        shape = limits.targets, limits.scales, windows.NUMBERS + 2
+        shape = limits.targets, limits.scales, COLUMNS
         self.numbers = torch.zeros(shape, dtype=torch.float64, device=device)
         self.exemplars = torch.zeros((limits.targets, *limits.exemplar), dtype=torch.float16, device=device)
 
@@ -63,9 +68,9 @@ class Tray:
         pinned = device.type == "cuda"
         shape = limits.targets, limits.scales
         self._pixels = torch.empty((limits.pixels, 3), dtype=torch.uint8, pin_memory=pinned)
-        self._numbers = torch.zeros((*shape, windows.NUMBERS + 2), dtype=torch.float64, pin_memory=pinned)
+        self._numbers = torch.zeros((*shape, COLUMNS), dtype=torch.float64, pin_memory=pinned)
         self._indexes = torch.zeros(limits.targets, dtype=torch.int64, pin_memory=pinned)
-        self.peaks = torch.empty((*shape, response.NUMBERS), dtype=torch.float32, pin_memory=pinned)
+        self.peaks = torch.empty((*shape, limits.answers), dtype=torch.float32, pin_memory=pinned)
         self.maps = torch.empty((*shape, limits.map_size, limits.map_size), dtype=torch.float32, pin_memory=pinned)
         # Blocking, so that the thread that waits sleeps instead of taking a core from decoding.
         self._done = torch.cuda.Event(blocking=True) if pinned else None  # type: ignore[no-untyped-call]
@@ -87,6 +92,7 @@ class Tray:
             into[:, 0] += at
             into[:, SHARE] = search.shares
             into[:, APART] = search.apart
+            into[:, BOX] = search.exemplar_box
             for image in seen.images:
                 height, width = image.shape[:2]
                 pixels[at : at + height * width].reshape(height, width, 3)[...] = image

@@ -1,4 +1,8 @@
-"""The embedding, and its correlation, compiled by OpenVINO for this CPU (the extra `openvino`)."""
+"""The embedding and the network's outputs, compiled by OpenVINO for this CPU (the extra `openvino`).
+
+Shape legend: B targets, N regions of each, C channels, e x e cells of an exemplar, S x S cells of a map, K outputs a
+cell: 1, the logit, or with a box head 6.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,8 @@ from torch import Tensor, nn
 from model.arrays import Float16, Float32, RgbCrops
 from model.checkpoints import Weights
 from model.correlation import window_sums
-from model.inference.openvino.graph import Arithmetic, embedding_graph, products_graph
-from model.inference.openvino.layers import folded_layers
+from model.inference.openvino.graph import embedding_graph, products_graph, step_graph
+from model.inference.openvino.writer import Arithmetic
 from model.network import Affine
 
 
@@ -34,7 +38,7 @@ class OpenVinoEmbedder:
 
     def __init__(self, weights: Weights, arithmetic: Arithmetic, threads: int) -> None:
         """`threads`: how many of this CPU's cores it may use."""
-        graph = embedding_graph(folded_layers(weights.network, weights.preprocessing), arithmetic)
+        graph = embedding_graph(weights.network, weights.preprocessing, arithmetic)
         self._request = _compiled(graph, arithmetic, threads, streams=1).create_infer_request()
 
     def __call__(self, crops: RgbCrops) -> Tensor:
@@ -43,8 +47,8 @@ class OpenVinoEmbedder:
         return torch.from_numpy(embeddings)
 
 
-class OpenVinoResponder:
-    """`Core` on the CPU: exemplars and search crops in, correlation maps, logits float32 [B, N, S, S], out."""
+class ProductsResponder:
+    """`Core` for a network without a head: the compiled graph ends with the correlation's products."""
 
     def __init__(self, request: openvino.InferRequest, match: Affine) -> None:
         """`request`: of a `products_graph`. Made by `all_cores` and `each_core`."""
@@ -53,18 +57,18 @@ class OpenVinoResponder:
         self._shape = (0, 0, 0)
         """Targets, regions of each, and cells a side of an exemplar, in the pass under way."""
 
-    def __call__(self, exemplars: Float16, crops: RgbCrops) -> Float32:
-        """The maps of exemplars fp16 [B, C, e, e] in crops uint8 [B, N, side, side, 3] RGB."""
+    def __call__(self, exemplars: Float16, crops: RgbCrops, boxes: Float32) -> Float32:
+        """The outputs [B, N, 1, S, S] of exemplars fp16 [B, C, e, e] in crops uint8 [B, N, side, side, 3] RGB."""
         given = self._given(exemplars, crops)
         (products,) = self._request.infer(given, share_inputs=True, share_outputs=True).values()
-        return self._maps(products)
+        return self._outputs(products)
 
-    def start(self, exemplars: Float16, crops: RgbCrops) -> None:
+    def start(self, exemplars: Float16, crops: RgbCrops, boxes: Float32) -> None:
         self._request.start_async(self._given(exemplars, crops), share_inputs=True)
 
     def finish(self) -> Float32:
         self._request.wait()
-        return self._maps(self._request.get_output_tensor().data)
+        return self._outputs(self._request.get_output_tensor().data)
 
     def _given(self, exemplars: Float16, crops: RgbCrops) -> list[Any]:
         (b, n), side = crops.shape[:2], exemplars.shape[-1]
@@ -72,19 +76,57 @@ class OpenVinoResponder:
         cells = exemplars.reshape(b, -1, side * side)
         return [crops.reshape(b * n, *crops.shape[2:]), cells if b == 1 else cells.repeat(n, axis=0)]
 
-    def _maps(self, products: Float32) -> Float32:
+    def _outputs(self, products: Float32) -> Float32:
         (b, n, e), s = self._shape, isqrt(products.shape[-1])
         weight, bias = self._match
         maps = window_sums(products.reshape(b * n, e, e, s, s)) * weight + bias
-        return maps.reshape(b, n, *maps.shape[1:])
+        return maps.reshape(b, n, 1, *maps.shape[1:])
 
 
-def all_cores(weights: Weights, arithmetic: Arithmetic, threads: int) -> OpenVinoResponder:
+class HeadResponder:
+    """`Core` for a network with a box head: the compiled graph is the whole network (`graph.step_graph`)."""
+
+    def __init__(self, request: openvino.InferRequest) -> None:
+        self._request = request
+        self._targets = 0
+
+    def __call__(self, exemplars: Float16, crops: RgbCrops, boxes: Float32) -> Float32:
+        """The outputs [B, N, 6, S, S] of exemplars fp16 [B, C, e, e] in crops uint8 [B, N, side, side, 3] RGB.
+
+        boxes: float32 [B, 2], the exemplars' boxes in crop pixels.
+        """
+        given = self._given(exemplars, crops, boxes)
+        (outputs,) = self._request.infer(given, share_inputs=True).values()
+        return self._by_target(outputs)
+
+    def start(self, exemplars: Float16, crops: RgbCrops, boxes: Float32) -> None:
+        self._request.start_async(self._given(exemplars, crops, boxes), share_inputs=True)
+
+    def finish(self) -> Float32:
+        self._request.wait()
+        # A copy: the request's own memory is overwritten by its next target.
+        return self._by_target(self._request.get_output_tensor().data.copy())
+
+    def _given(self, exemplars: Float16, crops: RgbCrops, boxes: Float32) -> list[Any]:
+        (b, n), side = crops.shape[:2], exemplars.shape[-1]
+        self._targets = b
+        cells = exemplars.reshape(b, -1, side * side)
+        each = (cells, boxes) if n == 1 else (cells.repeat(n, axis=0), boxes.repeat(n, axis=0))
+        return [crops.reshape(b * n, *crops.shape[2:]), *each]
+
+    def _by_target(self, outputs: Float32) -> Float32:
+        return outputs.reshape(self._targets, -1, *outputs.shape[1:])
+
+
+Responder = ProductsResponder | HeadResponder
+
+
+def all_cores(weights: Weights, arithmetic: Arithmetic, threads: int) -> Responder:
     """A responder that uses `threads` of this CPU's cores together."""
     return _responders(weights, arithmetic, threads, streams=1, count=1)[0]
 
 
-def each_core(weights: Weights, arithmetic: Arithmetic, threads: int) -> list[OpenVinoResponder]:
+def each_core(weights: Weights, arithmetic: Arithmetic, threads: int) -> list[Responder]:
     """Responders that use a core each and may run at the same time: two for each of `threads` cores.
 
     They share one copy of the weights. The second of a core waits until the first is done.
@@ -92,15 +134,16 @@ def each_core(weights: Weights, arithmetic: Arithmetic, threads: int) -> list[Op
     return _responders(weights, arithmetic, threads, streams=threads, count=2 * threads)
 
 
-def _responders(
-    weights: Weights, arithmetic: Arithmetic, threads: int, streams: int, count: int
-) -> list[OpenVinoResponder]:
+def _responders(weights: Weights, arithmetic: Arithmetic, threads: int, streams: int, count: int) -> list[Responder]:
+    given = weights.network, weights.preprocessing, arithmetic
+    if weights.network.head is not None:
+        whole = _compiled(step_graph(*given), arithmetic, threads, streams)
+        return [HeadResponder(whole.create_infer_request()) for _ in range(count)]
     norm = weights.network.match_norm
     assert isinstance(norm, nn.BatchNorm2d)
     match = Affine.from_norm(norm)
-    graph = products_graph(folded_layers(weights.network, weights.preprocessing), arithmetic)
-    compiled = _compiled(graph, arithmetic, threads, streams)
-    return [OpenVinoResponder(compiled.create_infer_request(), match) for _ in range(count)]
+    compiled = _compiled(products_graph(*given), arithmetic, threads, streams)
+    return [ProductsResponder(compiled.create_infer_request(), match) for _ in range(count)]
 
 
 def _compiled(graph: openvino.Model, arithmetic: Arithmetic, threads: int, streams: int) -> openvino.CompiledModel:

@@ -19,11 +19,14 @@ from model.arrays import Float16, Float32, RgbCrops
 class Core(Protocol):
     """Responds to one target after the other while the caller goes on."""
 
-    def start(self, exemplars: Float16, crops: RgbCrops) -> None:
-        """Begin with targets: exemplars [B, C, e, e], crops uint8 [B, N, side, side, 3], unchanged until `finish`."""
+    def start(self, exemplars: Float16, crops: RgbCrops, boxes: Float32) -> None:
+        """Begin with targets: exemplars [B, C, e, e], crops uint8 [B, N, side, side, 3], unchanged until `finish`.
+
+        boxes: float32 [B, 2], the exemplars' boxes in their crops' pixels.
+        """
 
     def finish(self) -> Float32:
-        """Their maps [B, N, S, S]; waits for them."""
+        """Their outputs [B, N, K, S, S]; waits for them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,22 +40,22 @@ class SharedPass:
 
     @property
     def ready(self) -> bool:
-        """Whether all maps are there."""
+        """Whether all outputs are there."""
         return len(self._found) == self._count and self._rest is None
 
-    def maps(self) -> Float32:
-        """All maps, [B, N, S, S]; waits for them. Raises what went wrong with one of them."""
+    def outputs(self) -> Float32:
+        """All outputs, [B, N, K, S, S]; waits for them. Raises what went wrong with one of them."""
         while len(self._found) < self._count:
             self._cores.take()
-        maps = []
+        outputs = []
         for found in self._found:
             if isinstance(found, Exception):
                 raise found
-            maps.append(found)
-        return np.concatenate(maps if self._rest is None else [*maps, self._rest()])
+            outputs.append(found)
+        return np.concatenate(outputs if self._rest is None else [*outputs, self._rest()])
 
     def add(self, found: Float32 | Exception) -> None:
-        """The next target's maps, [1, N, S, S], or what went wrong with it."""
+        """The next target's outputs, [1, N, K, S, S], or what went wrong with it."""
         self._found.append(found)
 
 
@@ -60,6 +63,7 @@ class SharedPass:
 class _Target:
     exemplar: Float16
     crops: RgbCrops
+    box: Float32
     shared: SharedPass
 
 
@@ -85,15 +89,20 @@ class Cores:
         return count if self._begun else count - count % self._count
 
     def begin(
-        self, exemplars: Float16, crops: Sequence[RgbCrops], rest: Callable[[], Float32] | None = None
+        self,
+        exemplars: Float16,
+        crops: Sequence[RgbCrops],
+        boxes: Float32,
+        rest: Callable[[], Float32] | None = None,
     ) -> SharedPass:
-        """Hand out targets: exemplars [B, C, e, e] and B times crops [N, side, side, 3].
+        """Hand out targets: exemplars [B, C, e, e], B times crops [N, side, side, 3], exemplars' boxes [B, 2].
 
-        `rest` is called for the maps of further targets, after these.
+        `rest` is called for the outputs of further targets, after these.
         """
         shared = SharedPass(self, len(crops), rest)
         for index, own in enumerate(crops):
-            self._waiting.append(_Target(exemplars[index : index + 1], own[None], shared))
+            one = slice(index, index + 1)
+            self._waiting.append(_Target(exemplars[one], own[None], boxes[one], shared))
         self._hand_out()
         return shared
 
@@ -112,7 +121,7 @@ class Cores:
         while self._free and self._waiting:
             core, target = self._free.popleft(), self._waiting.popleft()
             try:
-                core.start(target.exemplar, target.crops)
+                core.start(target.exemplar, target.crops, target.box)
             except Exception as error:
                 target.shared.add(error)
                 self._free.append(core)

@@ -15,11 +15,12 @@ from model.arrays import Float16, Float32, RgbCrops
 from model.checkpoints import Weights
 from model.inference.openvino.compiled import OpenVinoEmbedder, all_cores, each_core
 from model.inference.openvino.cores import Cores, SharedPass
-from model.inference.openvino.graph import Arithmetic
+from model.inference.openvino.writer import Arithmetic
 from model.inference.pending import Finished, Pending
 from model.inference.predictor import Predictor, as_exemplars, map_responses
+from model.network import middle
 from model.response import Response
-from model.search import Cutter, Search, crops_of, cut_crops
+from model.search import Cutter, Search, crops_of, cut_crops, exemplar_boxes_of
 
 _AT_ONCE = 2
 """Targets that the cores embed together: with more, a layer's output has left the cache before the next layer."""
@@ -37,7 +38,7 @@ class CoresPending:
         return self._shared.ready
 
     def result(self) -> list[Response]:
-        return map_responses(self._shared.maps(), self._searches)
+        return map_responses(self._shared.outputs(), self._searches)
 
 
 class OpenVinoPredictor(Predictor):
@@ -63,12 +64,14 @@ class OpenVinoPredictor(Predictor):
     @torch.inference_mode()
     def embed(self, crops: RgbCrops) -> Tensor:
         with one_torch_thread():
-            return as_exemplars(self._embedder(crops))
+            return as_exemplars(middle(self._embedder(crops), self.tracker.network.exemplar_side))
 
     def maps(self, exemplars: Tensor, crops: RgbCrops) -> Float32:
         rows = exemplars.numpy()
+        # Maps do not depend on the exemplars' boxes.
+        boxes = np.ones((len(crops), 2), np.float32)
         few = [slice(at, at + _AT_ONCE) for at in range(0, len(crops) or 1, _AT_ONCE)]
-        return np.concatenate([self._all_cores(rows[each], crops[each]) for each in few])
+        return np.concatenate([self._all_cores(rows[each], crops[each], boxes[each])[:, :, 0] for each in few])
 
     def begin(self, bank: Tensor, indexes: Sequence[int], searches: Sequence[Search]) -> Pending:
         exemplars = bank.numpy()[list(indexes)]
@@ -77,7 +80,8 @@ class OpenVinoPredictor(Predictor):
             return Finished(map_responses(self._together(exemplars, searches), searches))
         rest = partial(self._together, exemplars[apart:], searches[apart:]) if apart < len(searches) else None
         crops = [crops_of([search])[0] for search in searches[:apart]]
-        return CoresPending(self._cores.begin(exemplars[:apart], crops, rest), searches)
+        boxes = exemplar_boxes_of(searches[:apart])
+        return CoresPending(self._cores.begin(exemplars[:apart], crops, boxes, rest), searches)
 
     def capacity(self, waiting: int) -> int:
         return waiting if self._cores is None else self._cores.capacity(waiting)
@@ -87,9 +91,12 @@ class OpenVinoPredictor(Predictor):
         super().warm_up(batches if self._cores is None else (*batches, self._threads))
 
     def _together(self, exemplars: Float16, searches: Sequence[Search]) -> Float32:
-        """The maps of searches by all cores together, a few targets at a time."""
+        """The outputs for searches by all cores together, a few targets at a time."""
         few = [slice(at, at + _AT_ONCE) for at in range(0, len(searches), _AT_ONCE)]
-        return np.concatenate([self._all_cores(exemplars[each], crops_of(searches[each])) for each in few])
+        return np.concatenate([self._outputs(exemplars[each], searches[each]) for each in few])
+
+    def _outputs(self, exemplars: Float16, searches: Sequence[Search]) -> Float32:
+        return self._all_cores(exemplars, crops_of(searches), exemplar_boxes_of(searches))
 
 
 @contextmanager

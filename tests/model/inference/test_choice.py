@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from model.config import ConvLayer, NetworkConfig, preset
+from model.config import NetworkConfig, preset
 from model.errors import ConfigError
 from model.inference import choice
 from model.inference.choice import Candidate, Measured, candidates, decide
+from model.layers import ConvLayer
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 PAPER = preset("paper")

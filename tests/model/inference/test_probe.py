@@ -16,10 +16,12 @@ from model.config import Preprocessing
 from model.inference import probe
 from model.inference.choice import REFERENCE, Candidate, decide
 from model.inference.loading import choose, load_predictor
+from model.inference.pending import Finished
 from model.inference.predictor import Predictor
 from model.inference.probe import FRAMES_A_TURN, TURNS, drift, measure, scene
 from model.inference.single import SingleTracker
 from model.inference.torch_cpu import TorchPredictor
+from model.response import MapResponse
 from tests.support.networks import TINY, random_network
 
 WEIGHTS = Weights(random_network(TINY), Preprocessing(mean=114.0, std=58.0))
@@ -47,13 +49,17 @@ class Timed(TorchPredictor):
     def warm_up(self, batches: Sequence[int] = (1,)) -> None:
         """Costs nothing here."""
 
-    def maps(self, exemplars: Any, crops: Any) -> Any:
+    def begin(self, bank: Any, indexes: Any, searches: Any) -> Any:
         if self.fails:
             raise RuntimeError("no kernel")
         self.clock.now += self.seconds
         self.answers += 1
-        maps = super().maps(exemplars, crops)
-        return maps + self.noise * np.random.default_rng(self.answers).normal(0, np.ptp(maps), maps.shape)
+        rng = np.random.default_rng(self.answers)
+        found = super().begin(bank, indexes, searches).result()
+        return Finished([MapResponse(self._noisy(each.maps, rng), (0.0,) * 3) for each in found])
+
+    def _noisy(self, maps: Any, rng: np.random.Generator) -> Any:
+        return (maps + self.noise * rng.normal(0, np.ptp(maps), maps.shape)).astype(np.float32)
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def predictor() -> Predictor:
 def test_evidence_comes_from_ordered_clips_and_their_absence(corpus: Corpus, predictor: Predictor) -> None:
     evidence = gather(predictor, corpus, corpus.tracks, max_frames=4)
     # Three ordered clips of 6, 5 and 10 frames: 3 frames after the first of each, then up to 6 of the next clip's.
-    assert evidence.features.shape == (3 * 3 + 5 + 6 + 6, 2)
+    assert evidence.features.shape == (3 * 3 + 5 + 6 + 6, 3)
     assert np.isfinite(evidence.features).all()
     assert evidence.weights.sum() == pytest.approx(3)
     assert not evidence.right[3:8].any()

@@ -48,7 +48,7 @@ def test_a_file_that_cannot_be_used_is_refused(text: str, reason: str, tmp_path:
         ({"source_weights": {"pets": -1.0}}, "source_weights"),
         ({"ema": 1.0}, "ema"),
         ({"learning_rate": 0.0}, "learning_rate"),
-        ({"objective": "triplet"}, "objective must be batch or reference, not 'triplet'"),
+        ({"objective": "triplet"}, "objective must be batch or reference or box, not 'triplet'"),
         ({"optimizer": "adam"}, "optimizer must be adamw or sgd"),
         ({"precision": "fp16"}, "precision must be auto or fp32 or bf16"),
         ({"upscale": True}, "belong to the reference objective"),

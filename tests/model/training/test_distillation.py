@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from model.checkpoints import Weights
-from model.config import ConvLayer, NetworkConfig, Preprocessing
+from model.config import NetworkConfig, Preprocessing
+from model.layers import ConvLayer
 from model.network import preprocess
 from model.training.config import TrainingConfig
 from model.training.distillation import Distillation, resampled

@@ -11,9 +11,10 @@ import torch
 
 from model import checkpoints
 from model.checkpoints import Weights, save_weights
-from model.config import ConvLayer, NetworkConfig, Preprocessing, preset
+from model.config import NetworkConfig, Preprocessing, preset
 from model.data.corpus import Corpus
 from model.errors import CheckpointError
+from model.layers import ConvLayer
 from model.training import loop
 from model.training.config import TrainingConfig
 from model.training.loop import PREPROCESSING, Trainer, learning_rate, prefetched

@@ -80,7 +80,7 @@ def loss_of(embeddings: Tensor, shifts: Tensor, groups: Tensor = GROUPS) -> Loss
 
 def truth_of(shifts: Tensor, groups: Tensor = GROUPS) -> Truth:
     """Labels of views at one scale."""
-    return Truth(shifts, torch.zeros(len(shifts)), groups)
+    return Truth.of_views(shifts, torch.zeros(len(shifts)), groups)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,10 @@ def test_a_positive_label_falls_with_the_difference_of_scales(difference: float,
     embeddings = marked_views(shifts, (0, 0, 1, 1))
     network = identity_match(random_network(TINY))
     same = loss_by(network, embeddings, truth_of(shifts), CONFIG)
-    moved = loss_by(network, embeddings, Truth(shifts, scales, GROUPS), CONFIG)
-    tolerant = loss_by(network, embeddings, Truth(shifts, scales, GROUPS), replace(CONFIG, scale_tolerance=0.0))
+    moved = loss_by(network, embeddings, Truth.of_views(shifts, scales, GROUPS), CONFIG)
+    tolerant = loss_by(
+        network, embeddings, Truth.of_views(shifts, scales, GROUPS), replace(CONFIG, scale_tolerance=0.0)
+    )
     assert tolerant.labelled == same.labelled
     # BCE is linear in its label: with logit z on a positive cell it changes by z * (1 - label).
     logits = all_maps(network, *_exemplars(embeddings, shifts))

@@ -37,7 +37,7 @@ def test_freezing_nothing_and_too_much() -> None:
 def test_kernels_decay_and_what_is_frozen_is_left_out(name: Any, kind: type) -> None:
     network = random_network(TINY).requires_grad_(True)
     freeze(network, 1)
-    optimizer = make_optimizer([network], replace(CONFIG, optimizer=name, weight_decay=0.25, momentum=0.8))
+    optimizer = make_optimizer(network, [], replace(CONFIG, optimizer=name, weight_decay=0.25, momentum=0.8))
     assert type(optimizer) is kind
     decayed, plain = optimizer.param_groups
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.25, 0)

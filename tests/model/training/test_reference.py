@@ -22,7 +22,7 @@ NONE = torch.zeros(2, dtype=torch.bool)
 
 
 def centred(groups: torch.Tensor = GROUPS) -> Truth:
-    return Truth(torch.zeros(4, 2), torch.zeros(4), groups)
+    return Truth.of_views(torch.zeros(4, 2), torch.zeros(4), groups)
 
 
 @pytest.mark.parametrize(("side", "step"), [(17, 8), (129, 1), (33, 4)])

@@ -35,7 +35,7 @@ def shares_of(config: TrackerConfig, apart: bool) -> tuple[float, ...]:
 def located(response: Response, config: TrackerConfig, apart: bool, calibration: Calibration | None = None) -> Peak:
     """The peak of a response to a search whose regions are apart, or not."""
     regions = (Region(0, 0, 255),) * config.scales
-    search = Search(regions, shares_of(config, apart), 255, (0, 0, 0), apart)
+    search = Search(regions, shares_of(config, apart), 255, (0, 0, 0), apart=apart, here=1)
     return Tracker(PAPER, config, calibration or Calibration()).locate(search, response)
 
 

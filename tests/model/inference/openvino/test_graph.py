@@ -9,13 +9,12 @@ pytest.importorskip("openvino", reason="the extra openvino is not installed")
 
 from model.config import PRESET_NAMES, Preprocessing, preset
 from model.inference.openvino.graph import embedding_graph
-from model.inference.openvino.layers import folded_layers
 from model.inference.openvino.quantisation import quantisable
 from tests.support.networks import random_network
 
 
 def operations(name: str, arithmetic: Any) -> Counter[str]:
-    graph = embedding_graph(folded_layers(random_network(preset(name)), Preprocessing()), arithmetic)
+    graph = embedding_graph(random_network(preset(name)), Preprocessing(), arithmetic)
     return Counter(node.get_type_name() for node in graph.get_ops())
 
 
@@ -39,7 +38,7 @@ def test_it_has_the_networks_layers(arithmetic: str) -> None:
 
 
 def test_any_number_of_crops_of_any_size() -> None:
-    graph = embedding_graph(folded_layers(random_network(preset("paper")), Preprocessing()), "fp32")
+    graph = embedding_graph(random_network(preset("paper")), Preprocessing(), "fp32")
     (crops,) = graph.inputs
     assert str(crops.get_partial_shape()) == "[?,?,?,3]"
     graph.reshape([2, 127, 127, 3])

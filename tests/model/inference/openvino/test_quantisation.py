@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import nn
 
-from model.config import PRESET_NAMES, ConvLayer, NetworkConfig, Preprocessing, preset
-from model.inference.openvino.layers import FoldedLayer, folded_layers
-from model.inference.openvino.quantisation import ceiling, measured_ceiling, quantisable, quantise
+from model.config import PRESET_NAMES, NetworkConfig, preset
+from model.inference.openvino.quantisation import Spread, quantisable, quantise
+from model.layers import ConvLayer
 from tests.support.networks import settled_network
 
 WEIGHTS = arrays.arrays(
@@ -51,26 +51,44 @@ def test_the_negative_of_a_weight_is_the_negative_of_its_integers(rng: np.random
     ],
 )
 def test_ceilings(mean: list[float], deviation: list[float], expected: float) -> None:
-    spread = np.array(mean, np.float32), np.array(deviation, np.float32)
-    layer = FoldedLayer(
-        np.zeros((len(mean), 1, 1, 1), np.float32), np.zeros(len(mean), np.float32), 1, 1, spread=spread
-    )
-    assert ceiling(layer) == pytest.approx(expected)
+    spread = Spread(np.array(mean, np.float32), np.array(deviation, np.float32)).capped()
+    assert spread.bounds == (0, pytest.approx(expected))
 
 
-def test_ceilings_from_norms_are_those_measured_on_the_data(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(
+    ("spread", "expected"),
+    [
+        pytest.param(Spread(np.array([1.0]), np.array([0.5])).capped(6.0), (0.0, 4.0), id="below the ReLU's ceiling"),
+        pytest.param(Spread(np.array([1.0]), np.array([9.0])).capped(6.0), (0.0, 6.0), id="at the ReLU's ceiling"),
+        # |-2| + 6 * 1, and one level more below zero than above.
+        pytest.param(Spread(np.array([1.0, -2.0]), np.array([0.5, 1.0])), (-8 * 128 / 127, 8.0), id="both sides"),
+        pytest.param(
+            Spread(np.array([1.0]), np.array([3.0])).plus(Spread(np.array([2.0]), np.array([4.0]))),
+            (-33 * 128 / 127, 33.0),
+            id="a sum: 1 + 2, and 3 and 4 make 5",
+        ),
+    ],
+)
+def test_ranges(spread: Spread, expected: tuple[float, float]) -> None:
+    assert spread.bounds == pytest.approx(expected)
+
+
+def test_ranges_from_norms_are_those_measured_on_the_data(rng: np.random.Generator) -> None:
     # Batch norms have the statistics of these crops, up to the unbiased variance, as training leaves them.
     crops = torch.from_numpy(rng.normal(size=(3, 3, 127, 127)).astype(np.float32))
     network = settled_network(preset("baseline"), crops)
+    norms = [module for module in network.embedding if isinstance(module, nn.BatchNorm2d)]
     measured: list[float] = []
-    for module in network.embedding:
-        if isinstance(module, nn.BatchNorm2d):
-            module.register_forward_hook(lambda _, __, outputs: measured.append(measured_ceiling(outputs.numpy())))
+
+    def measure(_: nn.Module, __: object, outputs: torch.Tensor) -> None:
+        measured.append(Spread.measured(outputs.numpy()).capped().ceiling)
+
+    for norm in norms:
+        norm.register_forward_hook(measure)
     with torch.no_grad():
         network.embed(crops)
-    layers = [layer for layer in folded_layers(network, Preprocessing()) if layer.spread is not None]
-    assert len(measured) == len(layers) >= 3
-    assert [ceiling(layer) for layer in layers] == pytest.approx(measured, rel=5e-3)
+    assert len(measured) == len(norms) >= 3
+    assert [Spread.left_by(norm).capped().ceiling for norm in norms] == pytest.approx(measured, rel=5e-3)
 
 
 @pytest.mark.parametrize("name", PRESET_NAMES)
