@@ -33,6 +33,7 @@ from benchmarks._streams import (
     stages_ms,
 )
 from model.boxes import Box
+from model.frames import Frame
 from model.inference.predictor import Predictor
 
 AIM_SESSIONS, AIM = 16, 0.95
@@ -86,7 +87,7 @@ def batch_throughput(predictor: Predictor, seconds: float) -> dict[int, float]:
     """Targets a second of the network and what runs with it, by targets in a pass: the median pass of each size."""
     tracker = predictor.tracker
     rng, most = np.random.default_rng(0), max(_BATCHES)
-    frame = rng.integers(0, 256, (512, 512, 3), np.uint8)
+    frame = Frame.whole(rng.integers(0, 256, (512, 512, 3), np.uint8))
     track, exemplar = tracker.start(frame, Box.around((256, 256), (64, 64)))
     searches = [tracker.search(frame, track, predictor.cutter)] * most
     exemplars = predictor.embed(np.stack([exemplar] * most))

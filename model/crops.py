@@ -1,8 +1,8 @@
 """Square crops of a frame around a target: the geometry, and crops cut with OpenCV.
 
-Frames are uint8 [height, width, 3] RGB. A region is given in frame pixels (pixel i covers [i, i + 1)); the part of a
-region outside the frame is filled with one colour. Work and memory depend on the crop's size and on the region's part
-inside the frame only: the frame itself is never copied or padded.
+Images are uint8 [height, width, 3] RGB. A region is given in frame pixels (pixel i covers [i, i + 1)); what of a
+region lies outside the frame, or outside the part of it that is at hand, is filled with one colour. Work and memory
+depend on the crop's size and on the region's part inside the frame only: the frame itself is never copied or padded.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from model.arrays import RgbCrops, RgbImage
+from model.frames import Frame, Window
 
 Colour = tuple[float, float, float]
 
@@ -27,49 +28,9 @@ class Region:
     cy: float
     side: float
 
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A rectangle of whole frame pixels, from left and top up to right and bottom."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @classmethod
-    def seen_by(cls, region: Region, frame: RgbImage) -> Window:
-        """The frame pixels that a crop of the region reads.
-
-        A margin of two pixels lets the bilinear kernel read real neighbours instead of the fill.
-        """
-        height, width = frame.shape[:2]
-        x, y = region.cx - region.side / 2, region.cy - region.side / 2
-        return cls(
-            max(0, math.floor(x) - 2),
-            max(0, math.floor(y) - 2),
-            min(width, math.ceil(x + region.side) + 2),
-            min(height, math.ceil(y + region.side) + 2),
-        )
-
-    @property
-    def empty(self) -> bool:
-        """Whether the region lies outside the frame."""
-        return self.left >= self.right or self.top >= self.bottom
-
-    def holds(self, other: Window) -> bool:
-        """Whether the other window lies inside this one."""
-        across = self.left <= other.left and other.right <= self.right
-        return across and self.top <= other.top and other.bottom <= self.bottom
-
-    def within(self, other: Window) -> Window:
-        """This window counted from the other's corner."""
-        x, y = other.left, other.top
-        return Window(self.left - x, self.top - y, self.right - x, self.bottom - y)
-
-    def view(self, image: RgbImage) -> RgbImage:
-        """Its pixels [h, w, C], not copied; [0, 0, C] where it is empty."""
-        return image[:0, :0] if self.empty else image[self.top : self.bottom, self.left : self.right]
+    def seen_in(self, frame: Frame) -> Window:
+        """The frame pixels that a crop of the region reads."""
+        return frame.seen(self.cx - self.side / 2, self.cy - self.side / 2, self.side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +66,13 @@ def sampling(region: Region, size: int, window: Window, pixels: RgbImage) -> Sam
     )
 
 
-def reduction(region: Region, size: int) -> int:
-    """The number of frame pixels, along a side, that are averaged into one before a crop [size, size] is read.
+def reduction(region: Region, size: int, shrink: int = 1) -> int:
+    """The number of pixels, along a side, that are averaged into one before a crop [size, size] is read.
 
-    1 unless the region is more than twice as fine as the crop: then the crop would alias.
+    1 unless the pixels, `shrink` frame pixels each along a side, are more than twice as fine as the crop: then the crop
+    would alias.
     """
-    step = region.side / size
+    step = region.side / size / shrink
     return math.floor(step) if step > 2 else 1
 
 
@@ -132,36 +94,36 @@ def context_side(size: tuple[float, float], context: float) -> float:
     return math.sqrt((w + margin) * (h + margin))
 
 
-def mean_colour(frame: RgbImage) -> Colour:
-    """Mean red, green and blue of a frame; the colour of everything outside it."""
-    red, green, blue, _ = cv2.mean(frame)
+def mean_colour(image: RgbImage) -> Colour:
+    """Mean red, green and blue of an image; the colour of everything outside it."""
+    red, green, blue, _ = cv2.mean(image)
     return red, green, blue
 
 
-def crop(frame: RgbImage, region: Region, size: int, fill: Colour) -> RgbImage:
-    """The region's pixels, resampled to uint8 [size, size, 3].
+def crop(image: RgbImage, region: Region, size: int, fill: Colour) -> RgbImage:
+    """The region's pixels of a whole frame, resampled to uint8 [size, size, 3].
 
     Bilinear; a region more than twice as fine as the crop is averaged first so that nothing aliases.
     """
-    return np.asarray(cut(frame, (region,), size, fill)[0])
+    return np.asarray(cut(Frame.whole(image), (region,), size, fill)[0])
 
 
-def cut(frame: RgbImage, regions: Sequence[Region], size: int, fill: Colour) -> RgbCrops:
+def cut(frame: Frame, regions: Sequence[Region], size: int, fill: Colour) -> RgbCrops:
     """The crops uint8 [N, size, size, 3] of N regions, each as `crop` gives it."""
     crops = np.empty((len(regions), size, size, 3), np.uint8)
-    windows = [Window.seen_by(region, frame) for region in regions]
+    windows = [region.seen_in(frame) for region in regions]
+    factors = [reduction(region, size, frame.shrink) for region in regions]
     widest = max(windows, key=lambda window: window.right - window.left)
     # Regions around one place lie in the largest window, which is made ready for all of them at once.
-    shared = all(map(widest.holds, windows)) and all(reduction(region, size) == 1 for region in regions)
-    common = _padded(widest.view(frame)) if shared and not widest.empty else None
-    for into, region, window in zip(crops, regions, windows, strict=True):
+    shared = all(map(widest.holds, windows)) and max(factors) == 1
+    common = _padded(frame.view(widest)) if shared and not widest.empty else None
+    for into, region, window, factor in zip(crops, regions, windows, factors, strict=True):
         if window.empty:
             into[...] = np.round(fill)
         elif common is not None:
-            _warp(window.within(widest).view(common), region, window, fill, into)
+            _warp(window.within(widest).divided(frame.shrink).view(common), region, window, fill, into)
         else:
-            pixels = reduced(window.view(frame), reduction(region, size))
-            _warp(_padded(pixels), region, window, fill, into)
+            _warp(_padded(reduced(frame.view(window), factor)), region, window, fill, into)
     return crops
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from model.box_head import part_responses
 from model.checkpoints import Weights
 from model.config import Preprocessing
+from model.files import replacing, write_text
 from model.network import SiamFC, fold_norms, preprocess
 
 EXEMPLAR, SEARCH, NUMBERS = "exemplar.onnx", "search.onnx", "siamfc.json"
@@ -70,7 +71,7 @@ def export_onnx(weights: Weights, folder: Path) -> tuple[Path, ...]:
     if network.head is not None:
         given, names, answers = (*given, torch.full((1, 2), 64.0)), [*names, "shape"], [*answers, "boxes"]
     _write(SearchNetwork(network, preprocessing), given, folder / SEARCH, names, answers)
-    (folder / NUMBERS).write_text(json.dumps(numbers(weights), indent=2) + "\n", encoding="utf-8")
+    write_text(folder / NUMBERS, json.dumps(numbers(weights), indent=2) + "\n")
     return folder / EXEMPLAR, folder / SEARCH, folder / NUMBERS
 
 
@@ -91,13 +92,13 @@ def numbers(weights: Weights) -> dict[str, object]:
 
 
 def _write(module: nn.Module, given: tuple[Tensor, ...], path: Path, names: list[str], answers: list[str]) -> None:
-    with warnings.catch_warnings():
+    with replacing(path) as partial, warnings.catch_warnings():
         # The exporter warns of its own plans; nothing there is for whoever exports.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module.eval(),
             given,
-            path,
+            partial,
             input_names=names,
             output_names=answers,
             opset_version=OPSET,

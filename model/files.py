@@ -51,13 +51,16 @@ class Replacement:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give the path of a `Replacement` to write to: finished at the end, abandoned on an exception. Raises OSError."""
+def replacing(path: Path, *, keep: bool = False) -> Iterator[Path]:
+    """Give the path of a `Replacement` to write to, finished at the end and abandoned on an exception.
+
+    With `keep`, what was written until the exception takes the file's place all the same. Raises OSError.
+    """
     replacement = Replacement(path)
     try:
         yield replacement.partial
     except BaseException:
-        replacement.abandon()
+        replacement.abandon(keep=keep)
         raise
     replacement.finish()
 

@@ -8,6 +8,7 @@ decoders see no metadata.
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
@@ -19,7 +20,7 @@ from model.encoded.bounds import Walked
 from model.encoded.walk import walk
 from model.errors import ImageTooLargeError, InvalidImageError
 
-__all__ = ["FORMATS", "Image", "ImageTooLargeError", "InvalidImageError", "decode"]
+__all__ = ["FORMATS", "Image", "ImageTooLargeError", "InvalidImageError", "ScaledImage", "decode", "decode_scaled"]
 
 Image = NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -34,6 +35,19 @@ _CMYK = ("CMYK", "YCCK")
 Pillow.MAX_IMAGE_PIXELS = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ScaledImage:
+    """A decoded image, perhaps scaled down by its decoder.
+
+    pixels: uint8 [h, w, 3] RGB. size: the image's own (width, height). shrink: the image's pixels along a side of one
+    of `pixels`; h and w are the image's height and width divided by it, rounded up.
+    """
+
+    pixels: Image
+    size: tuple[int, int]
+    shrink: int = 1
+
+
 def decode(data: bytes, max_pixels: int | None = None) -> Image:
     """Decode an image to uint8 [height, width, 3] RGB.
 
@@ -41,12 +55,23 @@ def decode(data: bytes, max_pixels: int | None = None) -> Image:
     `model.encoded.bounds` allows) and ImageTooLargeError (more than `max_pixels`, by the header); size and work are
     checked before decoding. A JPEG that lacks nothing but its end marker is taken.
     """
+    return decode_scaled(data, max_pixels).pixels
+
+
+def decode_scaled(data: bytes, max_pixels: int | None = None, shrink: int = 1) -> ScaledImage:
+    """Decode an image, a JPEG of the usual kind scaled down by `shrink` (1, 2, 4 or 8). Raises as `decode` does.
+
+    A JPEG decoder scales in the frequency domain: the fewer pixels come out, the less it computes.
+    """
     walked = walk(data, max_pixels)
-    plain = _plain_jpeg(walked)
-    return plain if plain is not None else _any(walked)
+    plain = _plain_jpeg(walked, shrink)
+    if plain is not None:
+        return plain
+    pixels = _any(walked)
+    return ScaledImage(pixels, (pixels.shape[1], pixels.shape[0]))
 
 
-def _plain_jpeg(walked: Walked) -> Image | None:
+def _plain_jpeg(walked: Walked, shrink: int) -> ScaledImage | None:
     """The image, where it is a sound JPEG of the usual kind: the pixels that Pillow gives, at less cost. Else None.
 
     Whether damage is slight enough to look past is decided in one place, by Pillow. But where there is no end marker,
@@ -55,16 +80,21 @@ def _plain_jpeg(walked: Walked) -> Image | None:
     if not walked.data.startswith(_JPEG):
         return None
     try:
-        colours = simplejpeg.decode_jpeg_header(walked.data)[2]
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(walked.data)
         if colours not in _PLAIN and walked.ended:
             return None
         # Strict: otherwise it takes fatal errors too for slight ones, and leaves pixels as they were in memory.
-        pixels: Image = simplejpeg.decode_jpeg(walked.data, "CMYK" if colours in _CMYK else "RGB", strict=True)
+        kind = "CMYK" if colours in _CMYK else "RGB"
+        rows, columns = -(-height // shrink), -(-width // shrink)
+        pixels: Image = simplejpeg.decode_jpeg(walked.data, kind, min_height=rows, min_width=columns, strict=True)
     except (ValueError, KeyError) as error:  # KeyError: sampling factors that it has no name for
         if not walked.ended:
             raise InvalidImageError(f"the JPEG is cut off: {error}") from None
         return None
-    return pixels if colours in _PLAIN else None
+    if colours not in _PLAIN:
+        return None
+    assert pixels.shape == (rows, columns, 3), "the decoder scales to the next larger size that was asked for"
+    return ScaledImage(pixels, (width, height), shrink)
 
 
 def _any(walked: Walked) -> Image:

@@ -16,6 +16,7 @@ from model.errors import ModelError
 
 Pixels = NDArray[np.uint8]
 
+_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
@@ -45,6 +46,8 @@ def read_bgr(path: Path) -> Pixels:
 
 
 def _decode(data: bytes, flags: int) -> Pixels | None:
+    if data.startswith(_JPEG_START) and not data.endswith(_JPEG_END):
+        data += _JPEG_END  # some cameras leave it out; OpenCV wants it, and `model.images` judges what is cut earlier
     encoded = np.frombuffer(data, np.uint8)
     image = cv2.imdecode(encoded, flags) if encoded.size else None
     return None if image is None else np.asarray(image)

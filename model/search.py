@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from model.arrays import Float32, RgbCrops, RgbImage
+from model.arrays import Float32, RgbCrops
 from model.crops import Colour, Region, cut
+from model.frames import Frame
+from model.parts import Coverage
 from model.windows import FrameWindows, frame_windows
 
 
@@ -25,6 +27,7 @@ class Search:
     region's map, 0..1. size: side of the crops. fill: colour outside the frame. exemplar_box: width and height of the
     exemplar's box in its crop, in pixels. maps: whether the correlation maps are wanted back from a device, beside the
     peaks read there. crops: uint8 [N, size, size, 3], where they are cut here. windows: what a device cuts them from.
+    coverage: how much of the regions the part of the frame shows that is at hand; None: everything.
     """
 
     regions: tuple[Region, ...]
@@ -37,25 +40,32 @@ class Search:
     maps: bool = False
     crops: RgbCrops | None = None
     windows: FrameWindows | None = None
+    coverage: Coverage | None = None
 
     @property
     def cost(self) -> int:
         """Values that the network embeds for it."""
         return len(self.regions) * self.size * self.size * 3
 
+    def shown(self, index: int) -> float:
+        """The share of a region's area inside the frame that was at hand, 0..1."""
+        return 1.0 if self.coverage is None else self.coverage.shares[index]
 
-Cutter = Callable[[RgbImage, Search], Search]
+
+Cutter = Callable[[Frame, Search], Search]
 """Adds a frame's pixels to a search. Pure."""
 
 
-def cut_crops(frame: RgbImage, search: Search) -> Search:
+def cut_crops(frame: Frame, search: Search) -> Search:
     """The search with crops, cut here."""
-    return replace(search, crops=cut(frame, search.regions, search.size, search.fill))
+    crops = cut(frame, search.regions, search.size, search.fill)
+    return replace(search, crops=crops, coverage=Coverage.of(frame, search.regions))
 
 
-def cut_windows(frame: RgbImage, search: Search) -> Search:
+def cut_windows(frame: Frame, search: Search) -> Search:
     """The search with the windows of the frame from which a device cuts the crops."""
-    return replace(search, windows=frame_windows(frame, search.regions, search.size, search.fill))
+    windows = frame_windows(frame, search.regions, search.size, search.fill)
+    return replace(search, windows=windows, coverage=Coverage.of(frame, search.regions))
 
 
 def crops_of(searches: Sequence[Search]) -> RgbCrops:

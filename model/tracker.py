@@ -2,7 +2,7 @@
 
 `Tracker.start` and `Tracker.search` say what to embed, `Tracker.conclude` reads the response. All three are pure: a
 track is a frozen value, the frame is only read, and the network is not known here. That lets the steps of many tracks
-share one batch. Frames are uint8 [height, width, 3] RGB; boxes and regions are in frame pixels.
+share one batch. Boxes and regions are in frame pixels; of a frame, only a part may be at hand (`model.frames`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-from model.arrays import RgbImage
+from model.arrays import RgbCrops
 from model.boxes import Box
 from model.calibration import Calibration, Status
 from model.config import NetworkConfig, TrackerConfig
-from model.crops import Colour, Region, context_side, crop, mean_colour
+from model.crops import Colour, Region, context_side, cut, mean_colour
+from model.frames import Frame, Size, Window
+from model.parts import ENOUGH, shrink_for, wanted_part
 from model.redetection import probes
 from model.response import Response
 from model.score_map import Peak
@@ -26,6 +28,10 @@ _STAYS_FOR = 4
 """Frames that a lost target with one search region is looked for at its place alone, before other places have turns."""
 _SPEED_WEIGHT = 0.2
 """Weight of the last frame in a track's speed."""
+_LEAST_MARGIN = 8.0
+"""The margin for motion of a target that stands still, in search region pixels."""
+_BORDER = 2.0
+"""Frame pixels around a region that its crop reads too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +70,40 @@ class Tracker:
     constants: TrackerConfig = field(default_factory=TrackerConfig)
     calibration: Calibration = field(default_factory=Calibration)
 
-    def start(self, frame: RgbImage, box: Box) -> tuple[Track, RgbImage]:
+    def start(self, frame: Frame, box: Box) -> tuple[Track, RgbCrops]:
         """A new track, and the exemplar crop, uint8 [127, 127, 3], whose embedding is the target's appearance."""
-        fill = mean_colour(frame)
+        fill = mean_colour(frame.pixels)
         side = context_side(box.size, self.constants.context)
-        pixels = crop(frame, Region(*box.center, side), self.network.exemplar_size, fill)
+        (pixels,) = cut(frame, [Region(*box.center, side)], self.network.exemplar_size, fill)
         return Track(box=box, first_size=box.size, fill=fill), pixels
 
-    def search(self, frame: RgbImage, track: Track, cutter: Cutter = cut_crops, *, maps: bool = False) -> Search:
+    def search(self, frame: Frame, track: Track, cutter: Cutter = cut_crops, *, maps: bool = False) -> Search:
         """Where to look for the track in the next frame, with the pixels that `cutter` cuts.
 
+        maps: whether a device is to hand the maps back.
+        """
+        return cutter(frame, self.plan(track, frame.size, maps=maps))
+
+    def wants(self, track: Track, frame_size: Size) -> Window | None:
+        """The part of the next frame that the track's search will read, with a margin for the target's motion.
+
+        None: the whole frame, because a lost target is searched elsewhere or because the part would save nothing.
+        """
+        search = self.plan(track, frame_size)
+        if search.apart:
+            return None
+        pixel = max(region.side for region in search.regions) / search.size
+        return wanted_part(search.regions, _BORDER + pixel * max(track.speed, _LEAST_MARGIN), frame_size)
+
+    def shrink(self, track: Track, frame_size: Size) -> int:
+        """The factor, 1, 2, 4 or 8, by which the next frame may be scaled down for the track's search."""
+        return shrink_for(self.plan(track, frame_size).regions, self.network.search_size)
+
+    def plan(self, track: Track, frame_size: Size, *, maps: bool = False) -> Search:
+        """Where to look for the track in the next frame: a search without pixels.
+
         One region a scale around the track's present place. For a lost track, one region there and the others at the
-        places of `model.redetection.probes`; with one region, the two in turn. maps: whether a device is to hand the
-        maps back.
+        places of `model.redetection.probes`; with one region, the two in turn.
         """
         network, constants = self.network, self.constants
         side = context_side(track.box.size, constants.context) * network.search_size / network.exemplar_size
@@ -84,27 +111,50 @@ class Tracker:
         exemplar_box = self.exemplar_box(track)
         apart = track.status == "lost" and constants.redetect
         if apart:
-            regions, here = self._spread(track, side, (frame.shape[1], frame.shape[0]))
+            regions, here = self._spread(track, side, frame_size)
             # Away from the track nothing says that the target is near the region's middle.
             shares = tuple(share if index == here else 0.0 for index in range(len(regions)))
         else:
             regions = tuple(Region(*track.box.center, side * factor) for factor in constants.scale_factors)
             shares, here = (share,) * len(regions), len(regions) // 2
-        return cutter(frame, Search(regions, shares, network.search_size, track.fill, exemplar_box, apart, here, maps))
+        return Search(regions, shares, network.search_size, track.fill, exemplar_box, apart, here, maps)
 
     def exemplar_box(self, track: Track) -> tuple[float, float]:
         """Width and height of the track's first box as its exemplar's crop shows it, in pixels."""
         scale = self.network.exemplar_size / context_side(track.first_size, self.constants.context)
         return track.first_size[0] * scale, track.first_size[1] * scale
 
-    def conclude(self, track: Track, search: Search, response: Response, frame_size: tuple[int, int]) -> Conclusion:
+    def conclude(self, track: Track, search: Search, response: Response, frame_size: Size) -> Conclusion:
         """The track after the frame that was searched.
 
-        frame_size: (width, height); the target's centre stays inside it, its size within the constants' bounds.
+        frame_size: (width, height); the target's centre stays inside it, its size within the constants' bounds. Where
+        too little of the region was at hand, the target may be in what was not: see `_doubted`.
         """
+        found = self._concluded(track, search, response, frame_size)
+        shown = search.shown(found.peak.scale)
+        return found if shown >= ENOUGH else self._doubted(track, search, found, shown)
+
+    def _doubted(self, track: Track, search: Search, found: Conclusion, shown: float) -> Conclusion:
+        """A conclusion from a region of which only the share `shown` was at hand: never "tracking".
+
+        The track moves only to a target that would be believed and that the part shows; else it stays where it was.
+        """
+        calibration, coverage = self.calibration, search.coverage
+        believed = found.track.status == "tracking" and coverage is not None and coverage.shows(found.track.box)
+        limit = calibration.uncertain_below if believed or track.status != "lost" else calibration.lost_below
+        score = min(found.track.score, limit) * shown
+        status = calibration.status(score)
+        if status == "lost":
+            seen = track.seen or track.box.center
+            lost = replace(track, score=score, status=status, seen=seen, lost_for=track.lost_for + 1)
+            return replace(found, track=lost)
+        kept = found.track if believed else track
+        return replace(found, track=replace(kept, score=score, status=status, seen=kept.box.center, lost_for=0))
+
+    def _concluded(self, track: Track, search: Search, response: Response, frame_size: Size) -> Conclusion:
         network = self.network
         peak = self.locate(search, response)
-        if search.apart and peak.scale != search.here and not self._believed(peak):
+        if search.apart and peak.scale != search.here and not self._believed(peak, search):
             return Conclusion(replace(track, lost_for=track.lost_for + 1), peak)
         region = search.regions[peak.scale]
         cell = network.stride * region.side / network.search_size
@@ -133,17 +183,18 @@ class Tracker:
         """The peak that says where the target is; its `scale` is the index of the region.
 
         A lost track leaves its place only for a peak that scores better, and at least `redetect_score`. Where its place
-        was not searched, the best peak elsewhere is returned whether it is believed or not.
+        was not searched, the best peak elsewhere is returned whether it is believed or not. What was not at hand of a
+        region lowers its peak's score.
         """
         if not search.apart:
             return response.best(self.constants)
         peaks = response.peaks(self.constants)
-        best = max(peaks, key=self.calibration.score)
-        return best if self._believed(best) or search.here is None else peaks[search.here]
+        best = max(peaks, key=lambda peak: self.calibration.score(peak) * search.shown(peak.scale))
+        return best if self._believed(best, search) or search.here is None else peaks[search.here]
 
-    def _believed(self, peak: Peak) -> bool:
+    def _believed(self, peak: Peak, search: Search) -> bool:
         """Whether a lost target is taken to be at this peak away from its place."""
-        return self.calibration.score(peak) >= self.constants.redetect_score
+        return self.calibration.score(peak) * search.shown(peak.scale) >= self.constants.redetect_score
 
     def map_region(self, search: Search, scale: int) -> Region:
         """The square of the frame that a region's correlation map covers: its displacements, as places."""

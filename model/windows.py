@@ -1,8 +1,8 @@
 """The parts of a frame from which a device cuts a target's crops itself.
 
 A crop is mostly the frame's own pixels read at other places, three times over for three scales. A device that can read
-them itself is sent the *windows*, the parts of the frame that the regions see, once. Frames are uint8
-[height, width, 3] RGB; regions are in frame pixels, as in `model.crops`. No torch.
+them itself is sent the *windows*, the parts of the frame that the regions see, once. Regions are in frame pixels, as in
+`model.crops`. No torch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from model.arrays import Float64, RgbImage
-from model.crops import Colour, Region, Window, reduced, reduction, sampling
+from model.crops import Colour, Region, reduced, reduction, sampling
+from model.frames import Frame
 
 NUMBERS = 10
 """Columns of `FrameWindows.numbers`."""
@@ -38,7 +39,7 @@ class FrameWindows:
         return sum(image.shape[0] * image.shape[1] for image in self.images)
 
 
-def frame_windows(frame: RgbImage, regions: Sequence[Region], size: int, fill: Colour) -> FrameWindows:
+def frame_windows(frame: Frame, regions: Sequence[Region], size: int, fill: Colour) -> FrameWindows:
     """The windows from which crops [size, size] of the regions can be read; `fill` is the colour outside the frame.
 
     Regions around one place share a window. A window more than twice as fine as the crops is averaged first, so that
@@ -46,14 +47,14 @@ def frame_windows(frame: RgbImage, regions: Sequence[Region], size: int, fill: C
     """
     groups: dict[tuple[float, float, int], list[int]] = {}
     for index, region in enumerate(regions):
-        groups.setdefault((region.cx, region.cy, reduction(region, size)), []).append(index)
+        groups.setdefault((region.cx, region.cy, reduction(region, size, frame.shrink)), []).append(index)
     numbers = np.empty((len(regions), NUMBERS))
     images: list[RgbImage] = []
     first = 0
     for (cx, cy, factor), members in groups.items():
         widest = Region(cx, cy, max(regions[index].side for index in members))
-        window = Window.seen_by(widest, frame)
-        image = reduced(window.view(frame), factor)
+        window = widest.seen_in(frame)
+        image = reduced(frame.view(window), factor)
         height, width = image.shape[:2]
         for index in members:
             places = sampling(regions[index], size, window, image)

@@ -5,6 +5,7 @@ ServiceError                    anything the service refuses or fails at
 │   ├── InvalidBox              a box is not finite, under a pixel, or off the frame
 │   ├── InvalidImage            the frame is no image, or a damaged one
 │   ├── ImageTooLarge           the frame has more pixels than allowed
+│   ├── InvalidPart             the part's corner is unusable, or the part sticks out of the frame
 │   └── TooManyTargets          the session would follow more targets than allowed
 ├── PayloadTooLarge             the body or the frame has more bytes than allowed
 ├── UnsupportedMedia            the body's media type is not accepted
@@ -77,6 +78,12 @@ class ImageTooLarge(InvalidRequest):
     """The frame has more pixels than allowed, by its header."""
 
     kind = contract.IMAGE_TOO_LARGE
+
+
+class InvalidPart(InvalidRequest):
+    """A part's corner is not two integers of at least 0, or the part sticks out of the session's frame."""
+
+    kind = contract.INVALID_PART
 
 
 class TooManyTargets(InvalidRequest):

@@ -32,6 +32,7 @@ __all__ = [
     "InvalidBox",
     "InvalidFrame",
     "InvalidImage",
+    "InvalidPart",
     "InvalidRequest",
     "ModelUnavailable",
     "PayloadTooLarge",

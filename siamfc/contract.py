@@ -61,6 +61,7 @@ INVALID_REQUEST = ProblemKind("invalid-request", "The request cannot be understo
 INVALID_BOX = ProblemKind("invalid-box", "The box cannot be used", 422)
 INVALID_IMAGE = ProblemKind("invalid-image", "The frame is not a readable image", 422)
 IMAGE_TOO_LARGE = ProblemKind("image-too-large", "The frame has too many pixels", 422)
+INVALID_PART = ProblemKind("invalid-part", "The part cannot be placed in the frame", 422)
 TOO_MANY_TARGETS = ProblemKind("too-many-targets", "Too many targets", 422)
 PAYLOAD_TOO_LARGE = ProblemKind("payload-too-large", "Too many bytes", 413, CloseCode.TOO_BIG)
 UNSUPPORTED_MEDIA = ProblemKind("unsupported-media", "Unsupported media type", 415, CloseCode.UNSUPPORTED_DATA)
@@ -85,6 +86,7 @@ PROBLEM_KINDS: tuple[ProblemKind, ...] = (
     INVALID_BOX,
     INVALID_IMAGE,
     IMAGE_TOO_LARGE,
+    INVALID_PART,
     TOO_MANY_TARGETS,
     PAYLOAD_TOO_LARGE,
     UNSUPPORTED_MEDIA,

@@ -16,6 +16,7 @@ from skimage import data
 
 from model.boxes import Box
 from model.checkpoints import bundled_weights, load_weights
+from model.frames import Frame
 from model.inference.loading import load_predictor
 from model.inference.single import update
 from model.score_map import upscale
@@ -48,11 +49,11 @@ def main(picture: Path) -> None:
     predictor = load_predictor(weights, device="cpu", precision="fp32")
     tracker = weights.tracker
     frame, truth = scene(0)
-    track, pixels = tracker.start(frame, truth)
+    track, pixels = tracker.start(Frame.whole(frame), truth)
     exemplar = predictor.embed(pixels[None])
     for index in range(1, FRAMES * 2 // 3):
         frame, truth = scene(index)
-        last = update(predictor, tracker, track, exemplar, frame)
+        last = update(predictor, tracker, track, exemplar, Frame.whole(frame))
         track = last.track
     region = tracker.map_region(last.search, last.peak.scale)
     left = frame.copy()

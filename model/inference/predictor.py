@@ -16,6 +16,7 @@ from torch import Tensor
 from model.arrays import Float32, RgbCrops
 from model.boxes import Box
 from model.checkpoints import Weights
+from model.frames import Frame
 from model.inference.pending import Pending
 from model.response import MapResponse, Response
 from model.search import Cutter, Search
@@ -88,7 +89,7 @@ class Predictor(Protocol):
 def blank_search(tracker: Tracker, cutter: Cutter) -> Search:
     """A search in a black frame."""
     side = tracker.network.search_size
-    frame = np.zeros((side, side, 3), np.uint8)
+    frame = Frame.whole(np.zeros((side, side, 3), np.uint8))
     track, _ = tracker.start(frame, Box.around((side / 2, side / 2), (side / 4, side / 4)))
     return tracker.search(frame, track, cutter)
 

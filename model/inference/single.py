@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from model.arrays import RgbImage
 from model.boxes import Box
+from model.frames import Frame
 from model.response import Response
 from model.score_map import Peak
 from model.search import Search
@@ -28,11 +29,11 @@ class Update:
     peak: Peak
 
 
-def update(predictor: Predictor, tracker: Tracker, track: Track, exemplar: Tensor, frame: RgbImage) -> Update:
+def update(predictor: Predictor, tracker: Tracker, track: Track, exemplar: Tensor, frame: Frame) -> Update:
     """Follow a track into `frame`; its exemplar's embedding is fp16 [1, C, e, e] on the device."""
     search = tracker.search(frame, track, predictor.cutter)
     (response,) = predictor.respond(exemplar, [search])
-    concluded = tracker.conclude(track, search, response, (frame.shape[1], frame.shape[0]))
+    concluded = tracker.conclude(track, search, response, frame.size)
     return Update(concluded.track, search, response, concluded.peak)
 
 
@@ -48,7 +49,7 @@ class SingleTracker:
 
     def start(self, frame: RgbImage, box: Box) -> Track:
         """Follow the target that `box` shows in `frame` (uint8 [height, width, 3] RGB) from now on."""
-        self._track, pixels = self._tracker.start(frame, box)
+        self._track, pixels = self._tracker.start(Frame.whole(frame), box)
         self._exemplar = self._predictor.embed(pixels[None])
         return self._track
 
@@ -56,5 +57,5 @@ class SingleTracker:
         """The target in the next frame. Raises RuntimeError before `start`."""
         if self._track is None or self._exemplar is None:
             raise RuntimeError("update before start")
-        self._track = update(self._predictor, self._tracker, self._track, self._exemplar, frame).track
+        self._track = update(self._predictor, self._tracker, self._track, self._exemplar, Frame.whole(frame)).track
         return self._track

@@ -19,6 +19,7 @@ from model.boxes import Box, iou
 from model.calibration import Calibration
 from model.data.corpus import Corpus, Track
 from model.errors import CorpusError
+from model.frames import Frame
 from model.inference.predictor import Predictor
 from model.inference.single import update
 
@@ -44,7 +45,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """features: float64 [N, 3], logit, contrast and quality of each peak; right: bool [N]; weights: float64 [N]."""
+    """features: float64 [N, 3], logit, contrast and quality of each peak, or the first two alone; right: bool [N].
+
+    weights: float64 [N].
+    """
 
     features: NDArray[np.float64]
     right: NDArray[np.bool_]
@@ -126,7 +130,7 @@ def readings(predictor: Predictor, frames: Iterable[RgbImage], truth: Sequence[B
     The target never counts as lost on the way, because the score that would say so is still to be fitted.
     """
     tracker = predictor.tracker
-    images = iter(frames)
+    images = map(Frame.whole, frames)
     box = truth[0]
     assert box is not None
     target, pixels = tracker.start(next(images), box)
@@ -151,5 +155,4 @@ def fit(evidence: Evidence, steps: int = 50) -> Calibration:
         curvature = (x.T * (weights * probability * (1 - probability))) @ x + _RIDGE * np.eye(x.shape[1])
         coefficients -= np.linalg.solve(curvature, gradient)
     slopes = coefficients[1:] / spread
-    logit, contrast, quality = map(float, slopes)
-    return Calibration(float(coefficients[0] - slopes @ mean), logit, contrast, quality)
+    return Calibration(float(coefficients[0] - slopes @ mean), *map(float, slopes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -19,7 +20,7 @@ from service.api.schemas import CreateIn, PlaceIn
 from service.errors import InvalidBox, InvalidImage, InvalidRequest, PayloadTooLarge, UnsupportedMedia, pointer_to
 from service.sessions.requests import Placement
 from service.wire import hints
-from service.wire.codec import parse_box, parse_id
+from service.wire.codec import parse_box, parse_corner, parse_id
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -76,6 +77,14 @@ async def read_frame(request: Request, max_frame_bytes: int) -> bytes:
     if media != "application/octet-stream" and not media.startswith("image/"):
         raise UnsupportedMedia("send the frame with the Content-Type image/* or application/octet-stream")
     return _bounded(await request.body(), max_frame_bytes)
+
+
+def read_corner(text: str | None) -> tuple[int, int] | None:
+    """Read a part's corner, `x,y`; None where there is none. Raises InvalidPart."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,9}),(\d{1,9})", text, re.ASCII)
+    return parse_corner([int(number) for number in match.groups()] if match else text)
 
 
 def _media_type(request: Request) -> str:

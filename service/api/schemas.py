@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
+from model.tracker import Tracker
 from service.sessions.stores.store import Facts, State, StoredTarget
 from service.wire.codec import MAX_ID, target_fields
 from service.wire.messages import TargetState
@@ -30,6 +32,18 @@ class TargetOut(BaseModel):
     box: BoxField
     score: Annotated[float, Field(ge=0, le=1, description="Probability that the box overlaps the truth by IoU 0.5.")]
     status: Literal["tracking", "uncertain", "lost"]
+    wants: Annotated[
+        list[int] | None,
+        Field(
+            min_length=4,
+            max_length=4,
+            description=(
+                "[x, y, w, h], whole pixels of the frame, x and y even: the part of the next frame that will be read"
+                " for the target, with a margin for motion. null: the whole frame."
+            ),
+            examples=[[120, 96, 192, 180]],
+        ),
+    ]
 
 
 class SessionOut(BaseModel):
@@ -59,6 +73,9 @@ class ResultOut(BaseModel):
     frame_index: int
     targets: list[TargetOut]
     timing_ms: TimingOut
+    missed: Annotated[
+        list[str], Field(description="Targets of whose wanted part the frame did not show everything, by id.")
+    ] = []
 
 
 class ModelOut(BaseModel):
@@ -78,6 +95,7 @@ class ModelOut(BaseModel):
     device: str
     precision: str
     runtime: str
+    parts: Annotated[bool, Field(description="Whether frames may be sent in part.")] = True
 
 
 class HealthOut(BaseModel):
@@ -131,19 +149,27 @@ class ProblemOut(BaseModel):
     errors: list[dict[str, str]] | None = None
 
 
-def target_state(target: StoredTarget) -> TargetState:
-    """Show a target as clients see it."""
+def target_state(target: StoredTarget, tracker: Tracker, frame_size: tuple[int, int]) -> TargetState:
+    """Show a target as clients see it, with the part of the next frame that the tracker will read for it."""
     track = target.track
-    return TargetState(target.id, track.box.as_list(), track.score, track.status)
+    wants = tracker.wants(track, frame_size)
+    wanted = None if wants is None else wants.as_list
+    return TargetState(target.id, track.box.as_list(), track.score, track.status, wants=wanted)
 
 
-def session_body(facts: Facts, state: State) -> SessionOut:
+def target_states(targets: Sequence[StoredTarget], tracker: Tracker, size: tuple[int, int]) -> tuple[TargetState, ...]:
+    """Show the targets of a session whose frames are `size` (width, height)."""
+    return tuple(target_state(target, tracker, size) for target in targets)
+
+
+def session_body(facts: Facts, state: State, tracker: Tracker) -> SessionOut:
     """Show a session as clients see it."""
+    targets = target_states(state.targets, tracker, facts.frame_size)
     return SessionOut(
         session_id=facts.session_id,
         frame_index=state.frame_index,
         frame_size=list(facts.frame_size),
-        targets=[TargetOut(**target_fields(target_state(target))) for target in state.targets],
+        targets=[TargetOut(**target_fields(target)) for target in targets],
         stream_url=f"/v1/sessions/{facts.session_id}/stream",
         created_at=facts.created_at,
         expires_at=state.expires_at,

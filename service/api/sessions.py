@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from service.api import bodies
 from service.api.dependencies import CallerDep, ComponentsDep, FrameCharge, OwnerDep, WaitedFor
@@ -17,7 +18,7 @@ from service.api.schemas import (
     TargetOut,
     TimingOut,
     session_body,
-    target_state,
+    target_states,
 )
 from service.wire.codec import target_fields
 
@@ -26,6 +27,14 @@ router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
 _PROBLEMS = problems()
 _TEXT = {"type": "string"}
+
+Corner = Annotated[
+    str | None,
+    Query(
+        description="`x,y`: the image shows the part of the frame whose top-left corner lies at this frame pixel.",
+        examples=["120,96"],
+    ),
+]
 
 
 @router.post(
@@ -42,14 +51,14 @@ async def create_session(
     asked = await bodies.read_create(request, components.settings.max_frame_bytes)
     session = await components.tracking.start(asked.frame, asked.placements, owner, asked.ttl_s, caller=caller)
     response.headers["Location"] = f"/v1/sessions/{session.id}"
-    return session_body(session.facts, session.state)
+    return session_body(session.facts, session.state, components.tracking.model.tracker)
 
 
 @router.get("/{session_id}", responses=_PROBLEMS)
 async def read_session(session_id: str, components: ComponentsDep, owner: OwnerDep) -> SessionOut:
     """The session's state after its last answered frame."""
     snapshot = await components.leases.read(session_id, owner)
-    return session_body(snapshot.facts, snapshot.state)
+    return session_body(snapshot.facts, snapshot.state, components.tracking.model.tracker)
 
 
 @router.delete("/{session_id}", status_code=204, responses=_PROBLEMS)
@@ -62,27 +71,36 @@ async def delete_session(session_id: str, components: ComponentsDep, owner: Owne
     "/{session_id}/frames",
     responses=_PROBLEMS,
     dependencies=[FrameCharge, WaitedFor],
+    response_model_exclude_defaults=True,
     openapi_extra=image_body(),
 )
 async def track_frame(
-    session_id: str, request: Request, components: ComponentsDep, owner: OwnerDep, caller: CallerDep
+    session_id: str,
+    request: Request,
+    components: ComponentsDep,
+    owner: OwnerDep,
+    caller: CallerDep,
+    at: Corner = None,
 ) -> ResultOut:
-    """Track one more frame, whose bytes are the body."""
+    """Track one more frame, or the part of one that lies `at` a corner; the image's bytes are the body."""
     began = time.perf_counter()
     tracking = components.tracking
     # Before the body: a missing session is worth more to know than a fault of the body.
     await components.leases.read(session_id, owner)
+    corner = bodies.read_corner(at)
     data = await bodies.read_frame(request, components.settings.max_frame_bytes)
     async with components.leases.hold(session_id, owner) as lease:
-        frame = await tracking.decode(data, caller)
+        frame = await tracking.decode(data, corner, tracking.shrink(lease.session), caller=caller)
         async with tracking.step(lease, frame) as step:
             await step.commit()
     total = time.perf_counter() - began
+    size, tracker = lease.session.facts.frame_size, tracking.model.tracker
     components.metrics.frame("result")
     components.metrics.stages({"decode": frame.decode_s, "queue": step.queue_s, "infer": step.infer_s, "total": total})
     return ResultOut(
         frame_index=step.progress.frame_index,
-        targets=[TargetOut(**target_fields(target_state(target))) for target in step.progress.targets],
+        targets=[TargetOut(**target_fields(each)) for each in target_states(step.progress.targets, tracker, size)],
+        missed=list(step.missed),
         timing_ms=TimingOut(
             decode=round(frame.decode_s * 1e3, 3),
             queue=round(step.queue_s * 1e3, 3),
@@ -99,15 +117,25 @@ async def track_frame(
     openapi_extra=two_forms(PlaceIn, {"box": _TEXT}, ["frame", "box"]),
 )
 async def put_target(
-    session_id: str, target_id: str, request: Request, components: ComponentsDep, owner: OwnerDep, caller: CallerDep
+    session_id: str,
+    target_id: str,
+    request: Request,
+    components: ComponentsDep,
+    owner: OwnerDep,
+    caller: CallerDep,
+    at: Corner = None,
 ) -> SessionOut:
-    """Add a target, or correct its box, on a frame sent with it. The frame is not counted."""
+    """Add a target, or correct its box, on a frame sent with it, or on the part that lies `at` a corner.
+
+    The frame is not counted, and the box is in pixels of the whole frame.
+    """
     tracking = components.tracking
     await components.leases.read(session_id, owner)
+    corner = bodies.read_corner(at)
     data, placement = await bodies.read_placement(request, target_id, components.settings.max_frame_bytes)
     async with components.leases.hold(session_id, owner) as lease:
-        await tracking.correct(lease, await tracking.decode(data, caller), placement)
-        return session_body(lease.session.facts, lease.session.state)
+        await tracking.correct(lease, await tracking.decode(data, corner, caller=caller), placement)
+        return session_body(lease.session.facts, lease.session.state, tracking.model.tracker)
 
 
 @router.delete("/{session_id}/targets/{target_id}", status_code=204, responses=_PROBLEMS)

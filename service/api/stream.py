@@ -19,7 +19,7 @@ from service.api.dependencies import ComponentsDep, rate_limit_key
 from service.api.maps import with_map
 from service.api.pending_answers import PendingAnswers
 from service.api.problems import problem
-from service.api.schemas import target_state
+from service.api.schemas import target_states
 from service.errors import InvalidRequest, ServiceError, ShuttingDown, StoreUnavailable
 from service.operations.metrics import Stage
 from service.sessions.lease import Lease
@@ -223,13 +223,14 @@ class _Stream:
         self._lease.check()
         self._components.leases.check()
         decoded = await self._decoded(frame)
-        self._decode_early()
+        self._decode_early(frame)
         placements = [Placement(each.id, each.box, "/box") for each in frame.placements]
         async with tracking.step(self._lease, decoded, placements, maps=self._wants_map) as step:
             total = time.perf_counter() - frame.received_at
             timing = Timing(decoded.decode_s, waited + step.queue_s, step.infer_s, total)
-            targets = tuple(map(target_state, step.progress.targets))
-            result = FrameResult(frame.seq, step.progress.frame_index, targets, timing)
+            size = self._lease.session.facts.frame_size
+            targets = target_states(step.progress.targets, tracking.model.tracker, size)
+            result = FrameResult(frame.seq, step.progress.frame_index, targets, timing, step.missed)
             text = codec.result(result)
             faults = [codec.error(problem(fault)) for fault in step.faults]
             with self._pending.carried() as carried:
@@ -249,13 +250,20 @@ class _Stream:
         early, self._early = self._early, None
         if early is not None and early[0] == frame.seq:
             return await early[1]
-        return await self._components.tracking.decode(frame.data, self._rate_key)
+        return await self._decode(frame, exact=False)
 
-    def _decode_early(self) -> None:
-        """Decode the next frame while this one is on the device."""
+    async def _decode(self, frame: Frame, *, exact: bool) -> Decoded:
+        """`exact`: not scaled down, however large the targets are."""
+        tracking = self._components.tracking
+        at = None if frame.part is None else codec.parse_corner(frame.part.at)
+        shrink = 1 if exact or frame.placements else tracking.shrink(self._lease.session)
+        return await tracking.decode(frame.data, at, shrink, caller=self._rate_key)
+
+    def _decode_early(self, frame: Frame) -> None:
+        """Decode the next frame while this one is on the device; exactly where this one brings new boxes."""
         following = self._protocol.peek_frame()
         if following is not None:
-            task = asyncio.create_task(self._components.tracking.decode(following.data, self._rate_key))
+            task = asyncio.create_task(self._decode(following, exact=bool(frame.placements)))
             # A failure is told when that frame is answered. Reading it here keeps asyncio from warning about it.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._early = following.seq, task

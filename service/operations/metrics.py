@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -18,6 +19,21 @@ StoreCall = Literal["create", "read", "acquire", "commit", "renew", "release", "
 
 _STORE_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedImage:
+    """A tracked frame as it was sent.
+
+    `pixels`: the image's; `frame_pixels`: the whole frame's; `encoded_bytes`: the image's size; `decode_s`: seconds of
+    decoding it; `missed`: whether it is a part that did not show all that was wanted.
+    """
+
+    pixels: int
+    frame_pixels: int
+    encoded_bytes: int
+    decode_s: float
+    missed: bool = False
 
 
 class Metrics:
@@ -49,6 +65,27 @@ class Metrics:
         self._reembeds = Counter(
             "siamfc_reembeds", "Exemplars of other weights that were embedded again.", registry=registry
         )
+        pixels = Counter(
+            "siamfc_frame_pixels",
+            "Pixels of tracked frames that were sent, and that parts saved.",
+            ["kind"],
+            registry=registry,
+        )
+        encoded = Counter(
+            "siamfc_frame_bytes",
+            "Bytes of tracked frames that were sent, and that parts saved by the bytes of their own pixels.",
+            ["kind"],
+            registry=registry,
+        )
+        self._pixels = {kind: pixels.labels(kind) for kind in ("sent", "saved")}
+        self._bytes = {kind: encoded.labels(kind) for kind in ("sent", "saved")}
+        self._decode_saved = Counter(
+            "siamfc_decode_saved_seconds",
+            "Time of decoding that parts saved, by the time of their own pixels.",
+            registry=registry,
+        )
+        self._parts = Counter("siamfc_parts", "Frames sent in part.", registry=registry)
+        self._missed = Counter("siamfc_parts_missed", "Parts that did not show all that was wanted.", registry=registry)
         self._streams = Gauge("siamfc_streams", "Open sockets.", registry=registry)
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
@@ -68,6 +105,21 @@ class Metrics:
         """Record stage times of one tracked frame."""
         for stage, value in seconds.items():
             self._by_stage[stage].observe(value)
+
+    def received(self, image: ReceivedImage) -> None:
+        """Record what one tracked frame was sent as."""
+        saved = image.frame_pixels - image.pixels
+        self._pixels["sent"].inc(image.pixels)
+        self._bytes["sent"].inc(image.encoded_bytes)
+        if not saved:
+            return
+        times = saved / image.pixels
+        self._pixels["saved"].inc(saved)
+        self._bytes["saved"].inc(image.encoded_bytes * times)
+        self._decode_saved.inc(image.decode_s * times)
+        self._parts.inc()
+        if image.missed:
+            self._missed.inc()
 
     @contextmanager
     def timed(self, stage: Stage) -> Iterator[None]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from model import images
-from model.arrays import RgbImage
+from model.images import ScaledImage
 from service.errors import ImageTooLarge, InvalidImage
 from service.wire import hints
 
 
-def decode_frame(data: bytes, max_pixels: int) -> RgbImage:
-    """Decode to uint8 [height, width, 3] RGB. Raises InvalidImage, ImageTooLarge (checked before decoding)."""
+def decode_frame(data: bytes, max_pixels: int, shrink: int = 1) -> ScaledImage:
+    """Decode an image; a JPEG may be scaled down by `shrink` (1, 2, 4 or 8).
+
+    Raises InvalidImage, ImageTooLarge (checked before decoding).
+    """
     try:
-        return images.decode(data, max_pixels)
+        return images.decode_scaled(data, max_pixels, shrink)
     except images.ImageTooLargeError as error:
         raise ImageTooLarge(str(error)) from None
     except images.InvalidImageError as error:

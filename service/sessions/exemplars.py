@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from model.arrays import RgbImage
+from model.arrays import RgbCrops
 from model.boxes import Box
+from model.frames import Frame
 from model.tracker import Track
 from service.engine.batcher import Batcher
 from service.engine.jobs import Embed, Load
@@ -50,17 +51,17 @@ class Exemplars:
         self._model, self._batcher, self._registry = model, batcher, registry
         self._store, self._metrics, self._pool = store, metrics, pool
 
-    async def place(self, image: RgbImage, ids: Sequence[str], boxes: Sequence[Box], session_id: str = "") -> Placed:
+    async def place(self, frame: Frame, ids: Sequence[str], boxes: Sequence[Box], session_id: str = "") -> Placed:
         """Make new targets from boxes on a frame, each exemplar embedded in a slot of its own.
 
-        `image`: uint8 [height, width, 3] RGB; `session_id`: the session, empty for one that is being created. Raises
+        `frame`: may be a part of one; `session_id`: the session, empty for one that is being created. Raises
         AtCapacity, ModelUnavailable; then no slots are taken.
         """
         if not ids:
             return Placed()
         slots = self._registry.allocate(len(ids))
         try:
-            started: list[tuple[Track, RgbImage]] = await self._run(self._start_all, image, boxes)
+            started: list[tuple[Track, RgbCrops]] = await self._run(self._start_all, frame, boxes)
             crops = np.stack([crop for _, crop in started])
             answer = await self._batcher.submit(Embed(slots, crops, self._store.shared, session_id))
         except BaseException:
@@ -120,8 +121,8 @@ class Exemplars:
             await self._batcher.submit(Embed(tuple(slots[name] for name in others), crops, session=session_id))
             self._metrics.reembedded(len(others))
 
-    def _start_all(self, image: RgbImage, boxes: Sequence[Box]) -> list[tuple[Track, RgbImage]]:
-        return [self._model.tracker.start(image, box) for box in boxes]
+    def _start_all(self, frame: Frame, boxes: Sequence[Box]) -> list[tuple[Track, RgbCrops]]:
+        return [self._model.tracker.start(frame, box) for box in boxes]
 
     async def _run(self, call: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)

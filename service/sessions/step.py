@@ -37,6 +37,8 @@ class Step:
         """Why each target is where it is, by its id; targets with a box drawn on this frame have none."""
         self.faults = faults
         """Why some of the boxes drawn on this frame could not be used."""
+        self.missed: tuple[str, ...] = ()
+        """Targets of whose wanted part the frame did not show everything, by id."""
         self.queue_s = self.infer_s = 0.0
         """Seconds of waiting for the device, and on it."""
         self.committed = False

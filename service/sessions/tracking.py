@@ -16,16 +16,17 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from model.arrays import RgbImage
 from model.boxes import Box
 from model.errors import InvalidBoxError
+from model.frames import Frame
+from model.parts import holds_wanted
 from model.response import Response
 from model.search import Search
 from model.tracker import Track
 from service.engine.batcher import Batcher
 from service.engine.jobs import Respond
 from service.engine.overload import OverloadGuard
-from service.errors import FrameSizeChanged, InvalidBox, ModelUnavailable, ServiceError, TooManyTargets
+from service.errors import InvalidBox, ModelUnavailable, ServiceError, TooManyTargets
 from service.operations.metrics import Metrics
 from service.sessions.decode_pool import DecodePool
 from service.sessions.decoding import decode_frame
@@ -72,13 +73,25 @@ class Tracking:
         self._pool, self._decoders = pool, decoders
         self._clock, self._guard = clock, guard or OverloadGuard(0.0, clock)
 
-    async def decode(self, data: bytes, caller: str = "") -> Decoded:
-        """Decode a frame in a thread of the caller's share. Raises InvalidImage, ImageTooLarge."""
-        return Decoded(*await self._decoders.run(caller, _timed, decode_frame, data, self.limits.max_frame_pixels))
+    async def decode(
+        self, data: bytes, at: tuple[int, int] | None = None, shrink: int = 1, *, caller: str = ""
+    ) -> Decoded:
+        """Decode a frame, or the part of one whose corner lies `at` (x, y), in a thread of the caller's share.
+
+        `shrink`: how far it may be scaled down. Raises InvalidImage, ImageTooLarge.
+        """
+        most = self.limits.max_frame_pixels
+        image, decode_s = await self._decoders.run(caller, _timed, decode_frame, data, most, shrink)
+        return Decoded(image, decode_s, len(data), at)
 
     def stop_decoding(self) -> None:
         """Fail what waits for a frame to be decoded, and every later frame, with ShuttingDown."""
         self._decoders.close()
+
+    def shrink(self, session: Session) -> int:
+        """How far the session's next frame may be scaled down, if no box is drawn on it: 1, 2, 4 or 8."""
+        tracker, size = self.model.tracker, session.facts.frame_size
+        return min((tracker.shrink(target.track, size) for target in session.progress.targets), default=1)
 
     async def start(
         self,
@@ -99,9 +112,10 @@ class Tracking:
         self.leases.check()
         self._guard.check()
         with self.registry.admission():
-            frame = await self.decode(data, caller)
-            boxes = [_checked(placement, frame.size) for placement in placements]
-            placed = await self._exemplars.place(frame.image, [placement.id for placement in placements], boxes)
+            decoded = await self.decode(data, caller=caller)
+            frame = decoded.placed(decoded.size)
+            boxes = [_checked(placement, frame) for placement in placements]
+            placed = await self._exemplars.place(frame, [placement.id for placement in placements], boxes)
             ttl_s = min(ttl_s, self.limits.session_ttl_s) if ttl_s is not None else self.limits.session_ttl_s
             made, now = datetime.now(UTC), self._clock()
             facts = Facts(secrets.token_urlsafe(16), owner, frame.size, ttl_s, made)
@@ -118,29 +132,31 @@ class Tracking:
 
     @asynccontextmanager
     async def step(
-        self, lease: Lease, frame: Decoded, placements: Sequence[Placement] = (), *, maps: bool = False
+        self, lease: Lease, decoded: Decoded, placements: Sequence[Placement] = (), *, maps: bool = False
     ) -> AsyncIterator[Step]:
         """Track every target into the next frame; `await step.commit()` within the block makes it the session's state.
 
         `placements` are boxes drawn on this very frame. One that cannot be used is among the step's faults, and the
         other targets are tracked. `maps`: whether the evidence must have response maps. Raises FrameSizeChanged,
-        ModelUnavailable, AtCapacity, StoreUnavailable. Without a commit the session stays as it was.
+        InvalidPart, ModelUnavailable, AtCapacity, StoreUnavailable. Without a commit the session stays as it was.
         """
-        self._check_size(lease.session, frame)
+        frame = decoded.placed(lease.session.facts.frame_size)
         self.leases.check()
         before = lease.session.progress
         boxes, faults = self._usable(before, frame, placements)
         async with self._placing(lease, before, frame, boxes, faults) as step:
             searched = [target for target in before.targets if target.id not in boxes]
             step.advance(searched, await self._follow(lease.session.id, frame, searched, maps))
+            step.missed = self._missed(frame, searched)
+            self._metrics.received(decoded.received(frame, missed=bool(step.missed)))
             yield step
 
-    async def correct(self, lease: Lease, frame: Decoded, placement: Placement) -> None:
+    async def correct(self, lease: Lease, decoded: Decoded, placement: Placement) -> None:
         """Add a target, or correct its box, on a frame that is not counted; the other targets stay as they are.
 
         Raises InvalidBox, TooManyTargets, and what `step` and its commit raise; then nothing has changed.
         """
-        self._check_size(lease.session, frame)
+        frame = decoded.placed(lease.session.facts.frame_size)
         before = lease.session.progress
         boxes, faults = self._usable(before, frame, [placement])
         if faults:
@@ -159,12 +175,12 @@ class Tracking:
         self,
         lease: Lease,
         before: Progress,
-        frame: Decoded,
+        frame: Frame,
         boxes: dict[str, Box],
         faults: tuple[ServiceError, ...] = (),
     ) -> AsyncIterator[Step]:
         """A step from `before` with new targets at `boxes`; their slots are given back unless the step is committed."""
-        placed = await self._exemplars.place(frame.image, list(boxes), list(boxes.values()), lease.session.id)
+        placed = await self._exemplars.place(frame, list(boxes), list(boxes.values()), lease.session.id)
         step = Step(self.leases, self._metrics, lease, before, placed, faults)
         try:
             yield step
@@ -172,13 +188,13 @@ class Tracking:
             if not step.committed:
                 self._release(placed.targets)
 
-    async def _follow(self, session_id: str, frame: Decoded, targets: Sequence[Target], maps: bool) -> Tracked:
+    async def _follow(self, session_id: str, frame: Frame, targets: Sequence[Target], maps: bool) -> Tracked:
         """Search for the targets on a frame: cut, ask the network, conclude. Records the stages' times."""
         if not targets:
             return Tracked()
         begun = time.perf_counter()
         with self._guard.passage(len(targets)) as passage:
-            searches, crop_s = await self._run(_timed, self._search_all, frame.image, targets, maps)
+            searches, crop_s = await self._run(_timed, self._search_all, frame, targets, maps)
             answer = await self._batcher.submit(Respond(tuple(target.slot for target in targets), searches, session_id))
             assert answer.responses is not None
             if not all(response.finite for response in answer.responses):
@@ -194,10 +210,10 @@ class Tracking:
         tracks, evidence = zip(*concluded, strict=True)
         return Tracked(evidence, tracks, answer.queue_s, answer.infer_s)
 
-    def _search_all(self, image: RgbImage, targets: Sequence[Target], maps: bool) -> tuple[Search, ...]:
+    def _search_all(self, frame: Frame, targets: Sequence[Target], maps: bool) -> tuple[Search, ...]:
         """Make the targets' searches, with their pixels."""
         tracker, cutter = self.model.tracker, self.model.cutter
-        return tuple(tracker.search(image, target.track, cutter, maps=maps) for target in targets)
+        return tuple(tracker.search(frame, target.track, cutter, maps=maps) for target in targets)
 
     def _conclude(
         self,
@@ -213,14 +229,14 @@ class Tracking:
         return concluded
 
     def _usable(
-        self, before: Progress, frame: Decoded, placements: Sequence[Placement]
+        self, before: Progress, frame: Frame, placements: Sequence[Placement]
     ) -> tuple[dict[str, Box], tuple[ServiceError, ...]]:
         boxes: dict[str, Box] = {}
         faults: list[ServiceError] = []
         names = {target.id for target in before.targets}
         for placement in placements:
             try:
-                box = _checked(placement, frame.size)
+                box = _checked(placement, frame)
                 self._check_count(len(names | {placement.id}))
             except ServiceError as error:
                 faults.append(error)
@@ -233,10 +249,12 @@ class Tracking:
         if count > self.limits.max_targets:
             raise TooManyTargets(f"a session may follow at most {self.limits.max_targets} targets")
 
-    def _check_size(self, session: Session, frame: Decoded) -> None:
-        if frame.size != session.facts.frame_size:
-            (w, h), (first_w, first_h) = frame.size, session.facts.frame_size
-            raise FrameSizeChanged(f"the frame is {w} x {h}; the session's frames are {first_w} x {first_h}")
+    def _missed(self, frame: Frame, targets: Sequence[Target]) -> tuple[str, ...]:
+        """The targets of whose wanted part the frame does not show everything, by id."""
+        if frame.complete:
+            return ()
+        wants = self.model.tracker.wants
+        return tuple(each.id for each in targets if not holds_wanted(frame, wants(each.track, frame.size)))
 
     def _release(self, targets: Sequence[Target]) -> None:
         self.registry.release(tuple(target.slot for target in targets))
@@ -252,8 +270,12 @@ def _timed(call: Callable[..., T], *arguments: object) -> tuple[T, float]:
     return result, time.perf_counter() - begun
 
 
-def _checked(placement: Placement, size: tuple[int, int]) -> Box:
+def _checked(placement: Placement, frame: Frame) -> Box:
+    """The box drawn on a frame, or on a part of one, which it must overlap. Raises InvalidBox."""
     try:
-        return Box.checked(placement.box, size)
+        box = Box.checked(placement.box, frame.size)
     except InvalidBoxError as error:
         raise InvalidBox(str(error), pointer=placement.pointer) from None
+    if not frame.part.touches(box.x, box.y, box.w, box.h):
+        raise InvalidBox("the box does not overlap the part of the frame that was sent", pointer=placement.pointer)
+    return box

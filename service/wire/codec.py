@@ -8,9 +8,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from service.errors import InvalidBox, InvalidRequest, pointer_to
+from service.errors import InvalidBox, InvalidPart, InvalidRequest, pointer_to
 from service.wire import hints
-from service.wire.messages import ClientMessage, End, FrameResult, RemoveTarget, SetTarget, TargetState
+from service.wire.messages import ClientMessage, End, FrameResult, Part, RemoveTarget, SetTarget, TargetState
 
 MAX_TEXT = 16 * 1024
 """Limit of a client's text message, in characters."""
@@ -18,7 +18,7 @@ MAX_TEXT = 16 * 1024
 MAX_ID = 64
 """Limit of a target's id, in characters."""
 
-_FIELDS = {"set_target": {"id", "box"}, "remove_target": {"id"}, "end": set[str]()}
+_FIELDS = {"set_target": {"id", "box"}, "remove_target": {"id"}, "part": {"at"}, "end": set[str]()}
 
 
 def parse(text: str) -> ClientMessage:
@@ -39,6 +39,8 @@ def parse(text: str) -> ClientMessage:
             raise InvalidRequest(f"{kind} has no field {name!r}", pointer=pointer_to(name))
     if kind == "end":
         return End()
+    if kind == "part":
+        return Part(message.get("at"))
     target_id = parse_id(message.get("id"))
     if kind == "remove_target":
         return RemoveTarget(target_id)
@@ -69,6 +71,15 @@ def parse_box(value: Any, pointer: str = "/box") -> tuple[float, float, float, f
     return x, y, w, h
 
 
+def parse_corner(value: object, pointer: str = "/at") -> tuple[int, int]:
+    """Check a part's top-left corner: two integers x, y of at least 0. Raises InvalidPart."""
+    numbers = value if isinstance(value, list) else []
+    if len(numbers) != 2 or any(isinstance(each, bool) or not isinstance(each, int) or each < 0 for each in numbers):
+        raise InvalidPart("at is two integers x, y of at least 0", pointer=pointer)
+    x, y = numbers
+    return x, y
+
+
 def ready(
     session_id: str,
     frame_index: int,
@@ -86,6 +97,7 @@ def ready(
         window=window,
         mode=mode,
         connection=connection,
+        parts=True,
         **extra,
     )
 
@@ -93,12 +105,14 @@ def ready(
 def result(message: FrameResult) -> str:
     """Write the answer to a tracked frame."""
     timing = message.timing
+    missed = {"missed": message.missed} if message.missed else {}
     return _text(
         type="result",
         seq=message.seq,
         frame_index=message.frame_index,
         targets=[target_fields(target) for target in message.targets],
         timing_ms={name: round(1e3 * getattr(timing, name), 3) for name in ("decode", "queue", "infer", "total")},
+        **missed,
     )
 
 
@@ -109,6 +123,7 @@ def target_fields(target: TargetState) -> dict[str, Any]:
         "box": [round(number, 4) for number in target.box],
         "score": round(target.score, 4),
         "status": target.status,
+        "wants": target.wants,
     }
     if target.response_map is not None:
         fields["response_map"] = base64.b64encode(target.response_map).decode("ascii")

@@ -21,6 +21,16 @@ class RemoveTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """The next frame is only a part of one. `at`: its top-left corner's x and y in frame pixels.
+
+    `at` is as the client wrote it: what is wrong with it is that frame's answer (`codec.parse_corner`).
+    """
+
+    at: object
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Answer the accepted frames, say bye, close."""
 
@@ -29,13 +39,15 @@ class End:
 class Frame:
     """One accepted binary message: the `seq`-th of its connection, and the boxes drawn on it.
 
-    `received_at`: when it arrived, in seconds of the shell's clock; the protocol only carries it.
+    `part`: where it lies, for an image that shows only a part of a frame. `received_at`: when it arrived, in seconds of
+    the shell's clock; the protocol only carries it.
     """
 
     seq: int
     data: bytes
     placements: tuple[SetTarget, ...] = ()
     received_at: float = 0.0
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,7 @@ class TargetState:
     """One target in a result: `box` is [x, y, w, h] in frame pixels.
 
     `response_map` (PNG bytes) and `map_box` ([x, y, w, h] in frame pixels) are there if the client asked for maps.
+    `wants`: the part of the next frame that is read for it, [x, y, w, h] in whole frame pixels; None: the whole frame.
     """
 
     id: str
@@ -51,6 +64,7 @@ class TargetState:
     status: str
     response_map: bytes | None = None
     map_box: list[float] | None = None
+    wants: list[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +85,9 @@ class FrameResult:
     frame_index: int
     targets: tuple[TargetState, ...] = field(default=())
     timing: Timing = Timing(0.0, 0.0, 0.0, 0.0)
+    missed: tuple[str, ...] = ()
+    """Targets of whose wanted part the frame did not show everything."""
 
 
-ClientMessage = SetTarget | RemoveTarget | End
+ClientMessage = SetTarget | RemoveTarget | Part | End
 """A text message of a client."""

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, Literal
 
 from service.wire import codec
-from service.wire.messages import ClientMessage, End, Frame, RemoveTarget, SetTarget
+from service.wire.messages import ClientMessage, End, Frame, Part, RemoveTarget, SetTarget
 
 Mode = Literal["every", "latest"]
 
@@ -66,6 +66,7 @@ class StreamProtocol:
         self._window, self._max_placements = window, max_placements
         self._state = StreamState.OPEN
         self._placements: dict[str, SetTarget] = {}
+        self._part: Part | None = None
         self._mailbox: deque[Frame | RemoveTarget] = deque()
         self._unanswered: deque[int] = deque()
         self._answers: dict[int, str] = {}
@@ -102,8 +103,9 @@ class StreamProtocol:
         """Take a binary message; returns whether it was accepted. `refused`: over the rate, so answered as dropped."""
         if not self._move(Input.BINARY):
             return False
-        frame = Frame(self._count, data, tuple(self._placements.values()), received_at)
+        frame = Frame(self._count, data, tuple(self._placements.values()), received_at, self._part)
         self._placements.clear()
+        self._part = None
         self._count += 1
         self._unanswered.append(frame.seq)
         if refused:
@@ -122,6 +124,8 @@ class StreamProtocol:
             if message.id not in self._placements and len(self._placements) >= self._max_placements:
                 return f"at most {self._max_placements} targets may be set on one frame"
             self._placements[message.id] = message
+        elif isinstance(message, Part):
+            self._part = message
         elif isinstance(message, RemoveTarget):
             self._placements.pop(message.id, None)
             self._mailbox.append(message)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from siamfc.cli.failures import InputError, needs_extra
+from siamfc.cli.outputs import check_outputs
 
 
 @click.command()
@@ -25,8 +26,11 @@ def export(folder: Path, weights: Path | None) -> None:
         import onnxscript  # noqa: F401
 
         from model.checkpoints import find_weights, load_weights
-        from model.export import export_onnx
-    loaded = load_weights(find_weights(weights))
+        from model.export import EXEMPLAR, NUMBERS, SEARCH, export_onnx
+    source = find_weights(weights)
+    if folder.is_dir():
+        check_outputs({name: folder / name for name in (EXEMPLAR, SEARCH, NUMBERS)}, [source])
+    loaded = load_weights(source)
     folder.mkdir(exist_ok=True)
     for path in export_onnx(loaded, folder):
         click.echo(path)

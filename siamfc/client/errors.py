@@ -11,6 +11,7 @@ ClientError                     anything a client raises
     │   ├── InvalidBox          a box is not finite, under a pixel, or off the frame
     │   ├── InvalidImage        the frame is no image, or a damaged one
     │   ├── ImageTooLarge       the frame has more pixels than allowed
+    │   ├── InvalidPart         the part of a frame cannot be placed in it
     │   └── TooManyTargets      the session would follow more targets than allowed
     ├── PayloadTooLarge         the frame has more bytes than allowed
     ├── UnsupportedMedia        the media type is none of those taken
@@ -121,6 +122,12 @@ class ImageTooLarge(InvalidRequest):
     """The frame has more pixels than the server allows."""
 
     kind = contract.IMAGE_TOO_LARGE
+
+
+class InvalidPart(InvalidRequest):
+    """The part of a frame cannot be placed: its corner is not two integers of at least 0, or it sticks out."""
+
+    kind = contract.INVALID_PART
 
 
 class TooManyTargets(InvalidRequest):

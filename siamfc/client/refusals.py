@@ -16,6 +16,7 @@ from siamfc.client.errors import (
     IncompatibleReplica,
     InvalidBox,
     InvalidImage,
+    InvalidPart,
     InvalidRequest,
     ModelUnavailable,
     PayloadTooLarge,
@@ -36,6 +37,7 @@ from siamfc.client.errors import (
 from siamfc.contract import INTERNAL_ERROR, KIND_OF_CLOSE_CODE, KIND_OF_STATUS, ProblemKind
 
 REFUSALS: tuple[type[ProblemError], ...] = (
+    InvalidPart,
     InvalidRequest,
     InvalidBox,
     InvalidImage,

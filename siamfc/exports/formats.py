@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
+from model.files import replacing
 from siamfc.exports.coco import Coco
 from siamfc.exports.cvat import Cvat
 from siamfc.exports.lines import Csv, JsonLines, Mot
@@ -42,7 +43,7 @@ def save(frames: Iterable[TrackedFrame], path: str | os.PathLike[str], format: s
     """Write what `track_video` gives to a file, taking the frames one by one; how many there were.
 
     Raises ValueError for an unknown format or where there is no frame, and whatever `frames` raises, after the frames
-    before it are written.
+    before it are written. The file is written beside its place, as `NAME.*.part`, and renamed at the end.
     """
     rest = iter(frames)
     first = next(rest, None)
@@ -51,7 +52,8 @@ def save(frames: Iterable[TrackedFrame], path: str | os.PathLike[str], format: s
     clip = Clip(Path(path).name, first.source_frame.size())
     count = 0
     with (
-        Path(path).open("w", encoding="utf-8", newline="") as file,
+        replacing(Path(path), keep=True) as partial,
+        partial.open("w", encoding="utf-8", newline="") as file,
         export(format, file, clip) as writer,
     ):
         for frame in chain([first], rest):

@@ -29,7 +29,7 @@ def test_the_table_has_a_header_and_a_row_for_each() -> None:
 @pytest.mark.slow
 def test_the_plain_loop_follows_the_target() -> None:
     scene = translation(8)
-    update = step._plain(load_weights(bundled_weights()), scene, Box(*scene.truth[0]))
+    update = step._plain(load_weights(bundled_weights("paper")), scene, Box(*scene.truth[0]))
     for frame in scene.frames[1:]:
         center: Any = update(frame)
     size = scene.truth[-1, 2:]

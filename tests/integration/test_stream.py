@@ -61,7 +61,7 @@ def test_frames_are_answered_one_by_one(server: Server, client: httpx.Client) ->
             assert (result["type"], result["seq"], result["frame_index"]) == ("result", k - 1, k)
             assert result["timing_ms"].keys() >= {"decode", "queue", "infer", "total"}
             (target,) = result["targets"]
-            assert target.keys() == {"id", "box", "score", "status"}
+            assert target.keys() == {"id", "box", "score", "status", "wants"}
             assert scene.overlap(target["box"], scene.truth(k)) > 0.5
         after = client.get(f"/v1/sessions/{session['session_id']}").json()
         assert (after["frame_index"], after["targets"]) == (5, result["targets"])

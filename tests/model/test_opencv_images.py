@@ -87,3 +87,12 @@ def test_a_cutout_without_alpha_is_opaque() -> None:
     assert (rgba[..., 3] == 255).all()
     grey = cv2.imencode(".png", np.zeros((4, 4), np.uint8))[1].tobytes()
     assert decode_rgba(grey) is None
+
+
+@pytest.mark.parametrize("left_out", [1, 2])
+def test_a_jpeg_without_its_end_marker_is_drawn_on(left_out: int) -> None:
+    data = cv2.imencode(".jpg", photograph("chelsea", 96))[1].tobytes()
+    whole, found = decode_bgr(data), decode_bgr(data[:-left_out])
+    assert whole is not None
+    assert found is not None
+    np.testing.assert_array_equal(found, whole)

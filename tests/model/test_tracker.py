@@ -12,6 +12,7 @@ from model.boxes import Box
 from model.calibration import Calibration, Status
 from model.config import TrackerConfig, preset
 from model.crops import Region
+from model.frames import Frame
 from model.response import MapResponse
 from model.search import Search, crops_of
 from model.tracker import Conclusion, Track, Tracker
@@ -49,7 +50,7 @@ def test_start_keeps_the_box_and_cuts_the_exemplar_around_it(rng: np.random.Gene
     frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
     # sqrt((w + m)(h + m)) = 127 for a square of 63.5, so crop and frame pixels are the same.
     box = Box.around((200.5, 300.5), (63.5, 63.5))
-    track, exemplar = Tracker(PAPER).start(frame, box)
+    track, exemplar = Tracker(PAPER).start(Frame.whole(frame), box)
     np.testing.assert_array_equal(exemplar, frame[237:364, 137:264])
     assert track.box == box
     assert track.first_size == box.size
@@ -60,7 +61,7 @@ def test_start_keeps_the_box_and_cuts_the_exemplar_around_it(rng: np.random.Gene
 def test_search_regions_lie_around_the_target_at_every_scale(rng: np.random.Generator) -> None:
     frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
     track = track_at(Box(100, 50, 30, 40))
-    search = Tracker(PAPER).search(frame, track)
+    search = Tracker(PAPER).search(Frame.whole(frame), track)
     # The exemplar covers sqrt(65 * 75), the search region 255 / 127 of it.
     side = math.sqrt(65 * 75) * 255 / 127
     assert [region.side for region in search.regions] == pytest.approx([side / 1.0375, side, side * 1.0375])
@@ -71,7 +72,7 @@ def test_search_regions_lie_around_the_target_at_every_scale(rng: np.random.Gene
 
 def test_outside_the_frame_the_search_region_has_the_first_frames_colour() -> None:
     frame = np.full((100, 100, 3), 200, np.uint8)
-    search = Tracker(PAPER, ONE).search(frame, track_at(Box(-5, -5, 10, 10)))
+    search = Tracker(PAPER, ONE).search(Frame.whole(frame), track_at(Box(-5, -5, 10, 10)))
     assert crops_of([search])[0, 0, 0, 0].tolist() == [1, 2, 3]
     assert crops_of([search])[0, 0, -1, -1].tolist() == [200, 200, 200]
 
@@ -130,7 +131,7 @@ def lost_at(box: Box, seen: tuple[float, float], lost_for: int = 1) -> Track:
 def test_a_lost_target_is_searched_where_it_is_and_where_it_was_seen(rng: np.random.Generator) -> None:
     frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
     track = lost_at(Box.around((300, 200), (40, 60)), seen=(320, 240))
-    search = Tracker(PAPER, THREE).search(frame, track)
+    search = Tracker(PAPER, THREE).search(Frame.whole(frame), track)
     side = math.sqrt(90 * 110) * 255 / 127
     assert [region.side for region in search.regions] == pytest.approx([side] * 3)
     assert (search.regions[1].cx, search.regions[1].cy) == (300, 200)
@@ -143,7 +144,7 @@ def test_a_lost_target_is_searched_where_it_is_and_where_it_was_seen(rng: np.ran
 def test_a_lost_targets_places_change_from_frame_to_frame(rng: np.random.Generator) -> None:
     frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
     box = Box.around((300, 200), (20, 20))
-    searches = [Tracker(PAPER, THREE).search(frame, lost_at(box, (300, 200), n)) for n in (1, 2, 3)]
+    searches = [Tracker(PAPER, THREE).search(Frame.whole(frame), lost_at(box, (300, 200), n)) for n in (1, 2, 3)]
     places = [(region.cx, region.cy) for search in searches for region in (search.regions[0], search.regions[2])]
     assert len(set(places)) == 6
 
@@ -157,7 +158,7 @@ def test_without_re_detection_a_lost_target_is_searched_as_any_other(
     tracker: TrackerConfig, regions: int, rng: np.random.Generator
 ) -> None:
     frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
-    search = Tracker(PAPER, tracker).search(frame, lost_at(Box.around((300, 200), (40, 60)), (0, 0)))
+    search = Tracker(PAPER, tracker).search(Frame.whole(frame), lost_at(Box.around((300, 200), (40, 60)), (0, 0)))
     assert len(search.regions) == regions
     assert {(region.cx, region.cy) for region in search.regions} == {(300, 200)}
 
@@ -224,7 +225,7 @@ def test_the_step_is_pure(rng: np.random.Generator) -> None:
         array.setflags(write=False)
     results = []
     for _ in range(2):
-        search = Tracker(PAPER).search(frame, track)
+        search = Tracker(PAPER).search(Frame.whole(frame), track)
         crops_of([search]).setflags(write=False)
         response = MapResponse(maps, search.shares)
         results.append(Tracker(PAPER).conclude(track, search, response, (120, 100)).track)
@@ -326,7 +327,7 @@ def test_the_windows_share_is_decided_with_the_search() -> None:
     frame = np.zeros((480, 640, 3), np.uint8)
     still = replace(track_at(Box(200, 150, 40, 60)), speed=0.0)
     tracker = Tracker(PAPER, STILL)
-    assert tracker.search(frame, still).shares == (0.5, 0.5, 0.5)
+    assert tracker.search(Frame.whole(frame), still).shares == (0.5, 0.5, 0.5)
     # Away from where it was lost every place of a region is as likely.
-    apart = tracker.search(frame, replace(still, status="lost", lost_for=1))
+    apart = tracker.search(Frame.whole(frame), replace(still, status="lost", lost_for=1))
     assert (apart.shares, apart.apart) == ((0.0, 0.5, 0.0), True)

@@ -32,6 +32,7 @@ PUBLIC = [
     "InvalidBox",
     "InvalidFrame",
     "InvalidImage",
+    "InvalidPart",
     "InvalidRequest",
     "ModelUnavailable",
     "PayloadTooLarge",

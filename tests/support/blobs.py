@@ -19,7 +19,12 @@ def picture(x: float, y: float, width: int = WIDTH, height: int = HEIGHT) -> NDA
 
 def frame(x: float, y: float, width: int = WIDTH, height: int = HEIGHT) -> bytes:
     """The picture as PNG."""
-    return cv2.imencode(".png", picture(x, y, width, height))[1].tobytes()
+    return encoded(picture(x, y, width, height))
+
+
+def encoded(image: NDArray[np.uint8]) -> bytes:
+    """A picture, or a part of one, as PNG. Its colours are grey, so the order of channels says nothing."""
+    return cv2.imencode(".png", image)[1].tobytes()
 
 
 def box(x: float, y: float) -> tuple[float, float, float, float]:

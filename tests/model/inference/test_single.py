@@ -8,6 +8,7 @@ import pytest
 from model.boxes import Box
 from model.checkpoints import Weights
 from model.config import Preprocessing
+from model.frames import Frame
 from model.inference.loading import load_predictor
 from model.inference.predictor import Predictor
 from model.inference.single import SingleTracker
@@ -34,11 +35,11 @@ def first_box(scene: Scene) -> Box:
 
 def test_updates_are_the_steps_by_hand(scene: Scene, predictor: Predictor) -> None:
     steps, tracker = predictor.tracker, SingleTracker(predictor)
-    track, pixels = steps.start(scene.frames[0], first_box(scene))
+    track, pixels = steps.start(Frame.whole(scene.frames[0]), first_box(scene))
     exemplar = predictor.embed(pixels[None])
     assert tracker.start(scene.frames[0], first_box(scene)) == track
     for frame in scene.frames[1:]:
-        search = steps.search(frame, track)
+        search = steps.search(Frame.whole(frame), track)
         maps = predictor.maps(exemplar, crops_of([search]))[0]
         track = steps.conclude(track, search, MapResponse(maps, search.shares), scene.size).track
         assert tracker.update(frame) == track

@@ -124,6 +124,7 @@ def test_the_schemas_let_nothing_else_through(name: str, payload: Json) -> None:
 
 TARGET = TargetState("0", [1.0, 2.0, 3.0, 4.0], 0.5, "lost")
 MAPPED = TargetState("0", [1.0, 2.0, 3.0, 4.0], 0.5, "lost", b"png", [0.0, 0.0, 9.0, 9.0])
+WANTING = TargetState("0", [1.0, 2.0, 3.0, 4.0], 0.5, "uncertain", wants=[0, 2, 30, 41])
 FAULT = problems.problem(InvalidBox("bad", pointer="/box"))
 MISSED = [codec.error(FAULT), codec.result(FrameResult(0, 1)), codec.dropped(1)]
 
@@ -141,6 +142,7 @@ MISSED = [codec.error(FAULT), codec.result(FrameResult(0, 1)), codec.dropped(1)]
         ),
         pytest.param("result", codec.result(FrameResult(0, 1)), id="result-without-targets"),
         pytest.param("result", codec.result(FrameResult(2, 3, (TARGET, MAPPED), Timing(0.1, 0, 0, 1))), id="result"),
+        pytest.param("result", codec.result(FrameResult(2, 3, (WANTING,), missed=("0",))), id="result-of-a-part"),
         pytest.param("dropped", codec.dropped(0), id="dropped"),
         pytest.param("error", codec.error(FAULT, 0), id="frame-error"),
         pytest.param("error", codec.error(problems.problem(ServiceError("x"))), id="text-error"),

@@ -70,4 +70,5 @@ async def test_model(service: Running, weights_digest: str) -> None:
         "device": "cpu",
         "precision": "fp32",
         "runtime": "torch",
+        "parts": True,
     }

@@ -37,7 +37,9 @@ async def test_the_life_of_a_session(service: Running) -> None:
     session = response.json()
     path = f"/v1/sessions/{session['session_id']}"
     assert (response.status_code, response.headers["location"]) == (201, path)
-    assert session["targets"] == [{"id": "0", "box": [60, 50, 16, 16], "score": 1, "status": "tracking"}]
+    assert session["targets"] == [
+        {"id": "0", "box": [60, 50, 16, 16], "score": 1, "status": "tracking", "wants": [28, 18, 80, 80]}
+    ]
     assert (session["frame_index"], session["frame_size"]) == (0, [160, 120])
     assert (await service.client.get(path)).json() == session
 

@@ -32,13 +32,14 @@ async def test_ready_frames_end(service: Running) -> None:
             "frame_index": 0,
             "window": WINDOW,
             "mode": "every",
+            "parts": True,
         }
         assert count(service, "siamfc_streams") == 1
         for k in range(3):
             answer = await ask(socket, blobs.frame(62 + 2 * k, 50))
             assert (answer["type"], answer["seq"], answer["frame_index"]) == ("result", k, k + 1)
             (target,) = answer["targets"]
-            assert target.keys() == {"id", "box", "score", "status"}
+            assert target.keys() == {"id", "box", "score", "status", "wants"}
             assert target["box"] == pytest.approx([62 + 2 * k, 50, 16, 16], abs=1)
             assert answer["timing_ms"]["total"] >= answer["timing_ms"]["infer"] >= 0
         socket.say("end")

@@ -126,7 +126,7 @@ async def test_maps_are_not_resent_but_refusals_are(pair: Pair) -> None:
         missed = (await socket.receive())["missed"]
         assert missed[0] == fault
         assert seqs(missed[1:]) == [("result", 0)]
-        assert missed[1]["targets"][0].keys() == {"id", "box", "score", "status"}
+        assert missed[1]["targets"][0].keys() == {"id", "box", "score", "status", "wants"}
 
 
 async def test_a_session_that_another_has_held_since_cannot_be_resumed(pair: Pair) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from model.crops import Region
+from model.frames import Frame
 from model.inference.pending import Finished
 from model.response import DeviceResponse
 from model.search import Search, crops_of, cut_windows
@@ -28,7 +29,7 @@ class Reads(FakePredictor):
 
 def seen(fill: float) -> Search:
     search = Search((Region(10, 10, 8),), (0.0,), 255, (fill, 0, 0))
-    return cut_windows(np.zeros((20, 20, 3), np.uint8), search)
+    return cut_windows(Frame.whole(np.zeros((20, 20, 3), np.uint8)), search)
 
 
 @pytest.mark.parametrize("awaited", [False, True])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from model.checkpoints import Weights, load_weights
 from model.crops import Region
 from model.errors import ConfigError
+from model.frames import Frame
 from model.inference.loading import load_predictor
 from model.search import Search, crops_of
 from service.engine.predictor import DevicePredictor
@@ -74,8 +75,8 @@ def test_what_is_cut_on_the_device_is_answered_out_of_the_same_slots(
         each.embed(slots, np.stack([frame[80:207, 80:207], frame[20:147, 150:277]]))
     regions = [tuple(Region(*place, side) for side in (247, 255, 263)) for place in ((150, 150), (90, 220))]
     plans = [Search(each, (0.0,) * 3, 255, (1.0, 2.0, 3.0), maps=True) for each in regions]
-    expected = maps(predictor, slots, [predictor.cutter(frame, plan) for plan in plans])
-    seen = [there.cutter(frame, plan) for plan in plans]
+    expected = maps(predictor, slots, [predictor.cutter(Frame.whole(frame), plan) for plan in plans])
+    seen = [there.cutter(Frame.whole(frame), plan) for plan in plans]
     found = maps(there, slots, seen)
     np.testing.assert_allclose(found, expected, atol=0.02 * np.ptp(expected))
     backwards = maps(there, slots[::-1], seen[::-1])

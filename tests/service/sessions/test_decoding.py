@@ -15,7 +15,9 @@ PNG = blobs.frame(10, 10)
 
 
 def test_a_frame_is_decoded() -> None:
-    np.testing.assert_array_equal(decode_frame(PNG, blobs.WIDTH * blobs.HEIGHT), blobs.picture(10, 10))
+    image = decode_frame(PNG, blobs.WIDTH * blobs.HEIGHT)
+    np.testing.assert_array_equal(image.pixels, blobs.picture(10, 10))
+    assert image.size == (blobs.WIDTH, blobs.HEIGHT)
 
 
 @pytest.mark.parametrize(
@@ -47,5 +49,5 @@ def test_a_damaged_image_raises_nothing_else(at: int, change: int, length: int) 
         image = decode_frame(bytes(damaged[:length]), 10**6)
     except ServiceError:
         return
-    assert image.dtype == np.uint8
-    assert image.shape[2] == 3
+    assert image.pixels.dtype == np.uint8
+    assert image.pixels.shape[2] == 3

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import InvalidBox, InvalidRequest
+from service.errors import InvalidBox, InvalidPart, InvalidRequest
 from service.wire import codec
-from service.wire.messages import End, FrameResult, RemoveTarget, SetTarget, TargetState, Timing
+from service.wire.messages import End, FrameResult, Part, RemoveTarget, SetTarget, TargetState, Timing
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 SIDES = st.floats(1, 1e300)
@@ -148,6 +148,7 @@ TARGETS = st.builds(
     status=st.sampled_from(["tracking", "uncertain", "lost"]),
     response_map=st.none() | st.binary(max_size=20),
     map_box=st.lists(FINITE, min_size=4, max_size=4),
+    wants=st.none() | st.lists(st.integers(0, 10**5), min_size=4, max_size=4),
 )
 SECONDS = st.floats(0, 1e6)
 
@@ -159,11 +160,14 @@ SECONDS = st.floats(0, 1e6)
         frame_index=st.integers(1, 10**9),
         targets=st.lists(TARGETS, max_size=3).map(tuple),
         timing=st.builds(Timing, SECONDS, SECONDS, SECONDS, SECONDS),
+        missed=st.lists(NAMES, max_size=2).map(tuple),
     )
 )
 def test_results_are_written_in_full(result: FrameResult) -> None:
     message = strictly(codec.result(result))
-    assert message.keys() == {"type", "seq", "frame_index", "targets", "timing_ms"}
+    missed = {"missed"} if result.missed else set()
+    assert message.keys() == {"type", "seq", "frame_index", "targets", "timing_ms"} | missed
+    assert message.get("missed", []) == list(result.missed)
     assert (message["type"], message["seq"], message["frame_index"]) == ("result", result.seq, result.frame_index)
     assert message["timing_ms"]["total"] == pytest.approx(result.timing.total * 1e3, abs=1e-3)
     assert message["timing_ms"].keys() == {"decode", "queue", "infer", "total"}
@@ -171,6 +175,7 @@ def test_results_are_written_in_full(result: FrameResult) -> None:
         assert (said["id"], said["status"]) == (target.id, target.status)
         assert said["box"] == pytest.approx(target.box, abs=1e-4)
         assert said["score"] == pytest.approx(target.score, abs=1e-4)
+        assert said["wants"] == target.wants
         assert ("response_map" in said) == ("map_box" in said) == (target.response_map is not None)
         if target.response_map is not None:
             assert base64.b64decode(said["response_map"]) == target.response_map
@@ -194,6 +199,7 @@ def test_a_result_that_is_not_finite_is_never_written(number: float) -> None:
                 "window": 3,
                 "mode": "latest",
                 "connection": "c1",
+                "parts": True,
             },
             id="ready",
         ),
@@ -206,6 +212,7 @@ def test_a_result_that_is_not_finite_is_never_written(number: float) -> None:
                 "window": 3,
                 "mode": "every",
                 "connection": "c1",
+                "parts": True,
                 "missed": [{"type": "dropped", "seq": 7}, {"type": "dropped", "seq": 8}],
             },
             id="ready-resumed",
@@ -220,3 +227,38 @@ def test_a_result_that_is_not_finite_is_never_written(number: float) -> None:
 )
 def test_the_other_messages(text: str, message: dict[str, Any]) -> None:
     assert strictly(text) == message
+
+
+@pytest.mark.parametrize("at", [[0, 0], [120, 96], [10**9, 7]], ids=str)
+def test_a_parts_corner(at: list[int]) -> None:
+    part = codec.parse(json.dumps({"type": "part", "at": at}))
+    assert part == Part(at)
+    assert codec.parse_corner(at) == tuple(at)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        pytest.param(None, id="nothing"),
+        pytest.param([], id="empty"),
+        pytest.param([1], id="one number"),
+        pytest.param([1, 2, 3], id="three numbers"),
+        pytest.param([-2, 0], id="negative"),
+        pytest.param([0.5, 0], id="a fraction"),
+        pytest.param([2.0, 0], id="a float"),
+        pytest.param([True, 0], id="a truth value"),
+        pytest.param(["2", "4"], id="numbers as text"),
+        pytest.param("2,4", id="text"),
+        pytest.param({"x": 2, "y": 4}, id="an object"),
+    ],
+)
+def test_a_corner_that_cannot_be_used_is_refused_with_its_frame(at: object) -> None:
+    part = codec.parse(json.dumps({"type": "part", "at": at}))
+    assert isinstance(part, Part)
+    with pytest.raises(InvalidPart) as caught:
+        codec.parse_corner(part.at)
+    assert caught.value.pointer == "/at"
+
+
+def test_a_part_without_a_corner_is_refused_with_its_frame_too() -> None:
+    assert codec.parse('{"type": "part"}') == Part(None)

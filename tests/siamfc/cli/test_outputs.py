@@ -65,6 +65,7 @@ Arguments = list[str]
         pytest.param(["track", "clip.mp4", "--video", "no/out.mp4"], "there is no folder no", id="track: no folder"),
         pytest.param(["track", "clip.mp4", "--json", "frames"], "is a folder; give", id="track: a folder"),
         pytest.param(["track", "clip.mp4", "--video", "out.gif"], "the ending must be .mp4", id="track: a GIF"),
+        pytest.param(["export", "run", "--weights", "run/search.onnx"], SAME, id="export: the weights"),
         pytest.param(["eval", "all", "--json", "all/square/groundtruth.txt"], SAME, id="eval: the truth"),
         pytest.param(["eval", "all", "--json", "all/square/img/9.png"], SAME, id="eval: a frame"),
         pytest.param(["eval", "all", "--plots", "clip.mp4"], "is a file", id="eval: plots into a file"),
@@ -87,6 +88,7 @@ def test_nothing_is_harmed(
     monkeypatch.chdir(inputs)
     (inputs / "run").mkdir()
     shutil.copy(inputs / "w.safetensors", inputs / "run" / "weights.safetensors")
+    shutil.copy(inputs / "w.safetensors", inputs / "run" / "search.onnx")
     (inputs / "run" / "last.pt").write_text("seed = 5\n")
     monkeypatch.setattr("model.data.clips.refuse_evaluation_layout", lambda _: None)
     before = contents(inputs)

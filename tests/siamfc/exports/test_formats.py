@@ -65,3 +65,23 @@ def test_no_frame_is_nothing_to_save(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no frame"):
         save(iter(()), tmp_path / "result.csv", "csv")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_old_file_stays_until_there_is_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "result.jsonl"
+    path.write_text("old")
+    seen: list[str] = []
+    black = SourceFrame("black", np.zeros((9, 9, 3), np.uint8))
+
+    def frames() -> Iterator[TrackedFrame]:
+        for index in range(2):
+            yield TrackedFrame(index, (Target("0", (1, 2, 3, 4), 1.0, "tracking"),), black)
+            seen.append(path.read_text())
+
+    with pytest.raises(ValueError, match="not 'xls'"):
+        save(frames(), path, "xls")
+    assert path.read_text() == "old"
+    save(frames(), path, "jsonl")
+    assert set(seen) == {"old"}
+    assert path.read_text().count("\n") == 2
+    assert list(tmp_path.iterdir()) == [path]

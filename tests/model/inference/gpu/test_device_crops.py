@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model.crops import Region, cut
+from model.frames import Frame
 from model.inference.gpu.device_crops import read_crops
 from model.windows import FrameWindows, frame_windows
 from tests.support.devices import DEVICES
@@ -31,8 +32,9 @@ def read(seen: FrameWindows, size: int, device: str = "cpu") -> NDArray[np.float
 
 def differences(frame: np.ndarray, regions: list[Region], size: int, device: str = "cpu") -> NDArray[np.float32]:
     """Grey levels between the crops of both ways."""
-    theirs = cut(frame, regions, size, FILL)
-    return np.abs(theirs.astype(np.float32) - read(frame_windows(frame, regions, size, FILL), size, device))
+    whole = Frame.whole(frame)
+    theirs = cut(whole, regions, size, FILL)
+    return np.abs(theirs.astype(np.float32) - read(frame_windows(whole, regions, size, FILL), size, device))
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -79,7 +81,7 @@ def test_so_they_are_wherever_the_regions_lie(cx: float, cy: float, side: float,
 
 
 def test_what_lies_beyond_is_the_fill() -> None:
-    crops = read(frame_windows(np.zeros((40, 40, 3), np.uint8), [Region(-100, -100, 50)], 31, FILL), 31)
+    crops = read(frame_windows(Frame.whole(np.zeros((40, 40, 3), np.uint8)), [Region(-100, -100, 50)], 31, FILL), 31)
     np.testing.assert_array_equal(crops, np.broadcast_to(np.float32(FILL), crops.shape))
 
 

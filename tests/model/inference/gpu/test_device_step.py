@@ -16,6 +16,7 @@ import torch
 from model.boxes import Box
 from model.checkpoints import Weights, bundled_weights, load_weights
 from model.config import Preprocessing, TrackerConfig
+from model.frames import Frame
 from model.inference.gpu.device_step import DeviceStep, pass_sizes
 from model.inference.gpu.graphs import Graphs
 from model.inference.gpu.predictor import GpuPredictor
@@ -70,17 +71,17 @@ def tracks(scene: Scene) -> list[Track]:
         Box(20, 10, 250, 200),
         Box(9, 9, 200, 200),
     ]
-    made = [TRACKER.start(scene.frames[0], box)[0] for box in boxes]
+    made = [TRACKER.start(Frame.whole(scene.frames[0]), box)[0] for box in boxes]
     made = [replace(each, speed=float(index)) for index, each in enumerate(made)]
     return [replace(each, status="lost", lost_for=2) if index in (1, 4) else each for index, each in enumerate(made)]
 
 
 def exemplars(of: Predictor, scene: Scene, tracks: list[Track]) -> torch.Tensor:
-    return of.embed(np.stack([TRACKER.start(scene.frames[0], each.box)[1] for each in tracks]))
+    return of.embed(np.stack([TRACKER.start(Frame.whole(scene.frames[0]), each.box)[1] for each in tracks]))
 
 
 def searched(of: Predictor, scene: Scene, tracks: list[Track], *, maps: bool = False) -> list[Search]:
-    return [TRACKER.search(scene.frames[1], each, of.cutter, maps=maps) for each in tracks]
+    return [TRACKER.search(Frame.whole(scene.frames[1]), each, of.cutter, maps=maps) for each in tracks]
 
 
 def numbers_of(response: Response) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from model.crops import Region
+from model.frames import Frame
 from model.inference.gpu.staging import APART, SHARE, Inputs, PassLimits, Tray
 from model.search import Search, cut_windows, windows_of
 from tests.support.devices import DEVICES
@@ -22,12 +23,12 @@ def frame(rng: np.random.Generator) -> np.ndarray:
 
 def followed(frame: np.ndarray, x: float) -> Search:
     regions = tuple(Region(x, 40, side) for side in (38, 40, 42))
-    return cut_windows(frame, Search(regions, (0.25,) * 3, 51, FILL))
+    return cut_windows(Frame.whole(frame), Search(regions, (0.25,) * 3, 51, FILL))
 
 
 def lost(frame: np.ndarray) -> Search:
     regions = tuple(Region(x, 50, 40) for x in (30, 60, 90))
-    return cut_windows(frame, Search(regions, (0, 0.125, 0), 51, FILL, apart=True))
+    return cut_windows(Frame.whole(frame), Search(regions, (0, 0.125, 0), 51, FILL, apart=True))
 
 
 @pytest.mark.parametrize("device", DEVICES)
