@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +68,9 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return inherited | {f"SIAMFC_{name}": value for name, value in {"RUNTIME": "torch", **settings}.items()}
 
 
-def start_server(log: Path, settings: Mapping[str, str]) -> Server:
+def start_server(log: Path, settings: Mapping[str, str], program: Sequence[str] = ("-m", "service")) -> Server:
     """A server that answers `GET /readyz` with 200. Raises AssertionError, with the log, when it does not in time."""
-    server = launch(log, free_port(), settings)
+    server = launch(log, free_port(), settings, program)
     try:
         wait_ready(server)
     except BaseException:
@@ -80,11 +80,14 @@ def start_server(log: Path, settings: Mapping[str, str]) -> Server:
     return server
 
 
-def launch(log: Path, port: int, settings: Mapping[str, str]) -> Server:
-    """A server on that port, which may not answer yet. What it prints goes to the end of `log`."""
+def launch(log: Path, port: int, settings: Mapping[str, str], program: Sequence[str] = ("-m", "service")) -> Server:
+    """A server on that port, which may not answer yet. What it prints goes to the end of `log`.
+
+    `program`: the interpreter's arguments that begin it.
+    """
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service"],
+            [sys.executable, *program],
             env=environment({"HOST": "127.0.0.1", "PORT": str(port), **settings}),
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -30,6 +30,7 @@ from service.engine.overload import OverloadGuard
 from service.engine.slots import SlotTable
 from service.operations.metrics import Metrics
 from service.operations.tracing import Tracing, TracingMiddleware
+from service.sessions.decode_pool import DecodePool
 from service.sessions.exemplars import Exemplars
 from service.sessions.lease_manager import LeaseManager
 from service.sessions.registry import SessionRegistry
@@ -131,11 +132,12 @@ async def _running(
     registry = SessionRegistry(slots, metrics, settings.max_sessions, clock, cache=store.shared)
     _watch(metrics, registry, slots, batcher, store, guard)
     limits = Limits(settings.max_targets, settings.max_frame_pixels, settings.session_ttl_s)
-    with ThreadPoolExecutor(_pool_size(), thread_name_prefix="pixels") as pool:
+    # One more for decoding: a caller who has as many frames under way as there are cores leaves one to the others.
+    with ThreadPoolExecutor(_pool_size(), "pixels") as pool, DecodePool(_pool_size() + 1) as decoders:
         model = TrackerModel(weights.tracker, weights.sha256, predictor.cutter)
         exemplars = Exemplars(model, batcher, registry, store, metrics, pool)
         leases = LeaseManager(store, registry, exemplars, metrics, clock)
-        tracking = Tracking(model, batcher, registry, exemplars, leases, metrics, limits, pool, clock, guard)
+        tracking = Tracking(model, batcher, registry, exemplars, leases, metrics, limits, pool, decoders, clock, guard)
         keyring, rate = Keyring(settings.keys()), RateLimiter(settings.rate_limit_fps, clock)
         facts = _model_facts(weights, names)
         components = Components(settings, tracking, leases, batcher, metrics, keyring, rate, facts, clock)

@@ -49,6 +49,7 @@ class DrainingServer(uvicorn.Server):
             components.tracking.registry.close()
             if not await components.drain.finish(components.settings.drain_s):
                 _log.warning("some streams had not finished after %g s", components.settings.drain_s)
+            components.tracking.stop_decoding()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

@@ -31,11 +31,14 @@ def owner_of(connection: HTTPConnection, components: ComponentsDep) -> str:
 OwnerDep = Annotated[str, Depends(owner_of)]
 
 
-def rate_limit_key(connection: HTTPConnection, components: Components, owner: str) -> str:
-    """Name the bucket that the caller's frames are taken from: its key's, or its address's on a server without keys."""
+def rate_limit_key(connection: HTTPConnection, components: ComponentsDep, owner: OwnerDep) -> str:
+    """Name the caller whose share of the server a frame takes: its key, or its address on a server without keys."""
     if components.keyring.asked or connection.client is None:
         return owner
     return connection.client.host
+
+
+CallerDep = Annotated[str, Depends(rate_limit_key)]
 
 
 def charge_frame(connection: HTTPConnection, components: ComponentsDep, owner: OwnerDep) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from service.api import bodies
-from service.api.dependencies import ComponentsDep, FrameCharge, OwnerDep, WaitedFor
+from service.api.dependencies import CallerDep, ComponentsDep, FrameCharge, OwnerDep, WaitedFor
 from service.api.openapi import image_body, problems, two_forms
 from service.api.schemas import (
     CreateIn,
@@ -45,11 +45,11 @@ Corner = Annotated[
     openapi_extra=two_forms(CreateIn, {"targets": _TEXT, "box": _TEXT, "ttl_s": {"type": "number"}}, ["frame"]),
 )
 async def create_session(
-    request: Request, response: Response, components: ComponentsDep, owner: OwnerDep
+    request: Request, response: Response, components: ComponentsDep, owner: OwnerDep, caller: CallerDep
 ) -> SessionOut:
     """Start a session from a first frame and one or more boxes."""
     asked = await bodies.read_create(request, components.settings.max_frame_bytes)
-    session = await components.tracking.start(asked.frame, asked.placements, owner, asked.ttl_s)
+    session = await components.tracking.start(asked.frame, asked.placements, owner, asked.ttl_s, caller=caller)
     response.headers["Location"] = f"/v1/sessions/{session.id}"
     return session_body(session.facts, session.state, components.tracking.model.tracker)
 
@@ -75,7 +75,12 @@ async def delete_session(session_id: str, components: ComponentsDep, owner: Owne
     openapi_extra=image_body(),
 )
 async def track_frame(
-    session_id: str, request: Request, components: ComponentsDep, owner: OwnerDep, at: Corner = None
+    session_id: str,
+    request: Request,
+    components: ComponentsDep,
+    owner: OwnerDep,
+    caller: CallerDep,
+    at: Corner = None,
 ) -> ResultOut:
     """Track one more frame, or the part of one that lies `at` a corner; the image's bytes are the body."""
     began = time.perf_counter()
@@ -85,7 +90,7 @@ async def track_frame(
     corner = bodies.read_corner(at)
     data = await bodies.read_frame(request, components.settings.max_frame_bytes)
     async with components.leases.hold(session_id, owner) as lease:
-        frame = await tracking.decode(data, corner, tracking.shrink(lease.session))
+        frame = await tracking.decode(data, corner, tracking.shrink(lease.session), caller=caller)
         async with tracking.step(lease, frame) as step:
             await step.commit()
     total = time.perf_counter() - began
@@ -112,7 +117,13 @@ async def track_frame(
     openapi_extra=two_forms(PlaceIn, {"box": _TEXT}, ["frame", "box"]),
 )
 async def put_target(
-    session_id: str, target_id: str, request: Request, components: ComponentsDep, owner: OwnerDep, at: Corner = None
+    session_id: str,
+    target_id: str,
+    request: Request,
+    components: ComponentsDep,
+    owner: OwnerDep,
+    caller: CallerDep,
+    at: Corner = None,
 ) -> SessionOut:
     """Add a target, or correct its box, on a frame sent with it, or on the part that lies `at` a corner.
 
@@ -123,7 +134,7 @@ async def put_target(
     corner = bodies.read_corner(at)
     data, placement = await bodies.read_placement(request, target_id, components.settings.max_frame_bytes)
     async with components.leases.hold(session_id, owner) as lease:
-        await tracking.correct(lease, await tracking.decode(data, corner), placement)
+        await tracking.correct(lease, await tracking.decode(data, corner, caller=caller), placement)
         return session_body(lease.session.facts, lease.session.state, tracking.model.tracker)
 
 

@@ -257,7 +257,7 @@ class _Stream:
         tracking = self._components.tracking
         at = None if frame.part is None else codec.parse_corner(frame.part.at)
         shrink = 1 if exact or frame.placements else tracking.shrink(self._lease.session)
-        return await tracking.decode(frame.data, at, shrink)
+        return await tracking.decode(frame.data, at, shrink, caller=self._rate_key)
 
     def _decode_early(self, frame: Frame) -> None:
         """Decode the next frame while this one is on the device; exactly where this one brings new boxes."""

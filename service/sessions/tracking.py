@@ -28,6 +28,7 @@ from service.engine.jobs import Respond
 from service.engine.overload import OverloadGuard
 from service.errors import InvalidBox, ModelUnavailable, ServiceError, TooManyTargets
 from service.operations.metrics import Metrics
+from service.sessions.decode_pool import DecodePool
 from service.sessions.decoding import decode_frame
 from service.sessions.exemplars import Exemplars
 from service.sessions.lease import Lease
@@ -59,21 +60,33 @@ class Tracking:
         metrics: Metrics,
         limits: Limits,
         pool: Executor,
+        decoders: DecodePool,
         clock: Callable[[], float] = time.monotonic,
         guard: OverloadGuard | None = None,
     ) -> None:
-        """`pool`: threads for pixels; `clock`: monotonic seconds; `guard`: None refuses no session."""
+        """`pool`: threads for crops and peaks; `decoders`: threads for frames; `clock`: monotonic seconds.
+
+        `guard`: None refuses no session.
+        """
         self.model, self.registry, self.leases, self.limits = model, registry, leases, limits
         self._batcher, self._exemplars, self._metrics = batcher, exemplars, metrics
-        self._pool, self._clock, self._guard = pool, clock, guard or OverloadGuard(0.0, clock)
+        self._pool, self._decoders = pool, decoders
+        self._clock, self._guard = clock, guard or OverloadGuard(0.0, clock)
 
-    async def decode(self, data: bytes, at: tuple[int, int] | None = None, shrink: int = 1) -> Decoded:
-        """Decode a frame, or the part of one whose corner lies `at` (x, y), in the pool.
+    async def decode(
+        self, data: bytes, at: tuple[int, int] | None = None, shrink: int = 1, *, caller: str = ""
+    ) -> Decoded:
+        """Decode a frame, or the part of one whose corner lies `at` (x, y), in a thread of the caller's share.
 
         `shrink`: how far it may be scaled down. Raises InvalidImage, ImageTooLarge.
         """
-        image, decode_s = await self._run(_timed, decode_frame, data, self.limits.max_frame_pixels, shrink)
+        most = self.limits.max_frame_pixels
+        image, decode_s = await self._decoders.run(caller, _timed, decode_frame, data, most, shrink)
         return Decoded(image, decode_s, len(data), at)
+
+    def stop_decoding(self) -> None:
+        """Fail what waits for a frame to be decoded, and every later frame, with ShuttingDown."""
+        self._decoders.close()
 
     def shrink(self, session: Session) -> int:
         """How far the session's next frame may be scaled down, if no box is drawn on it: 1, 2, 4 or 8."""
@@ -81,19 +94,25 @@ class Tracking:
         return min((tracker.shrink(target.track, size) for target in session.progress.targets), default=1)
 
     async def start(
-        self, data: bytes, placements: Sequence[Placement], owner: str, ttl_s: float | None = None
+        self,
+        data: bytes,
+        placements: Sequence[Placement],
+        owner: str,
+        ttl_s: float | None = None,
+        *,
+        caller: str = "",
     ) -> Session:
         """Start a session from its encoded first frame and the boxes drawn on it.
 
         `owner`: the caller's name by `Keyring`; `ttl_s`: idle seconds until the session expires, at most the server's
-        own. Raises InvalidImage, ImageTooLarge, InvalidBox, TooManyTargets, AtCapacity, ModelUnavailable,
-        StoreUnavailable.
+        own; `caller`: whose share of the threads decoding takes. Raises InvalidImage, ImageTooLarge, InvalidBox,
+        TooManyTargets, AtCapacity, ModelUnavailable, StoreUnavailable.
         """
         self._check_count(len(placements))
         self.leases.check()
         self._guard.check()
         with self.registry.admission():
-            decoded = await self.decode(data)
+            decoded = await self.decode(data, caller=caller)
             frame = decoded.placed(decoded.size)
             boxes = [_checked(placement, frame) for placement in placements]
             placed = await self._exemplars.place(frame, [placement.id for placement in placements], boxes)

@@ -6,12 +6,14 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.integration import crowd, scene
 from tests.integration.calls import Json, code_of, http_client
-from tests.support.server import Server, running_server
+from tests.support.server import Server, running_server, start_server
+from tests.support.waiting import eventually
 
 CLIENTS = 6
 EXIT_DEADLINE_S = 10.0
@@ -66,6 +68,39 @@ def test_sigterm_under_load(tmp_path: Path, weights_file: Path) -> None:
             assert {answer["type"] for answer in answers} == {"result"}
             assert code in GOING_AWAY
         assert server.wait(EXIT_DEADLINE_S) == 0
+
+
+_ENDLESS = """
+import sys, threading
+from service.sessions import tracking
+
+def endless(*_):
+    print("decoding", flush=True)
+    threading.Event().wait()
+
+tracking.decode_frame = endless
+from service.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+def test_sigterm_while_a_frame_is_decoded_without_end(tmp_path: Path, weights_file: Path) -> None:
+    async def scenario(server: Server) -> tuple[int, list[httpx.Response]]:
+        async with crowd.async_client(server) as http, asyncio.TaskGroup() as group:
+            body = {"frame": scene.base64_frame(0, 0), "box": scene.truth(0, 0)}
+            calls = [group.create_task(http.post("/v1/sessions", json=body)) for _ in range(CLIENTS)]
+            await eventually(lambda: "decoding" in server.printed())
+            server.terminate()
+            status = await asyncio.to_thread(server.wait, EXIT_DEADLINE_S)
+        return status, [call.result() for call in calls]
+
+    server = start_server(tmp_path / "endless.log", {"WEIGHTS": str(weights_file)}, ("-c", _ENDLESS))
+    status, answers = asyncio.run(scenario(server))
+    assert status == 0
+    assert [answer.status_code for answer in answers] == [503] * CLIENTS
+    assert {answer.json()["type"] for answer in answers} == {"about:blank#shutting-down"}
+    assert "Traceback" not in server.printed(), server.printed()
 
 
 def test_sigterm_when_idle(tmp_path: Path, weights_file: Path) -> None:

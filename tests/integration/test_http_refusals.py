@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
+from benchmarks import _crafted_jpeg as crafted
 from tests.integration import scene
 from tests.integration.calls import (
     Json,
@@ -63,6 +64,8 @@ BAD_IMAGES = [
     pytest.param(png_header_of(100, 100), 422, "invalid-image", id="png-without-pixels"),
     pytest.param(png_header_of(0, 0), 422, "invalid-image", id="png-of-no-size"),
     pytest.param(BOMB, 422, "image-too-large", id="pixel-bomb"),
+    pytest.param(crafted.refined(4096, 4096, 1, 60), 422, "invalid-image", id="thousands-of-passes"),
+    pytest.param(crafted.with_exif(JPEG, 2_000), 422, "invalid-image", id="thousands-of-exif-segments"),
 ]
 
 

@@ -15,6 +15,7 @@ from model.tracker import Tracker
 from service.engine.batcher import Batcher
 from service.engine.slots import SlotTable
 from service.operations.metrics import Metrics
+from service.sessions.decode_pool import DecodePool
 from service.sessions.exemplars import Exemplars
 from service.sessions.lease import Lease
 from service.sessions.lease_manager import LeaseManager
@@ -98,11 +99,11 @@ async def tracking_with(predictor: Any, model: TrackerModel, max_pixels: int = _
     batcher = Batcher(predictor, slots, metrics, batch_max=8)
     limits = Limits(MAX_TARGETS, max_pixels, TTL_S)
     await batcher.start()
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, DecodePool(2) as decoders:
         store = MemoryStore(clock)
         exemplars = Exemplars(model, batcher, registry, store, metrics, pool)
         leases = LeaseManager(store, registry, exemplars, metrics, clock)
-        tracking = Tracking(model, batcher, registry, exemplars, leases, metrics, limits, pool, clock)
+        tracking = Tracking(model, batcher, registry, exemplars, leases, metrics, limits, pool, decoders, clock)
         yield Core(tracking, batcher, predictor, slots, registry, leases, clock)
         await batcher.stop()
 

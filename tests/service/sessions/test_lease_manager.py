@@ -24,6 +24,7 @@ from service.errors import (
     StoreUnavailable,
 )
 from service.operations.metrics import Metrics
+from service.sessions.decode_pool import DecodePool
 from service.sessions.exemplars import Exemplars
 from service.sessions.lease_manager import LeaseManager
 from service.sessions.registry import SessionRegistry
@@ -69,11 +70,11 @@ async def running(
     registry = SessionRegistry(table, metrics, max_sessions, clock, cache=True)
     batcher = Batcher(predictor, table, metrics, batch_max=8)
     store = RedisStore(url, metrics)
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, DecodePool(2) as decoders:
         exemplars = Exemplars(model, batcher, registry, store, metrics, pool)
         leases = LeaseManager(store, registry, exemplars, metrics, clock)
         limits = Limits(3, blobs.WIDTH * blobs.HEIGHT, 60.0)
-        tracking = Tracking(model, batcher, registry, exemplars, leases, metrics, limits, pool, clock)
+        tracking = Tracking(model, batcher, registry, exemplars, leases, metrics, limits, pool, decoders, clock)
         await batcher.start()
         await store.start()
         await leases.start()
