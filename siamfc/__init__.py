@@ -52,6 +52,7 @@ __all__ = [
     "TargetNotFound",
     "TooManyTargets",
     "TrackedFrame",
+    "Traffic",
     "Unauthorized",
     "UnexpectedAnswer",
     "UnsupportedMedia",

@@ -32,6 +32,7 @@ from siamfc.client.errors import (
     UnexpectedAnswer,
     UnsupportedMedia,
 )
+from siamfc.client.outbox import Traffic
 from siamfc.client.reconnect import Reconnect
 from siamfc.client.results import Answer, Dropped, Failed, Result, SessionState, Target
 from siamfc.client.sync import Client, Session
@@ -74,6 +75,7 @@ __all__ = [
     "Target",
     "TargetNotFound",
     "TooManyTargets",
+    "Traffic",
     "Unauthorized",
     "UnexpectedAnswer",
     "UnsupportedMedia",

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import httpx
+import numpy as np
+from numpy.typing import NDArray
 
 from siamfc.client import calls
 from siamfc.client.aio_link import AsyncLink
@@ -16,6 +18,9 @@ from siamfc.client.anchor import Anchor
 from siamfc.client.calls import BoxLike, Call, ServerAddress
 from siamfc.client.errors import ClientError, ConnectionLost, SessionNotFound
 from siamfc.client.frames import Encoding, Frame
+from siamfc.client.outbox import Outbox, Traffic
+from siamfc.client.outgoing import Outgoing
+from siamfc.client.parts import PartsMode, checked_mode
 from siamfc.client.pictures import ImageFormat
 from siamfc.client.protocol import Mode
 from siamfc.client.reconnect import Reconnect
@@ -36,12 +41,14 @@ class AsyncClient:
         *,
         encoding: ImageFormat = ".jpg",
         quality: int = 95,
+        parts: PartsMode = "auto",
         reconnect: Reconnect | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.server = ServerAddress(base_url, api_key)
         self.timeout_s = timeout_s
         self.encoding = Encoding(encoding, quality)
+        self.parts = checked_mode(parts)
         self.reconnect = reconnect or Reconnect()
         self._http = httpx.AsyncClient(
             base_url=base_url, headers=self.server.headers, timeout=timeout_s, transport=transport
@@ -109,22 +116,28 @@ class AsyncSession:
         self._driven = False
         self._anchor = anchor
         self._ttl_s = ttl_s
+        self._outbox = Outbox(client.encoding, client.parts, started.frame_size, started.targets)
 
     @property
     def id(self) -> str:
         """The session's id, for `AsyncClient.session`."""
         return self.started.session_id
 
+    @property
+    def traffic(self) -> Traffic:
+        """The frames sent so far, and what sending parts of them has saved."""
+        return self._outbox.traffic
+
     async def update(self, frame: Frame, *, response_map: bool = False) -> Result:
         """The targets in the next frame. Raises as `Session.update` does."""
-        data = self._client.encoding.encode(frame)
+        readable = self._outbox.read(frame)
         link = await self._open("every", response_map)
         try:
-            number = await link.run(link.flow.submit(data))
+            number = await link.run(link.flow.submit(self._encoded(link, readable)))
             while True:
-                for answer in await link.run(link.flow.receive()):
+                for answer in map(self._noted, await link.run(link.flow.receive())):
                     if answer.seq == number:
-                        return delivered(self._noted(answer))
+                        return delivered(answer)
         finally:
             if link.flow.protocol.outstanding:
                 await self.close()
@@ -147,7 +160,8 @@ class AsyncSession:
                 if pull is not None and pull.done():
                     task, pull = pull, None
                     try:
-                        await link.run(link.flow.submit(self._client.encoding.encode(task.result())))
+                        frame = self._outbox.read(task.result())
+                        await link.run(link.flow.submit(self._encoded(link, frame)))
                     except StopAsyncIteration:
                         source = None
                     except Exception as error:
@@ -167,6 +181,7 @@ class AsyncSession:
         """Add a target, or correct its box. The box is drawn on the next frame sent."""
         link = await self._open(*self._kind())
         await link.run(link.flow.set_target(target_id, calls.checked_box(box)))
+        self._outbox.draw()
 
     async def remove_target(self, target_id: str) -> None:
         """Stop tracking one target: before the next frame while a stream is open, else at once."""
@@ -184,6 +199,7 @@ class AsyncSession:
         link, self._link = self._link, None
         if link is not None:
             self._anchor = link.flow.protocol.anchor
+            self._outbox.disconnected()
             await link.run(link.flow.close())
 
     async def delete(self) -> None:
@@ -220,12 +236,17 @@ class AsyncSession:
         return self._link
 
     async def _begin_anew(self, anchor: Anchor) -> SessionState:
-        body = await self._client.call(calls.create(anchor.frame, anchor.wanted, self._ttl_s))
+        body = await self._client.call(calls.create(anchor.picture, anchor.wanted, self._ttl_s))
         self.started = SessionState.parse(body)
         self.restarts += 1
         return self.started
 
+    def _encoded(self, link: AsyncLink, frame: bytes | NDArray[np.uint8]) -> Outgoing:
+        protocol = link.flow.protocol
+        return self._outbox.encode(frame, parts=protocol.parts, keep=protocol.anchor is not None)
+
     def _noted(self, answer: Answer) -> Answer:
+        self._outbox.note(answer)
         if isinstance(answer, Result):
             self.last = answer
         return answer

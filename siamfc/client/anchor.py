@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,19 @@ from siamfc.client.results import Target
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """An encoded frame, as it was sent, and its targets, boxes in pixels of that frame."""
+    """An encoded frame, as it was sent, and its targets, boxes in pixels of that frame.
+
+    whole: encodes the whole frame, where only a part was sent.
+    """
 
     frame: bytes
     targets: tuple[Target, ...]
+    whole: Callable[[], bytes] | None = None
+
+    @property
+    def picture(self) -> bytes:
+        """The whole frame, encoded."""
+        return self.frame if self.whole is None else self.whole()
 
     @property
     def wanted(self) -> list[dict[str, Any]]:

@@ -15,7 +15,8 @@ from websockets.exceptions import ConnectionClosed
 
 from siamfc.client.anchor import Anchor
 from siamfc.client.errors import SessionEnded, SessionNotFound
-from siamfc.client.protocol import Message, Mode, StreamProtocol
+from siamfc.client.outgoing import Message, Outgoing
+from siamfc.client.protocol import Mode, StreamProtocol
 from siamfc.client.results import Answer
 from siamfc.client.sockets import FAILURES, Route, closure, judge_opening
 
@@ -149,9 +150,9 @@ class LinkFlow:
             self._judge(error)
             yield from self._retry(error)
 
-    def submit(self, frame: bytes) -> Flow[int]:
+    def submit(self, frame: Outgoing) -> Flow[int]:
         """Send an encoded frame, or queue it while the window is full; its number in the stream."""
-        number = self.protocol.submit(frame)
+        number = self.protocol.submit(frame.data, frame.at, frame.whole)
         yield from self._flush()
         return number
 

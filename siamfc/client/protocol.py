@@ -22,19 +22,18 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 from siamfc.client.anchor import Anchor
 from siamfc.client.errors import ProblemError, StoreUnavailable, TargetNotFound, UnexpectedAnswer
+from siamfc.client.outgoing import Item, Message
 from siamfc.client.refusals import from_close_code, from_problem
 from siamfc.client.results import Answer, Failed, Result, SessionState, Target, parse_answer, parse_message
 from siamfc.contract import CloseCode
 
 Mode: TypeAlias = Literal["every", "latest"]
-Message: TypeAlias = str | bytes
 
 NO_CODE, ABNORMAL, BAD_GATEWAY = 1005, 1006, 1014
 """A close frame without a code, no close frame at all, and what a proxy says of a server that is away."""
@@ -45,14 +44,6 @@ LATEST_DEPTH = 32
 """Unanswered frames under way in mode "latest", where the server drops instead of pushing back."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One message to the server. `number` is the frame's number in the stream; None for a control message."""
-
-    message: Message
-    number: int | None = None
-
-
 class StreamProtocol:
     """The state of one stream. No method does I/O or waits."""
 
@@ -60,13 +51,15 @@ class StreamProtocol:
         """driven_before: this client has driven the session over another connection just now."""
         self.mode = mode
         self.window = 1
+        self.parts = False
+        """Whether the server takes parts of frames."""
         self.needs_state = False
         """After `connected`: fetch the session's state and give it to `recover` before sending anything."""
         self.anchor = anchor
         """The last answered frame and its targets; None, from the start on, where they are not kept."""
         self.progressed = False
         """Whether this connection has brought an answer. Only then does its end start a new count of attempts."""
-        self._items: deque[_Item] = deque()  # messages without an answer, oldest first
+        self._items: deque[Item] = deque()  # messages without an answer, oldest first
         self._sent = 0  # how many of the items this connection has sent
         self._in_flight = 0  # how many of the sent items are frames
         self._next_number = 0
@@ -106,11 +99,11 @@ class StreamProtocol:
 
     # To the server
 
-    def submit(self, frame: bytes) -> int:
-        """Queue a frame; its number in the stream, from 0."""
+    def submit(self, frame: bytes, at: tuple[int, int] | None = None, whole: Callable[[], bytes] | None = None) -> int:
+        """Queue a frame; its number in the stream, from 0. `at`, `whole`: of a part of one, as `Outgoing` has them."""
         number = self._next_number
         self._next_number += 1
-        self._items.append(_Item(frame, number))
+        self._items.append(Item(frame, number, at, whole))
         return number
 
     def renumber(self) -> None:
@@ -131,13 +124,15 @@ class StreamProtocol:
         ready: list[Message] = []
         if self._held:
             return ready
+        sent = self._sent
         for item in islice(self._items, self._sent, None):
             if item.number is not None:
                 if self._in_flight >= self._limit:
                     break
                 self._in_flight += 1
-            ready.append(item.message)
-        self._sent += len(ready)
+            ready += item.messages(parts=self.parts)
+            sent += 1
+        self._sent = sent
         return ready
 
     # From the server
@@ -154,6 +149,7 @@ class StreamProtocol:
             frame_index, self.window = int(body["frame_index"]), max(1, int(body["window"]))
             missed = list(body.get("missed") or ()) if "missed" in body and self._connection else None
             connection = body.get("connection")
+            self.parts = body.get("parts") is True
         except (KeyError, TypeError, ValueError) as error:
             raise UnexpectedAnswer(f"not a ready message: {body}") from error
         answers = [] if missed is None else self._missed(missed)
@@ -228,7 +224,7 @@ class StreamProtocol:
     # Inside
 
     def _control(self, **body: Any) -> None:
-        self._items.append(_Item(json.dumps(body)))
+        self._items.append(Item(json.dumps(body)))
 
     def _answered(self, body: dict[str, Any], *, may_hold: bool) -> list[Answer]:
         """The answer to the oldest open frame, after the failures held before it; no answer if it is held itself."""
@@ -267,8 +263,8 @@ class StreamProtocol:
     def _move_anchor(self, targets: tuple[Target, ...]) -> None:
         """The oldest frame is answered with `targets`."""
         if self.anchor is not None:
-            frame = next(item.message for item in self._items if item.number is not None)
-            self.anchor = Anchor(frame, targets) if isinstance(frame, bytes) else None
+            item = next(item for item in self._items if item.number is not None)
+            self.anchor = Anchor(item.message, targets, item.whole) if isinstance(item.message, bytes) else None
 
     def _pop(self) -> int:
         """Forget the oldest frame and the controls before it; the frame's number."""

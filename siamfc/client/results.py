@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from supervision import Detections
 
 Box: TypeAlias = tuple[float, float, float, float]
+Part: TypeAlias = tuple[int, int, int, int]
+"""A part of a frame: x, y, w, h in whole pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Target:
 
     score: calibrated probability that the box is right, 0..1. status: "tracking", "uncertain" or "lost".
     response_map: uint8 [H, W], the upscaled correlation map, if it was asked for; map_box: its place in the frame.
+    wants: the part of the next frame that the server will read for it; None: the whole frame.
     """
 
     id: str
@@ -37,12 +40,13 @@ class Target:
     status: str
     response_map: NDArray[np.uint8] | None = field(default=None, compare=False)
     map_box: Box | None = None
+    wants: Part | None = field(default=None, compare=False)
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Target:
         """A target from JSON. Raises UnexpectedAnswer if the JSON does not keep the contract."""
         try:
-            encoded, map_box = body.get("response_map"), body.get("map_box")
+            encoded, map_box, wants = body.get("response_map"), body.get("map_box"), body.get("wants")
             return cls(
                 id=str(body["id"]),
                 box=_box(body["box"]),
@@ -50,6 +54,7 @@ class Target:
                 status=str(body["status"]),
                 response_map=None if encoded is None else _map(encoded),
                 map_box=None if map_box is None else _box(map_box),
+                wants=None if wants is None else _part(wants),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnexpectedAnswer(f"not a target: {error!r}") from error
@@ -95,7 +100,8 @@ class Result(TargetsMixin):
     seq: the frame's number in the stream, from 0, over any number of reconnects. frame_index: the number of frames that
     the server has counted for the session. timing_ms: the server's decode, queue, infer and total times in
     milliseconds; empty if the answer was lost with a connection and read from the session's state. refused: the errors
-    of `set_target` and `remove_target` messages that the server refused since the answer before.
+    of `set_target` and `remove_target` messages that the server refused since the answer before. missed: ids of the
+    targets of whose `wants` the part that was sent did not show everything.
     """
 
     seq: int
@@ -103,6 +109,7 @@ class Result(TargetsMixin):
     targets: tuple[Target, ...]
     timing_ms: Mapping[str, float] = field(default_factory=dict)
     refused: tuple[ProblemError, ...] = ()
+    missed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +169,8 @@ def parse_answer(body: Mapping[str, Any], seq: int, refused: tuple[ProblemError,
         if kind == "result":
             timing = {str(name): float(value) for name, value in (body.get("timing_ms") or {}).items()}
             targets = tuple(map(Target.parse, body["targets"]))
-            return Result(seq, int(body["frame_index"]), targets, timing, refused)
+            missed = tuple(map(str, body.get("missed") or ()))
+            return Result(seq, int(body["frame_index"]), targets, timing, refused, missed)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UnexpectedAnswer(f"not an answer: {error!r}") from error
     raise UnexpectedAnswer(f"no such answer: {kind!r}")
@@ -185,6 +193,13 @@ def _box(values: Any) -> Box:
     x, y, w, h = (float(value) for value in values)
     if not all(map(math.isfinite, (x, y, w, h))):
         raise ValueError("a box must be finite")
+    return x, y, w, h
+
+
+def _part(values: Any) -> Part:
+    x, y, w, h = map(int, values)
+    if x < 0 or y < 0 or w < 1 or h < 1:
+        raise ValueError(f"not a part of a frame: {values}")
     return x, y, w, h
 
 

@@ -8,12 +8,17 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import numpy as np
+from numpy.typing import NDArray
 
 from siamfc.client import calls
 from siamfc.client.anchor import Anchor
 from siamfc.client.calls import BoxLike, Call, ServerAddress
 from siamfc.client.errors import ClientError, ConnectionLost, SessionNotFound
 from siamfc.client.frames import Encoding, Frame
+from siamfc.client.outbox import Outbox, Traffic
+from siamfc.client.outgoing import Outgoing
+from siamfc.client.parts import PartsMode, checked_mode
 from siamfc.client.pictures import ImageFormat
 from siamfc.client.protocol import Mode
 from siamfc.client.reconnect import Reconnect
@@ -26,7 +31,8 @@ class Client:
     """A tracking server, used from one thread.
 
     base_url: `http://host:port`. timeout_s: the longest wait for any one answer. encoding, quality: how arrays are
-    sent; bytes and files are sent as they are. Every call raises a ClientError.
+    sent; bytes and files are sent as they are. parts: "auto" sends only the part of an array that the server will read,
+    where the server takes parts; "never" sends whole frames. Every call raises a ClientError.
     """
 
     def __init__(
@@ -37,12 +43,14 @@ class Client:
         *,
         encoding: ImageFormat = ".jpg",
         quality: int = 95,
+        parts: PartsMode = "auto",
         reconnect: Reconnect | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.server = ServerAddress(base_url, api_key)
         self.timeout_s = timeout_s
         self.encoding = Encoding(encoding, quality)
+        self.parts = checked_mode(parts)
         self.reconnect = reconnect or Reconnect()
         self._http = httpx.Client(
             base_url=base_url, headers=self.server.headers, timeout=timeout_s, transport=transport
@@ -116,11 +124,17 @@ class Session:
         self._driven = False
         self._anchor = anchor
         self._ttl_s = ttl_s
+        self._outbox = Outbox(client.encoding, client.parts, started.frame_size, started.targets)
 
     @property
     def id(self) -> str:
         """The session's id, for `Client.session`."""
         return self.started.session_id
+
+    @property
+    def traffic(self) -> Traffic:
+        """The frames sent so far, and what sending parts of them has saved."""
+        return self._outbox.traffic
 
     def update(self, frame: Frame, *, response_map: bool = False) -> Result:
         """The targets in the next frame.
@@ -128,14 +142,14 @@ class Session:
         Raises FrameError where the frame fails (it is not counted, the session goes on), and the refusal of a
         `set_target` before it (the frame is counted, its result is `last`).
         """
-        data = self._client.encoding.encode(frame)
+        readable = self._outbox.read(frame)
         link = self._open("every", response_map)
         try:
-            number = link.run(link.flow.submit(data))
+            number = link.run(link.flow.submit(self._encoded(link, readable)))
             while True:
-                for answer in link.run(link.flow.receive()):
+                for answer in map(self._noted, link.run(link.flow.receive())):
                     if answer.seq == number:
-                        return delivered(self._noted(answer))
+                        return delivered(answer)
         finally:
             if link.flow.protocol.outstanding:
                 self.close()
@@ -155,7 +169,7 @@ class Session:
             while source is not None or link.flow.protocol.outstanding:
                 if source is not None and link.flow.protocol.room:
                     try:
-                        link.run(link.flow.submit(self._client.encoding.encode(next(source))))
+                        link.run(link.flow.submit(self._encoded(link, self._outbox.read(next(source)))))
                     except StopIteration:
                         source = None
                     except Exception as error:
@@ -173,6 +187,7 @@ class Session:
         """Add a target, or correct its box. The box is drawn on the next frame sent."""
         link = self._open(*self._kind())
         link.run(link.flow.set_target(target_id, calls.checked_box(box)))
+        self._outbox.draw()
 
     def remove_target(self, target_id: str) -> None:
         """Stop tracking one target: before the next frame while a stream is open, else at once."""
@@ -190,6 +205,7 @@ class Session:
         link, self._link = self._link, None
         if link is not None:
             self._anchor = link.flow.protocol.anchor
+            self._outbox.disconnected()
             link.run(link.flow.close())
 
     def delete(self) -> None:
@@ -224,12 +240,17 @@ class Session:
         return self._link
 
     def _begin_anew(self, anchor: Anchor) -> SessionState:
-        body = self._client.call(calls.create(anchor.frame, anchor.wanted, self._ttl_s))
+        body = self._client.call(calls.create(anchor.picture, anchor.wanted, self._ttl_s))
         self.started = SessionState.parse(body)
         self.restarts += 1
         return self.started
 
+    def _encoded(self, link: Link, frame: bytes | NDArray[np.uint8]) -> Outgoing:
+        protocol = link.flow.protocol
+        return self._outbox.encode(frame, parts=protocol.parts, keep=protocol.anchor is not None)
+
     def _noted(self, answer: Answer) -> Answer:
+        self._outbox.note(answer)
         if isinstance(answer, Result):
             self.last = answer
         return answer

@@ -10,7 +10,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from siamfc.client.anchor import Anchor
 from siamfc.client.link import Flow, LinkFlow
-from siamfc.client.protocol import Message
+from siamfc.client.outgoing import Message
 from siamfc.client.results import SessionState
 from siamfc.client.sockets import Route
 

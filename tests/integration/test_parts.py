@@ -11,6 +11,7 @@ import pytest
 from PIL import Image as Pillow
 from websockets.sync.client import ClientConnection
 
+from siamfc import Client, Result
 from tests.integration import scene
 from tests.integration.calls import Json, ask, assert_problem, receive_ready, say, session_on, slug, stream
 from tests.support.server import Server
@@ -123,6 +124,23 @@ def test_a_hostile_part_gets_no_wrong_answer_called_tracking(server: Server, cli
             result = ask(connection, scene.encoded(picture(FRAMES), "PNG"))
         assert result["targets"][0]["status"] == "tracking"
         assert scene.overlap(result["targets"][0]["box"], truth(FRAMES)) > 0.5
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["update", "stream"])
+def test_the_client_sends_parts_by_itself(server: Server, streamed: bool) -> None:
+    with Client(server.url) as client, Client(server.url, parts="never") as plain:
+        pictures = [np.ascontiguousarray(picture(k)[..., ::-1]) for k in range(FRAMES)]
+        with client.start(pictures[0], truth(0)) as partly, plain.start(pictures[0], truth(0)) as whole:
+            expected = [whole.update(each).box for each in pictures[1:]]
+            if streamed:
+                found = [result.box for result in partly.stream(pictures[1:]) if isinstance(result, Result)]
+            else:
+                found = [partly.update(each).box for each in pictures[1:]]
+            assert np.abs(np.subtract(found, expected)).mean() < 0.5
+            assert partly.traffic.parts == partly.traffic.frames == FRAMES - 1
+            assert partly.traffic.missed == 0
+            assert partly.traffic.bytes_sent < whole.traffic.bytes_sent / 3
+            assert whole.traffic.parts == 0
 
 
 def test_refusals_over_http(client: httpx.Client, session: Json) -> None:

@@ -51,6 +51,7 @@ PUBLIC = [
     "Target",
     "TargetNotFound",
     "TooManyTargets",
+    "Traffic",
     "Unauthorized",
     "UnexpectedAnswer",
     "UnsupportedMedia",

@@ -30,6 +30,8 @@ RESPONSE_MAP = np.arange(35, dtype=np.uint8).reshape(5, 7)
 """The response map of every target."""
 ENCODED_MAP = base64.b64encode(cv2.imencode(".png", RESPONSE_MAP)[1].tobytes()).decode()
 
+PART_MARGIN = 4
+
 STATUSES = {"unauthorized": 401, "session-not-found": 404, "target-not-found": 404}
 
 
@@ -66,11 +68,16 @@ class Script:
     """Answer so to the frames behind such a one too, until that comes again."""
     silent: bool = False
     """Accept connections and never say `ready`."""
+    parts: bool = False
+    """Take parts of frames: say so, and want of every target what lies within PART_MARGIN pixels of it."""
+    older_after: bool = False
+    """After `forget`, be an older server, which takes no parts."""
 
 
 class FakeServer:
-    """See the module. `frames` and `controls` are what came over sockets, `queries` those of all connections, and
-    `farewells` counts the connections that the client closed with a close frame.
+    """See the module. `frames` and `controls` are what came over sockets, `corners` where each frame was said to begin,
+    `queries` those of all connections, and `farewells` counts the connections that the client closed with a close
+    frame.
     """
 
     def __init__(self, api_key: str | None = None) -> None:
@@ -80,6 +87,8 @@ class FakeServer:
         self.sessions: dict[str, dict[str, Any]] = {}
         self.created: list[bytes] = []
         self.frames: list[bytes] = []
+        self.corners: list[list[int] | None] = []
+        self._corner: list[int] | None = None
         self.controls: list[dict[str, Any]] = []
         self.queries: list[str] = []
         self.farewells = 0
@@ -235,6 +244,8 @@ class FakeServer:
             if token in self._journals:
                 extra["missed"] = [answer for answer in self._journals[token] if answer["seq"] >= int(seq)]
         index, window = session["frame_index"], self.script.window
+        if self.script.parts:
+            extra["parts"] = True
         _say(protocol, type="ready", frame_index=index, window=window, mode=query["mode"][0], **extra)
 
     def _frame(
@@ -248,6 +259,8 @@ class FakeServer:
     ) -> bool:
         """Answer a frame; False to break the connection."""
         self.frames.append(data)
+        self.corners.append(self._corner)
+        self._corner = None
         script, number = self.script, session["frame_index"] + 1
         if script.mute or data == script.poison:
             return script.mute
@@ -265,6 +278,7 @@ class FakeServer:
             return True
         if _once(script.forget, number):
             self.sessions.clear()
+            script.parts = script.parts and not script.older_after
             return False
         if _once(script.cut_unread, number):
             return False
@@ -272,7 +286,7 @@ class FakeServer:
         for target in session["targets"]:
             target["box"][0] += 1
         extra = {"response_map": ENCODED_MAP, "map_box": [1, 2, 3, 4]} if maps else {}
-        targets = [target | {"box": list(target["box"])} | extra for target in session["targets"]]
+        targets = [target | {"box": list(target["box"])} | self._wants(target) | extra for target in session["targets"]]
         timing = {"decode": 1.0, "queue": 0.0, "infer": 2.0, "total": 3.0}
         answer = {"type": "result", "seq": seq, "frame_index": number, "targets": targets, "timing_ms": timing}
         journal.append(answer)
@@ -287,7 +301,9 @@ class FakeServer:
 
     def _control(self, protocol: ServerProtocol, session: dict[str, Any], message: dict[str, Any]) -> None:
         self.controls.append(message)
-        if message["type"] == "set_target" and message["box"][2] < 1:
+        if message["type"] == "part":
+            self._corner = message["at"]
+        elif message["type"] == "set_target" and message["box"][2] < 1:
             _say(protocol, type="error", problem=problem("invalid-box"))
         elif message["type"] == "set_target":
             self._remove(session, message["id"])
@@ -296,6 +312,13 @@ class FakeServer:
             session["targets"].append(track(message["id"], [x - 1, *rest]))
         elif message["type"] == "remove_target" and not self._remove(session, message["id"]):
             _say(protocol, type="error", problem=problem("target-not-found"))
+
+    def _wants(self, target: dict[str, Any]) -> dict[str, Any]:
+        if not self.script.parts:
+            return {}
+        x, y, w, h = map(int, target["box"])
+        left, top = max(0, x - PART_MARGIN) // 2 * 2, max(0, y - PART_MARGIN) // 2 * 2
+        return {"wants": [left, top, x + w + PART_MARGIN - left, y + h + PART_MARGIN - top]}
 
     def _remove(self, session: dict[str, Any], target_id: str) -> bool:
         before = len(session["targets"])

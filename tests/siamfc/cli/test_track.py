@@ -50,6 +50,15 @@ def test_a_video_through_a_server(run: Run, server: FakeServer, video: Path) -> 
     result = run("track", video, "--box", BOX, "--server", server.url)
     assert (result.exit_code, len(lines(result.stdout))) == (0, COUNT)
     assert all(frame.startswith(b"\xff\xd8") for frame in server.frames)
+    assert server.corners == [None] * (COUNT - 1)
+
+
+def test_a_video_goes_in_parts_to_a_server_that_takes_them(run: Run, server: FakeServer, video: Path) -> None:
+    server.script.parts, server.script.window = True, 1
+    result = run("track", video, "--box", BOX, "--server", server.url)
+    assert [line["targets"][0]["box"] for line in lines(result.stdout)] == [[10 + k, 20, 8, 6] for k in range(COUNT)]
+    # The first answer says what is wanted.
+    assert server.corners[1:] != [None] * (COUNT - 2)
 
 
 def test_in_process(run: Run, in_process: Predictor, folder: Path) -> None:

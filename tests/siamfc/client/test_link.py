@@ -23,7 +23,7 @@ from siamfc import (
 from siamfc.client.anchor import Anchor
 from siamfc.client.calls import ServerAddress
 from siamfc.client.link import Flow, LinkFlow
-from siamfc.client.protocol import Message
+from siamfc.client.outgoing import Message, Outgoing
 from siamfc.client.sockets import Route
 from tests.siamfc.client.test_protocol import error, ready, result, state
 
@@ -108,7 +108,7 @@ def opened(*incoming: Any, **options: Any) -> tuple[LinkFlow, Script]:
 
 def test_a_frame_and_its_answer() -> None:
     link, wire = opened(result(0, 1))
-    assert wire.run(link.submit(b"frame")) == 0
+    assert wire.run(link.submit(Outgoing(b"frame"))) == 0
     (answer,) = wire.run(link.receive())
     assert (answer.seq, wire.sent) == (0, [b"frame"])
     assert wire.asked == ["send", "receive"]
@@ -130,7 +130,7 @@ def test_a_failed_attempt_closes_its_socket_before_the_wait(failure: Exception, 
 
 def test_a_broken_connection_is_closed_before_the_wait() -> None:
     link, wire = opened(BROKEN, ready(), result(0, 1))
-    wire.run(link.submit(b"frame"))
+    wire.run(link.submit(Outgoing(b"frame")))
     assert wire.run(link.receive()) == []
     assert wire.asked == ["send", "receive", "close", "sleep", "connect", "receive", "send"]
     assert wire.sent == [b"frame", b"frame"]
@@ -139,7 +139,7 @@ def test_a_broken_connection_is_closed_before_the_wait() -> None:
 
 def test_an_answer_that_was_lost_is_read_from_the_session() -> None:
     link, wire = opened(BROKEN, ready(frame_index=1))
-    wire.run(link.submit(b"frame"))
+    wire.run(link.submit(Outgoing(b"frame")))
     (answer,) = wire.run(link.receive())
     assert (answer.seq, answer.frame_index) == (0, 1)
     assert wire.asked == ["send", "receive", "close", "sleep", "connect", "receive", "fetch"]
@@ -174,7 +174,7 @@ def test_the_policy_bounds_the_attempts() -> None:
 def test_an_answer_begins_a_new_count_of_attempts() -> None:
     link, wire = opened(BROKEN, ready(), result(0, 1), BROKEN, ready(frame_index=1))
     for frame in (b"0", b"1"):
-        wire.run(link.submit(frame))
+        wire.run(link.submit(Outgoing(frame)))
     wire.unreachable = 1
     wire.run(link.receive())
     wire.run(link.receive())
@@ -185,7 +185,7 @@ def test_an_answer_begins_a_new_count_of_attempts() -> None:
 
 def test_a_timeout_is_an_error_and_a_poll_is_none() -> None:
     link, wire = opened(TimeoutError(), TimeoutError())
-    wire.run(link.submit(b"frame"))
+    wire.run(link.submit(Outgoing(b"frame")))
     assert wire.run(link.receive(0)) == []
     with pytest.raises(AnswerTimeout, match="within 7 s"):
         wire.run(link.receive())
@@ -194,7 +194,7 @@ def test_a_timeout_is_an_error_and_a_poll_is_none() -> None:
 
 def test_a_send_that_fails_is_left_to_the_next_receive() -> None:
     link, wire = opened(sends_fail=True)
-    assert wire.run(link.submit(b"frame")) == 0
+    assert wire.run(link.submit(Outgoing(b"frame"))) == 0
     wire.run(link.set_target("a", (1, 2, 3, 4)))
     wire.run(link.remove_target("a"))
     assert wire.sent == []
@@ -206,7 +206,7 @@ def test_nothing_is_sent_between_two_connections() -> None:
     reconnecting = link.receive()
     next(reconnecting)
     reconnecting.throw(BROKEN)
-    wire.run(link.submit(b"frame"))
+    wire.run(link.submit(Outgoing(b"frame")))
     assert wire.sent == []
     wire.run(reconnecting)
     assert wire.sent == [b"frame"]
@@ -214,7 +214,7 @@ def test_nothing_is_sent_between_two_connections() -> None:
 
 def test_frames_that_could_not_be_kept_are_sent_again_and_given_up() -> None:
     link, wire = opened(*[error(seq, "store-unavailable") for seq in range(3)])
-    wire.run(link.submit(b"frame"))
+    wire.run(link.submit(Outgoing(b"frame")))
     assert wire.run(link.receive()) == []
     assert wire.run(link.receive()) == []
     (answer,) = wire.run(link.receive())

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siamfc.client import errors
-from siamfc.client.protocol import LATEST_DEPTH, Message, Mode, StreamProtocol
+from siamfc.client.outgoing import Message
+from siamfc.client.protocol import LATEST_DEPTH, Mode, StreamProtocol
 from siamfc.client.results import Answer, Dropped, Failed, Result, SessionState
 from tests.siamfc.client.test_results import SESSION, TARGET
 
