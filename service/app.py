@@ -17,6 +17,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from model.checkpoints import Weights, find_weights, load_weights
 from service.api import health, sessions, stream, web
+from service.api.bodies import BodyLimits, BodyReader
 from service.api.body_limit import BodyLimit
 from service.api.components import Components
 from service.api.error_handlers import add_error_handlers
@@ -139,8 +140,9 @@ async def _running(
         leases = LeaseManager(store, registry, exemplars, metrics, clock)
         tracking = Tracking(model, batcher, registry, exemplars, leases, metrics, limits, pool, decoders, clock, guard)
         keyring, rate = Keyring(settings.keys()), RateLimiter(settings.rate_limit_fps, clock)
+        bodies = BodyReader(BodyLimits(settings.max_frame_bytes, settings.max_targets), decoders)
         facts = _model_facts(weights, names)
-        components = Components(settings, tracking, leases, batcher, metrics, keyring, rate, facts, clock)
+        components = Components(settings, tracking, bodies, leases, batcher, metrics, keyring, rate, facts, clock)
         await batcher.start()
         await store.start()
         await leases.start()

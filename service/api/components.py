@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from service.api.bodies import BodyReader
 from service.api.keys import Keyring
 from service.api.rate_limit import RateLimiter
 from service.api.schemas import ModelOut
@@ -23,6 +24,7 @@ class Components:
 
     settings: Settings
     tracking: Tracking
+    bodies: BodyReader
     leases: LeaseManager
     batcher: Batcher
     metrics: Metrics

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from service.api.components import Components
-from service.api.problems import headers, problem
+from service.api.problems import headers, problem, shortened
 from service.errors import InvalidRequest, ServiceError, pointer_to
 from siamfc.contract import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, UNKNOWN_METHOD, UNKNOWN_PATH
 
@@ -37,7 +37,7 @@ def add_error_handlers(app: FastAPI) -> None:
             "type": PROBLEM_TYPE_PREFIX + slugs.get(error.status_code, "http-error"),
             "title": error.detail,
             "status": error.status_code,
-            "detail": f"{request.method} {request.url.path}: {error.detail}",
+            "detail": shortened(f"{request.method} {request.url.path}: {error.detail}"),
         }
         return _answer(request, body, error.headers)
 

@@ -8,6 +8,12 @@ from typing import Any
 from service.errors import InvalidRequest, ServiceError, Unauthorized
 from siamfc.contract import INTERNAL_ERROR, ProblemKind
 
+MAX_FAULTS = 10
+"""Faults of one request that are told; further ones are found when these are mended."""
+
+MAX_TEXT = 400
+"""Characters of a detail or a pointer that are told: they may quote the client, who may have sent megabytes."""
+
 _UNEXPECTED = "An unexpected error; it has been logged."
 
 
@@ -22,14 +28,19 @@ def problem(error: BaseException) -> dict[str, Any]:
         return _body(INTERNAL_ERROR, _UNEXPECTED)
     body = _body(error.kind, error.detail)
     faults = [(error.pointer, error.detail)] if error.pointer is not None else []
-    faults += error.faults if isinstance(error, InvalidRequest) else ()
+    faults += error.faults[:MAX_FAULTS] if isinstance(error, InvalidRequest) else ()
     if faults:
-        body["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in faults]
+        body["errors"] = [{"pointer": shortened(pointer), "detail": shortened(detail)} for pointer, detail in faults]
     return body
 
 
 def _body(kind: ProblemKind, detail: str) -> dict[str, Any]:
-    return {"type": kind.type, "title": kind.title, "status": kind.status, "detail": detail}
+    return {"type": kind.type, "title": kind.title, "status": kind.status, "detail": shortened(detail)}
+
+
+def shortened(text: str) -> str:
+    """Cut a text that quotes the client to `MAX_TEXT` characters."""
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 
 def headers(error: BaseException) -> dict[str, str]:

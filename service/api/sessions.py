@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from service.api import bodies
+from service.api.bodies import read_corner
 from service.api.dependencies import CallerDep, ComponentsDep, FrameCharge, OwnerDep, WaitedFor
 from service.api.openapi import image_body, problems, two_forms
 from service.api.schemas import (
@@ -48,7 +48,7 @@ async def create_session(
     request: Request, response: Response, components: ComponentsDep, owner: OwnerDep, caller: CallerDep
 ) -> SessionOut:
     """Start a session from a first frame and one or more boxes."""
-    asked = await bodies.read_create(request, components.settings.max_frame_bytes)
+    asked = await components.bodies.create(request, caller)
     session = await components.tracking.start(asked.frame, asked.placements, owner, asked.ttl_s, caller=caller)
     response.headers["Location"] = f"/v1/sessions/{session.id}"
     return session_body(session.facts, session.state, components.tracking.model.tracker)
@@ -87,8 +87,8 @@ async def track_frame(
     tracking = components.tracking
     # Before the body: a missing session is worth more to know than a fault of the body.
     await components.leases.read(session_id, owner)
-    corner = bodies.read_corner(at)
-    data = await bodies.read_frame(request, components.settings.max_frame_bytes)
+    corner = read_corner(at)
+    data = await components.bodies.frame(request)
     async with components.leases.hold(session_id, owner) as lease:
         frame = await tracking.decode(data, corner, tracking.shrink(lease.session), caller=caller)
         async with tracking.step(lease, frame) as step:
@@ -131,8 +131,8 @@ async def put_target(
     """
     tracking = components.tracking
     await components.leases.read(session_id, owner)
-    corner = bodies.read_corner(at)
-    data, placement = await bodies.read_placement(request, target_id, components.settings.max_frame_bytes)
+    corner = read_corner(at)
+    data, placement = await components.bodies.placement(request, target_id, caller)
     async with components.leases.hold(session_id, owner) as lease:
         await tracking.correct(lease, await tracking.decode(data, corner, caller=caller), placement)
         return session_body(lease.session.facts, lease.session.state, tracking.model.tracker)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -15,8 +18,17 @@ from hypothesis import strategies as st
 from starlette.types import Message
 
 from service.api import bodies
-from service.api.bodies import CreateRequest
-from service.errors import InvalidBox, InvalidImage, InvalidRequest, PayloadTooLarge, ServiceError, UnsupportedMedia
+from service.api.bodies import BodyLimits, BodyReader, CreateRequest
+from service.errors import (
+    InvalidBox,
+    InvalidImage,
+    InvalidRequest,
+    PayloadTooLarge,
+    ServiceError,
+    TooManyTargets,
+    UnsupportedMedia,
+)
+from service.sessions.decode_pool import DecodePool
 from service.sessions.requests import Placement
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +36,7 @@ pytestmark = pytest.mark.anyio
 IMAGE = b"\x89PNG not really"
 FRAME = base64.b64encode(IMAGE).decode()
 MOST = 1000
+MOST_TARGETS = 4
 BOX = [1, 2, 3, 4]
 Parts = dict[str, Any]
 
@@ -47,8 +60,15 @@ def as_form(parts: list[tuple[str, Any]]) -> Request:
     return request(made.read(), made.headers["content-type"])
 
 
+@contextmanager
+def reader() -> Iterator[BodyReader]:
+    with DecodePool(2) as threads:
+        yield BodyReader(BodyLimits(MOST, MOST_TARGETS), threads)
+
+
 async def create(made: Request) -> CreateRequest:
-    return await bodies.read_create(made, MOST)
+    with reader() as made_reader:
+        return await made_reader.create(made)
 
 
 def placement(name: str, pointer: str, box: tuple[float, ...] = (1, 2, 3, 4)) -> Placement:
@@ -218,7 +238,8 @@ def test_arbitrary_bytes_raise_nothing_else(content: bytes, media: str) -> None:
     ],
 )
 async def test_placements(made: Request) -> None:
-    assert await bodies.read_placement(made, "cat", MOST) == (IMAGE, placement("cat", "/box"))
+    with reader() as made_reader:
+        assert await made_reader.placement(made, "cat") == (IMAGE, placement("cat", "/box"))
 
 
 @pytest.mark.parametrize(
@@ -236,14 +257,15 @@ async def test_placements(made: Request) -> None:
     ],
 )
 async def test_refused_placements(made: Request, name: str, error: type[ServiceError]) -> None:
-    with pytest.raises(error) as caught:
-        await bodies.read_placement(made, name, MOST)
+    with reader() as made_reader, pytest.raises(error) as caught:
+        await made_reader.placement(made, name)
     assert type(caught.value) is error
 
 
 @pytest.mark.parametrize("media", ["image/jpeg", "IMAGE/PNG", "image/webp; q=1", "image/anything"])
 async def test_a_frame_is_the_body(media: str) -> None:
-    assert await bodies.read_frame(request(IMAGE, media), MOST) == IMAGE
+    with reader() as made_reader:
+        assert await made_reader.frame(request(IMAGE, media)) == IMAGE
 
 
 @pytest.mark.parametrize(
@@ -255,5 +277,49 @@ async def test_a_frame_is_the_body(media: str) -> None:
     ],
 )
 async def test_refused_frames(content: bytes, media: str | None, error: type[ServiceError]) -> None:
-    with pytest.raises(error):
-        await bodies.read_frame(request(content, media), MOST)
+    with reader() as made_reader, pytest.raises(error):
+        await made_reader.frame(request(content, media))
+
+
+MANY = [{"id": str(k), "box": BOX} for k in range(MOST_TARGETS + 1)]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(as_json({"frame": FRAME, "targets": MANY}), id="json"),
+        pytest.param(as_form([("frame", IMAGE), ("targets", json.dumps(MANY))]), id="form"),
+        # Counted before it is seen that they are no targets.
+        pytest.param(as_form([("frame", IMAGE), ("targets", json.dumps([1] * 9))]), id="form-of-numbers"),
+    ],
+)
+async def test_more_targets_than_allowed(made: Request) -> None:
+    with pytest.raises(TooManyTargets, match=str(MOST_TARGETS)):
+        await create(made)
+
+
+async def test_more_values_than_a_call_can_have() -> None:
+    with pytest.raises(InvalidRequest, match="more values") as caught:
+        await create(as_json({"frame": FRAME, "targets": [1] * 10_000}))
+    assert caught.value.faults == ()
+
+
+async def test_as_many_targets_as_allowed_whatever_their_names() -> None:
+    targets = [{"id": "," * 63 + str(k), "box": BOX} for k in range(MOST_TARGETS)]
+    made = await create(as_json({"frame": FRAME, "targets": targets}))
+    assert [each.id for each in made.placements] == [target["id"] for target in targets]
+
+
+async def test_a_large_body_is_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_in: list[str] = []
+    parse = bodies.parse_create
+
+    def noted(*arguments: Any) -> CreateRequest:
+        read_in.append(threading.current_thread().name)
+        return parse(*arguments)
+
+    monkeypatch.setattr(bodies, "parse_create", noted)
+    for size in (10, 300_000):
+        with pytest.raises(InvalidRequest):
+            await create(as_json({"x": "x" * size}))
+    assert [name.startswith("decode-") for name in read_in] == [False, True]

@@ -126,3 +126,11 @@ def test_a_bug_does_not_show_its_text() -> None:
 )
 def test_headers(error: Exception, headers: dict[str, str]) -> None:
     assert problems.headers(error) == headers
+
+
+def test_few_faults_are_told_and_shortly() -> None:
+    faults = tuple((f"/{'a' * 1000}", "b" * 1000) for _ in range(1000))
+    told = problems.problem(errors.InvalidRequest("c" * 1000, faults=faults))
+    assert len(told["errors"]) == problems.MAX_FAULTS
+    assert {len(each) for fault in told["errors"] for each in fault.values()} == {problems.MAX_TEXT}
+    assert len(told["detail"]) == problems.MAX_TEXT
