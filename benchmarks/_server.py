@@ -62,10 +62,12 @@ def free_port() -> int:
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without `SIAMFC_*`, plus `settings` (names without that prefix).
 
-    The runtime is torch unless they name another: the choice at start would cost every server seconds.
+    The runtime is torch unless they name another: the choice at start would cost every server seconds. What is measured
+    is not remembered, so that every measurement is its run's own.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SIAMFC_")}
-    return inherited | {f"SIAMFC_{name}": value for name, value in {"RUNTIME": "torch", **settings}.items()}
+    chosen = {"RUNTIME": "torch", "REMEMBER": "false", **settings}
+    return inherited | {f"SIAMFC_{name}": value for name, value in chosen.items()}
 
 
 def start_server(log: Path, settings: Mapping[str, str], program: Sequence[str] = ("-m", "service")) -> Server:

@@ -201,6 +201,7 @@ async def _sweep(registry: SessionRegistry, store: SessionStore) -> None:
 
 def _device_predictor(weights: Weights, settings: Settings, slots: int) -> tuple[SlotPredictor, dict[str, str]]:
     # Imported here because it loads torch, which a server with another predictor does not need.
+    from model.inference.remembered import RememberedChoices
     from service.engine.predictor import DevicePredictor
 
     predictor = DevicePredictor(
@@ -211,6 +212,7 @@ def _device_predictor(weights: Weights, settings: Settings, slots: int) -> tuple
         threads=settings.threads,
         slots=slots,
         batch_max=settings.batch_max,
+        remembered=RememberedChoices.of_user() if settings.remember else None,
     )
     network = predictor.network
     return predictor, {"device": str(network.device), "precision": network.precision, "runtime": network.runtime}

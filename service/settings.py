@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         "auto", description="Arithmetic of the embedding."
     )
+    remember: bool = Field(
+        True, description="Whether the next start takes over what was measured, from the user's cache folder."
+    )
     weights: Path | None = Field(
         None, description="A weights file, or bundled weights by name: swift, paper, light, baseline."
     )

@@ -27,12 +27,18 @@ def test_the_settings_table_names_every_setting_and_no_other() -> None:
     assert list(_settings_rows()) == [PREFIX + name.upper() for name in Settings.model_fields]
 
 
+def _shown(default: object) -> str:
+    """A setting's default as its environment variable would be written."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if default is None else f"{default:g}" if isinstance(default, float) else str(default)
+
+
 @pytest.mark.parametrize("name", list(Settings.model_fields))
 def test_the_settings_table_says_default_and_meaning(name: str) -> None:
     field = Settings.model_fields[name]
     default, meaning = _settings_rows()[PREFIX + name.upper()]
-    shown = "" if field.default is None else f"{field.default:g}" if isinstance(field.default, float) else field.default
-    assert default == str(shown)
+    assert default == _shown(field.default)
     assert meaning == field.description
 
 

@@ -55,6 +55,14 @@ class Measured:
         return f"{self.candidate} {self.ms:.1f} ms ({self.drift_px:.2f} px)"
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The candidate that is taken, and the measurements that it was taken by; none where there was no choice."""
+
+    candidate: Candidate
+    measured: tuple[Measured, ...] = ()
+
+
 def decide(measured: Sequence[Measured], max_drift_px: float = MAX_DRIFT_PX) -> Measured:
     """The fastest candidate within the allowed drift; if there is none, the one that drifts least.
 

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
 import torch
 
 from model.checkpoints import Weights
 from model.inference import probe
-from model.inference.choice import Candidate, Measured, candidates, decide
+from model.inference.choice import Candidate, Choice, candidates, decide
 from model.inference.devices import choose_device
 from model.inference.gpu.predictor import GpuPredictor
 from model.inference.predictor import Predictor
+from model.inference.remembered import Circumstances, RememberedChoices
 from model.inference.torch_cpu import TorchPredictor
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The candidate that is taken, and the measurements that it was taken by; none where there was no choice."""
-
-    candidate: Candidate
-    measured: tuple[Measured, ...] = ()
 
 
 def load_predictor(
@@ -35,6 +27,7 @@ def load_predictor(
     threads: int = 0,
     batch_max: int = 1,
     on_device: bool | None = None,
+    remembered: RememberedChoices | None = None,
 ) -> Predictor:
     """The network of the weights, ready to run.
 
@@ -42,23 +35,55 @@ def load_predictor(
     torch does in fp32; with more than one candidate that takes a few seconds of measuring. precision: auto, fp32, bf16,
     fp16 or int8. threads: CPU cores for the network; 0 is torch's number. batch_max: targets in one pass that it
     prepares for; larger passes are slower. on_device: whether the network's device also cuts crops and reads maps;
-    None: on a GPU it does. Raises ConfigError where the device has no such runtime or precision.
+    None: on a GPU it does. remembered: where choices are kept that need not be measured again; None: nowhere. Raises
+    ConfigError where the device has no such runtime or precision.
     """
     threads = threads or torch.get_num_threads()
     where = choose_device(device)
-    chosen = choose(weights, where, precision, runtime, threads)
+    chosen = choose(weights, where, precision, runtime, threads, remembered)
+    try:
+        predictor = build(weights, chosen.candidate, where, threads, batch_max, on_device)
+    except Exception:
+        if remembered is None or not chosen.measured:
+            raise
+        _log.warning("%s does not run now, and is measured anew", chosen.candidate, exc_info=True)
+        chosen = choose(weights, where, precision, runtime, threads, remembered, anew=True)
+        predictor = build(weights, chosen.candidate, where, threads, batch_max, on_device)
     if chosen.measured:
         _log.info("the network runs with %s; %s", chosen.candidate, ", ".join(map(str, chosen.measured)))
-    return build(weights, chosen.candidate, where, threads, batch_max, on_device)
+    return predictor
 
 
-def choose(weights: Weights, device: torch.device, precision: str, runtime: str, threads: int) -> Choice:
-    """The candidate for a device, measured where the names leave several open. Raises ConfigError as `candidates`."""
+def choose(
+    weights: Weights,
+    device: torch.device,
+    precision: str,
+    runtime: str,
+    threads: int,
+    remembered: RememberedChoices | None = None,
+    *,
+    anew: bool = False,
+) -> Choice:
+    """The candidate for a device, measured where the names leave several open. Raises ConfigError as `candidates`.
+
+    remembered: where an earlier measurement is looked for, unless `anew`, and this one is kept.
+    """
     among = candidates(runtime, precision, device, weights.network.config)
     if len(among) == 1:
         return Choice(among[0])
+    if not weights.sha256:
+        # They come from no file, and have no name by which to remember them.
+        remembered = None
+    here = Circumstances.here(weights.sha256, among, threads)
+    known = None if remembered is None or anew else remembered.recall(here, among)
+    if known is not None:
+        return known
+    _log.info("measuring what runs the network best here: %s", ", ".join(map(str, among)))
     measured = probe.measure(among, lambda candidate: build(weights, candidate, device, threads))
-    return Choice(decide(measured).candidate, measured)
+    choice = Choice(decide(measured).candidate, measured)
+    if remembered is not None:
+        remembered.keep(here, choice)
+    return choice
 
 
 def build(

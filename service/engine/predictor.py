@@ -12,6 +12,7 @@ from model.checkpoints import Weights
 from model.inference.loading import load_predictor
 from model.inference.pending import Pending
 from model.inference.predictor import Predictor
+from model.inference.remembered import RememberedChoices
 from model.search import Cutter, Search
 from service.engine.slots import Slot
 
@@ -30,6 +31,7 @@ class DevicePredictor:
         runtime: str = "torch",
         batch_max: int = 1,
         on_device: bool | None = None,
+        remembered: RememberedChoices | None = None,
     ) -> None:
         """`slots`: their number; the other arguments are those of `model.inference.loading.load_predictor`.
 
@@ -43,6 +45,7 @@ class DevicePredictor:
             threads=threads,
             batch_max=batch_max,
             on_device=on_device,
+            remembered=remembered,
         )
         if self._network.runtime == "openvino":
             # Torch has little left to do, and its idle threads would spin on OpenVINO's cores.
