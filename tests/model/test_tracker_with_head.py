@@ -11,6 +11,7 @@ from model.boxes import Box
 from model.calibration import Calibration
 from model.config import TrackerConfig, preset
 from model.crops import context_side
+from model.frames import Frame
 from model.response import MapResponse
 from model.tracker import Track, Tracker
 
@@ -23,6 +24,7 @@ TRACK = Track(BOX, BOX.size, (0.0, 0.0, 0.0))
 CELL = 16 * context_side(BOX.size, 0.5) / 127
 """Frame pixels a cell of the map."""
 CERTAIN = 99.0
+BLACK = Frame.whole(np.zeros((480, 640, 3), np.uint8))
 
 
 def response(outputs: tuple[float, ...], at: tuple[int, int] = (6, 6)) -> MapResponse:
@@ -42,12 +44,12 @@ def moved(
     calibration: Calibration = SURE,
 ) -> Track:
     tracker = Tracker(SWIFT, constants, calibration)
-    search = tracker.search(np.zeros((480, 640, 3), np.uint8), track)
+    search = tracker.search(BLACK, track)
     return tracker.conclude(track, search, response(outputs, at), FRAME).track
 
 
 def test_one_region_is_searched_and_the_exemplars_box_is_told() -> None:
-    search = Tracker(SWIFT, PLAIN).search(np.zeros((480, 640, 3), np.uint8), TRACK)
+    search = Tracker(SWIFT, PLAIN).search(BLACK, TRACK)
     assert len(search.regions) == 1
     # sqrt((60 + 50)(40 + 50)) = 99.5 px of the frame become 127 of the crop.
     assert search.exemplar_box == pytest.approx((60 * 127 / 99.499, 40 * 127 / 99.499), rel=1e-4)
@@ -118,7 +120,7 @@ def test_a_lost_target_keeps_its_size() -> None:
 
 
 def test_a_lost_target_is_looked_for_at_its_place_first_and_then_elsewhere_in_turn() -> None:
-    tracker, frame = Tracker(SWIFT, PLAIN), np.zeros((480, 640, 3), np.uint8)
+    tracker, frame = Tracker(SWIFT, PLAIN), BLACK
     here = []
     for lost_for in range(1, 13):
         lost = replace(TRACK, status="lost", seen=BOX.center, lost_for=lost_for)
