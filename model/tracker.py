@@ -30,6 +30,8 @@ _SPEED_WEIGHT = 0.2
 """Weight of the last frame in a track's speed."""
 _LEAST_MARGIN = 8.0
 """The margin for motion of a target that stands still, in search region pixels."""
+_FARTHEST_ZERO = 1.0
+"""Greatest displacement, in cells, in the first frame's own reading; beyond it the head looks at something else."""
 _BORDER = 2.0
 """Frame pixels around a region that its crop reads too."""
 
@@ -41,7 +43,8 @@ class Track:
     box: where it is now. first_size: (w, h) of the box it was started with, the bound on growth. fill: the first
     frame's mean colour, which stands for everything outside a frame. score and status: as last concluded. seen: its
     centre in the last frame in which it was not lost; None before the first. lost_for: frames since then. speed: how
-    far it moves, in pixels of its search region a frame, a moving average.
+    far it moves, in pixels of its search region a frame, a moving average. zero: what the box head reads in the first
+    frame, where the truth is known: displacement in cells (x, y), logarithms of the width's and the height's ratio.
     """
 
     box: Box
@@ -52,6 +55,7 @@ class Track:
     seen: tuple[float, float] | None = None
     lost_for: int = 0
     speed: float = _FIRST_SPEED
+    zero: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,17 @@ class Tracker:
         side = context_side(box.size, self.constants.context)
         (pixels,) = cut(frame, [Region(*box.center, side)], self.network.exemplar_size, fill)
         return Track(box=box, first_size=box.size, fill=fill), pixels
+
+    def settle(self, track: Track, search: Search, response: Response) -> Track:
+        """The new track, given the response to a search in its own first frame: later readings are relative to it.
+
+        The head's idea of where a target ends differs from the given box by nearly the same in every frame, and the
+        first frame shows by how much. Without a head, or where the frame's part shows too little, nothing changes.
+        """
+        box = response.best(self.constants).box
+        if box is None or search.shown(0) < ENOUGH or max(abs(box.dx), abs(box.dy)) > _FARTHEST_ZERO:
+            return track
+        return replace(track, zero=(box.dx, box.dy, math.log(box.width_ratio), math.log(box.height_ratio)))
 
     def search(self, frame: Frame, track: Track, cutter: Cutter = cut_crops, *, maps: bool = False) -> Search:
         """Where to look for the track in the next frame, with the pixels that `cutter` cuts.
@@ -158,7 +173,7 @@ class Tracker:
             return Conclusion(replace(track, lost_for=track.lost_for + 1), peak)
         region = search.regions[peak.scale]
         cell = network.stride * region.side / network.search_size
-        dx, dy = self._displacement(peak)
+        dx, dy = self._displacement(track, peak)
         width, height = frame_size
         center = (
             min(max(region.cx + dx * cell, 0.0), float(width)),
@@ -215,12 +230,12 @@ class Tracker:
         places.insert(here, track.box.center)
         return tuple(Region(x, y, side) for x, y in places), here
 
-    def _displacement(self, peak: Peak) -> tuple[float, float]:
+    def _displacement(self, track: Track, peak: Peak) -> tuple[float, float]:
         """The target's displacement from its region's centre, in cells: the peak's, with a head in part the box's."""
         if peak.box is None:
             return peak.dx, peak.dy
-        share = self.constants.offset_share
-        return peak.dx + share * (peak.box.dx - peak.dx), peak.dy + share * (peak.box.dy - peak.dy)
+        share, box, (right, down, _, _) = self.constants.offset_share, peak.box, track.zero
+        return peak.dx + share * (box.dx - right - peak.dx), peak.dy + share * (box.dy - down - peak.dy)
 
     def _resized(self, track: Track, peak: Peak, region: Region, frame_size: tuple[int, int]) -> tuple[float, float]:
         """The new (w, h), within the constants' bounds."""
@@ -229,7 +244,7 @@ class Tracker:
             change = 1 + constants.scale_damping * (constants.scale_step**peak.zoom - 1)
             return _bounded_together(track, change, frame_size, constants)
         pixel = region.side / self.network.search_size
-        ratios = peak.box.width_ratio, peak.box.height_ratio
+        ratios = peak.box.width_ratio * math.exp(-track.zero[2]), peak.box.height_ratio * math.exp(-track.zero[3])
         share = constants.scale_damping * peak.box.likelihood
         w, h = (
             now * (shown * ratio * pixel / now) ** share

@@ -29,6 +29,17 @@ class Update:
     peak: Peak
 
 
+def start(predictor: Predictor, tracker: Tracker, frame: Frame, box: Box) -> tuple[Track, Tensor]:
+    """A new track of what `box` shows in `frame`, and its exemplar's embedding, fp16 [1, C, e, e] on the device."""
+    track, pixels = tracker.start(frame, box)
+    exemplar = predictor.embed(pixels[None])
+    if tracker.network.head is None:
+        return track, exemplar
+    search = tracker.search(frame, track, predictor.cutter)
+    (response,) = predictor.respond(exemplar, [search])
+    return tracker.settle(track, search, response), exemplar
+
+
 def update(predictor: Predictor, tracker: Tracker, track: Track, exemplar: Tensor, frame: Frame) -> Update:
     """Follow a track into `frame`; its exemplar's embedding is fp16 [1, C, e, e] on the device."""
     search = tracker.search(frame, track, predictor.cutter)
@@ -49,8 +60,7 @@ class SingleTracker:
 
     def start(self, frame: RgbImage, box: Box) -> Track:
         """Follow the target that `box` shows in `frame` (uint8 [height, width, 3] RGB) from now on."""
-        self._track, pixels = self._tracker.start(Frame.whole(frame), box)
-        self._exemplar = self._predictor.embed(pixels[None])
+        self._track, self._exemplar = start(self._predictor, self._tracker, Frame.whole(frame), box)
         return self._track
 
     def update(self, frame: RgbImage) -> Track:

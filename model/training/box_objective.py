@@ -24,9 +24,18 @@ _BETA = 0.1
 
 
 def box_objective(
-    network: SiamFC, exemplars: Tensor, searches: Tensor, shapes: Tensor, truth: Truth, config: TrainingConfig
+    network: SiamFC,
+    exemplars: Tensor,
+    firsts: Tensor,
+    searches: Tensor,
+    shapes: Tensor,
+    truth: Truth,
+    config: TrainingConfig,
 ) -> Loss:
     """The loss of exemplars [N, C, e, e] in searches [N, C, s, s], where search i shows exemplar i's target.
+
+    firsts: [N, C, s, s], the search regions of the exemplars' own frames, target in the middle; as in tracking, the
+    head's boxes are relative to what it reads there (`model.tracker.Tracker.settle`).
 
     The place is trained as in `objective`, on the map. At cells within `box_px` of the target the head's box is held
     to the true one by 2 (1 - IoU) and a smooth L1 distance, and its quality to the IoU that its box has; elsewhere, and
@@ -34,7 +43,7 @@ def box_objective(
     """
     maps = Maps(all_maps(network, exemplars, searches), truth.shifts.new_zeros(truth.shifts.shape))
     loss = objective(network.config, maps, truth, config)
-    parts = network.read_boxes(exemplars, searches, shapes).float()
+    parts = network.read_boxes(exemplars, searches, shapes).float() - _zeros(network, exemplars, firsts, shapes)
     distance = distances(truth.shifts, network.config.map_size, network.config.stride)
     near = distance <= config.box_px
     boxes = boxes_of(parts, shapes, network.config.stride)
@@ -45,6 +54,13 @@ def box_objective(
     strange = _strangers(network, exemplars, searches, shapes, truth.groups)
     total = loss.total + config.box_weight * box + config.quality_weight * (quality + strange)
     return replace(loss, total=total, box=box, quality=quality, overlap=_mean(overlap.detach(), near))
+
+
+def _zeros(network: SiamFC, exemplars: Tensor, firsts: Tensor, shapes: Tensor) -> Tensor:
+    """The head's numbers in the middle of the exemplars' own frames, [N, 5, 1, 1]; 0 for the quality."""
+    middle = network.config.map_size // 2
+    zeros = network.read_boxes(exemplars, firsts, shapes)[:, :, middle, middle, None, None].float()
+    return torch.cat([zeros[:, :4], torch.zeros_like(zeros[:, 4:])], dim=1)
 
 
 def _overlap(boxes: Tensor, truth: Truth) -> Tensor:

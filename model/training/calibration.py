@@ -21,7 +21,7 @@ from model.data.corpus import Corpus, Track
 from model.errors import CorpusError
 from model.frames import Frame
 from model.inference.predictor import Predictor
-from model.inference.single import update
+from model.inference.single import start, update
 
 _ABSENT_FRAMES = 6
 _ABSENT_SHARE = 0.1
@@ -133,8 +133,7 @@ def readings(predictor: Predictor, frames: Iterable[RgbImage], truth: Sequence[B
     images = map(Frame.whole, frames)
     box = truth[0]
     assert box is not None
-    target, pixels = tracker.start(next(images), box)
-    exemplar = predictor.embed(pixels[None])
+    target, exemplar = start(predictor, tracker, next(images), box)
     for frame, there in zip(images, truth[1:], strict=False):
         done = update(predictor, tracker, replace(target, status="tracking"), exemplar, frame)
         target = done.track

@@ -39,11 +39,8 @@ class DeviceBatches:
         """The batch of that step; its pixels are tensors on the device."""
         self._pool.reserve(self._headroom)
         planned = self._sampler.plan(step, self._pool)
-        if self._boxes:
-            # The two views of a pair differ in size.
-            views = render_all(planned.views[::2], self._pool), render_all(planned.views[1::2], self._pool)
-            return planned.box_batch(*views)
-        return planned.batch(render_all(planned.views, self._pool))
+        views = render_all(planned.views, self._pool)
+        return planned.box_batch(views) if self._boxes else planned.batch(views)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from model.checkpoints import load_weights
 from model.config import Preprocessing, preset
 from model.errors import CheckpointError, ConfigError
 from model.files import replacing
-from model.network import SiamFC, initialise, preprocess
+from model.network import SiamFC, initialise, middle, preprocess
 from model.torch_files import load_tensors
 from model.training.box_objective import box_objective
 from model.training.config import TrainingConfig
@@ -143,13 +143,14 @@ class Trainer:
 
     def _box_loss(self, batch: BoxBatch) -> Loss:
         network = self.network
-        exemplar_crops, search_crops = (self._crops(each) for each in (batch.exemplars, batch.searches))
+        first_crops, search_crops = (self._crops(each) for each in (batch.firsts, batch.searches))
         labels = batch.shapes, batch.centres, batch.sizes, batch.groups
         shapes, centres, sizes, groups = (torch.from_numpy(each).to(self.device) for each in labels)
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not None):
-            exemplars, searches = network.embed_exemplars(exemplar_crops), network.embed(search_crops)
+            exemplars = network.embed_exemplars(middle(first_crops, network.config.exemplar_size))
+            firsts, searches = network.embed(first_crops), network.embed(search_crops)
             truth = Truth.of_pairs(centres, sizes, groups)
-            return box_objective(network, exemplars, searches, shapes, truth, self.config)
+            return box_objective(network, exemplars, firsts, searches, shapes, truth, self.config)
 
     def _crops(self, pixels: NDArray[np.uint8] | Tensor) -> Tensor:
         moved = torch.as_tensor(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()

@@ -49,13 +49,13 @@ class Batch:
 class BoxBatch:
     """N pairs cut as in tracking: exemplar i's target is in search region i.
 
-    exemplars: uint8 [N, 127, 127, 3] RGB; searches: uint8 [N, 255, 255, 3]; tensors where they were rendered on the
-    device. shapes: float32 [N, 2], width and height of the exemplar's box. centres, sizes: float32 [N, 2], (x, y) of
-    the search target's centre from the region's centre, and its width and height. All in crop pixels. groups: int64
-    [N].
+    firsts: uint8 [N, 255, 255, 3] RGB, the search regions of the exemplars' own frames, whose middle 127 px are the
+    exemplar crops. searches: uint8 [N, 255, 255, 3]. Both are tensors where they were rendered on the device. shapes:
+    float32 [N, 2], width and height of the exemplar's box. centres, sizes: float32 [N, 2], (x, y) of the search
+    target's centre from the region's centre, and its width and height. All in crop pixels. groups: int64 [N].
     """
 
-    exemplars: NDArray[np.uint8] | Tensor
+    firsts: NDArray[np.uint8] | Tensor
     searches: NDArray[np.uint8] | Tensor
     shapes: NDArray[np.float32]
     centres: NDArray[np.float32]
@@ -79,12 +79,12 @@ class Planned:
             groups=self.groups,
         )
 
-    def box_batch(self, exemplars: NDArray[np.uint8] | Tensor, searches: NDArray[np.uint8] | Tensor) -> BoxBatch:
-        """The batch, given the pixels of the first and of the second view of each pair."""
+    def box_batch(self, pixels: NDArray[np.uint8] | Tensor) -> BoxBatch:
+        """The batch of the box objective, given the views' pixels."""
         first, second = self.views[::2], self.views[1::2]
         return BoxBatch(
-            exemplars=exemplars,
-            searches=searches,
+            firsts=pixels[::2],
+            searches=pixels[1::2],
             shapes=np.array([view.size for view in first], np.float32),
             centres=np.array([(view.dx, view.dy) for view in second], np.float32),
             sizes=np.array([view.size for view in second], np.float32),
@@ -133,10 +133,8 @@ class PairSampler:
     def batch(self, step: int) -> Batch | BoxBatch:
         """The batch of that step, rendered on the CPU."""
         planned = self.plan(step, self._pictures)
-        views = [render(view, self._pictures) for view in planned.views]
-        if self._config.objective == "box":
-            return planned.box_batch(np.stack(views[::2]), np.stack(views[1::2]))
-        return planned.batch(np.stack(views))
+        views = np.stack([render(view, self._pictures) for view in planned.views])
+        return planned.box_batch(views) if self._config.objective == "box" else planned.batch(views)
 
     def plan(self, step: int, pictures: Sizes) -> Planned:
         """The batch of that step as plans; `pictures` says how large the images are."""
@@ -208,20 +206,16 @@ class PairSampler:
 
     def _views(self, item: Item, rng: Generator, pictures: Sizes) -> tuple[Plan, Plan]:
         shared = Shared.draw(self._config.augment, rng)
-        search, exemplar = self._network.search_size, self._network.exemplar_size
         as_searched = self._config.augment
-        # An exemplar that is cut as in tracking has its target in the middle, at the size that its box asks for.
-        boxed = self._config.objective == "box"
-        first = replace(as_searched, max_shift=0.0, scale_jitter=0.0, truncation=0.0) if boxed else as_searched
+        first = _as_given(as_searched) if self._config.objective == "box" else as_searched
         return (
-            self._view(item.first, (exemplar if boxed else search, exemplar), shared, first, rng, pictures),
-            self._view(item.second, (search, exemplar), shared, as_searched, rng, pictures),
+            self._view(item.first, shared, first, rng, pictures),
+            self._view(item.second, shared, as_searched, rng, pictures),
         )
 
     def _view(
         self,
         picture: Picture,
-        sides: tuple[int, int],
         shared: Shared,
         config: AugmentConfig,
         rng: Generator,
@@ -232,6 +226,7 @@ class PairSampler:
             for chance in (config.distractor, config.occluder)
         )
         scenery = self._scenery(rng) if shared.fill == "scenery" else None
+        sides = self._network.search_size, self._network.exemplar_size
         return plan_view(picture, sides, shared, Props(scenery, distractor, occluder), config, rng)
 
     def _prop(self, rng: Generator, pictures: Sizes) -> tuple[Member, tuple[int, int]]:
@@ -245,6 +240,13 @@ class PairSampler:
         if len(self._stills):
             return self._stills.draw(rng).image
         return self._tracks.draw(rng).frames[0]
+
+
+def _as_given(config: AugmentConfig) -> AugmentConfig:
+    """A first frame's view: the target in the middle, whole, as large as its box asks for."""
+    return replace(
+        config, max_shift=0.0, scale_jitter=0.0, aspect_jitter=0.0, rotation=0.0, truncation=0.0, occluder=0.0
+    )
 
 
 def _name(member: Member) -> str:

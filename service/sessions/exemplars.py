@@ -14,11 +14,12 @@ import numpy as np
 from model.arrays import RgbCrops
 from model.boxes import Box
 from model.frames import Frame
+from model.search import Search
 from model.tracker import Track
 from service.engine.batcher import Batcher
-from service.engine.jobs import Embed, Load
+from service.engine.jobs import Embed, Load, Respond
 from service.engine.slots import Slot
-from service.errors import IncompatibleReplica, SessionNotFound
+from service.errors import IncompatibleReplica, ModelUnavailable, SessionNotFound
 from service.operations.metrics import Metrics
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Target
@@ -64,6 +65,7 @@ class Exemplars:
             started: list[tuple[Track, RgbCrops]] = await self._run(self._start_all, frame, boxes)
             crops = np.stack([crop for _, crop in started])
             answer = await self._batcher.submit(Embed(slots, crops, self._store.shared, session_id))
+            tracks = await self._settled([track for track, _ in started], slots, frame, session_id)
         except BaseException:
             self._registry.release(slots)
             raise
@@ -77,8 +79,7 @@ class Exemplars:
             )
         return Placed(
             tuple(
-                Target(id, track, name, slot)
-                for id, (track, _), name, slot in zip(ids, started, names, slots, strict=True)
+                Target(id, track, name, slot) for id, track, name, slot in zip(ids, tracks, names, slots, strict=True)
             ),
             kept,
         )
@@ -120,6 +121,24 @@ class Exemplars:
             crops = np.stack([found[name].crop for name in others])
             await self._batcher.submit(Embed(tuple(slots[name] for name in others), crops, session=session_id))
             self._metrics.reembedded(len(others))
+
+    async def _settled(
+        self, tracks: Sequence[Track], slots: tuple[Slot, ...], frame: Frame, session_id: str
+    ) -> Sequence[Track]:
+        """The new tracks, settled by the network's answer to their own first frame, if it has a box head."""
+        tracker = self._model.tracker
+        if tracker.network.head is None:
+            return tracks
+        searches = await self._run(self._search_all, frame, tracks)
+        answer = await self._batcher.submit(Respond(slots, searches, session_id))
+        assert answer.responses is not None
+        if not all(response.finite for response in answer.responses):
+            raise ModelUnavailable("the network's answer to this frame is not finite")
+        return [tracker.settle(*each) for each in zip(tracks, searches, answer.responses, strict=True)]
+
+    def _search_all(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Search, ...]:
+        tracker, cutter = self._model.tracker, self._model.cutter
+        return tuple(tracker.search(frame, track, cutter) for track in tracks)
 
     def _start_all(self, frame: Frame, boxes: Sequence[Box]) -> list[tuple[Track, RgbCrops]]:
         return [self._model.tracker.start(frame, box) for box in boxes]

@@ -51,16 +51,15 @@ class FromThePage:
         (self._exemplar,) = self._embed.run(None, {"crop": pixels})
         scale = self.numbers["exemplar_size"] / side
         self._shape = np.array([[w * scale, h * scale]], np.float32)
+        self._zero = np.zeros(4)
+        dx, dy, _, (right, down, width, height, _) = self._ask(frame)
+        if max(abs(dx + right), abs(dy + down)) <= 1:
+            self._zero = np.array([dx + right, dy + down, width, height])
 
     def update(self, frame: RgbImage) -> list[float]:
         tracker, numbers = self.numbers["tracker"], self.numbers
-        side = context_side((self._size[0], self._size[1]), tracker["context"])
-        side *= numbers["search_size"] / numbers["exemplar_size"]
-        pixels = self._pixels(frame, side, numbers["search_size"])
-        given = {"crop": pixels, "exemplar": self._exemplar, "shape": self._shape}
-        response, boxes = self._search.run(None, given)
-        dx, dy = self._peak(response[0, 0])
-        right, down, width, height, quality = self._read(boxes[0], dx, dy)
+        dx, dy, side, (right, down, width, height, quality) = self._ask(frame)
+        right, down, width, height = np.array([right, down, width, height]) - self._zero
         dx, dy = dx + tracker["offset_share"] * right, dy + tracker["offset_share"] * down
         cell = numbers["stride"] * side / numbers["search_size"]
         self._center = [self._center[0] + dx * cell, self._center[1] + dy * cell]
@@ -69,6 +68,16 @@ class FromThePage:
         said = self._shape[0] * np.exp([width, height]) * side / numbers["search_size"]
         self._size = [now * (new / now) ** share for now, new in zip(self._size, said.tolist(), strict=True)]
         return [self._center[0] - self._size[0] / 2, self._center[1] - self._size[1] / 2, *self._size]
+
+    def _ask(self, frame: RgbImage) -> tuple[float, float, float, list[float]]:
+        """The peak, the search region's side, and the head's outputs at the peak."""
+        side = context_side((self._size[0], self._size[1]), self.numbers["tracker"]["context"])
+        side *= self.numbers["search_size"] / self.numbers["exemplar_size"]
+        pixels = self._pixels(frame, side, self.numbers["search_size"])
+        given = {"crop": pixels, "exemplar": self._exemplar, "shape": self._shape}
+        response, boxes = self._search.run(None, given)
+        dx, dy = self._peak(response[0, 0])
+        return dx, dy, side, self._read(boxes[0], dx, dy)
 
     def _pixels(self, frame: RgbImage, side: float, size: int) -> Float32:
         region = Region(self._center[0], self._center[1], side)

@@ -11,7 +11,7 @@ from model.boxes import Box
 from model.calibration import Calibration
 from model.config import TrackerConfig, preset
 from model.crops import context_side
-from model.frames import Frame
+from model.frames import Frame, Window
 from model.response import MapResponse
 from model.tracker import Track, Tracker
 
@@ -150,3 +150,46 @@ def test_the_quality_counts_in_the_score() -> None:
     calibration = Calibration(bias=0.0, logit=0.0, quality=1.0)
     scores = [moved((0, 0, 0, 0, quality), calibration=calibration).score for quality in (-2.0, 0.0, 2.0)]
     assert scores == pytest.approx([1 / (1 + np.exp(2)), 0.5, 1 / (1 + np.exp(-2))])
+
+
+ZERO = (0.25, -0.5, 0.2, -0.1, CERTAIN)
+"""What a head reads in a target's own first frame."""
+
+
+def settled(outputs: tuple[float, ...], at: tuple[int, int] = (6, 6), part: Frame = BLACK) -> Track:
+    tracker = Tracker(SWIFT, PLAIN, SURE)
+    return tracker.settle(TRACK, tracker.search(part, TRACK), response(outputs, at))
+
+
+def test_a_head_that_reads_what_it_read_in_the_first_frame_changes_nothing() -> None:
+    track = moved(ZERO, track=settled(ZERO))
+    assert track.box.as_list() == pytest.approx(BOX.as_list(), abs=1e-3)
+    assert moved(ZERO).box.as_list() != pytest.approx(BOX.as_list(), abs=1)
+
+
+def test_what_it_reads_beyond_that_is_taken_over() -> None:
+    more = (ZERO[0] + 1, ZERO[1], ZERO[2] + float(np.log(2)), ZERO[3] - float(np.log(2)), CERTAIN)
+    track = moved(more, track=settled(ZERO))
+    assert track.box.size == pytest.approx((120.0, 20.0), rel=1e-4)
+    assert track.box.center == pytest.approx((320 + CELL, 240), abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("at", "part"),
+    [
+        pytest.param((6, 9), BLACK, id="a peak far from the target"),
+        pytest.param(
+            (6, 6),
+            Frame(np.zeros((60, 60, 3), np.uint8), FRAME, Window(300, 220, 360, 280)),
+            id="a part that shows too little",
+        ),
+    ],
+)
+def test_a_first_frame_that_says_nothing_leaves_the_track_as_it_is(at: tuple[int, int], part: Frame) -> None:
+    assert settled(ZERO, at, part) == TRACK
+
+
+def test_a_network_without_a_head_settles_nothing() -> None:
+    tracker = Tracker(preset("paper"))
+    found = MapResponse(np.zeros((3, 17, 17), np.float32), (0.0, 0.0, 0.0))
+    assert tracker.settle(TRACK, tracker.search(BLACK, TRACK), found) == TRACK
