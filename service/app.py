@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
@@ -127,6 +127,7 @@ async def _running(
         batch_max=settings.batch_max,
         wait_s=settings.batch_wait_ms / 1e3,
         pass_s=settings.batch_max_ms / 1e3,
+        pass_limit_s=settings.pass_limit_s,
     )
     guard = OverloadGuard(settings.max_queue_ms / 1e3, clock)
     store = _store(settings.store, metrics, clock)
@@ -134,7 +135,7 @@ async def _running(
     _watch(metrics, registry, slots, batcher, store, guard)
     limits = Limits(settings.max_targets, settings.max_frame_pixels, settings.session_ttl_s)
     # One more for decoding: a caller who has as many frames under way as there are cores leaves one to the others.
-    with ThreadPoolExecutor(_pool_size(), "pixels") as pool, DecodePool(_pool_size() + 1) as decoders:
+    with _pixel_threads() as pool, DecodePool(_pool_size() + 1) as decoders:
         model = TrackerModel(weights.tracker, weights.sha256, predictor.cutter)
         exemplars = Exemplars(model, batcher, registry, store, metrics, pool)
         leases = LeaseManager(store, registry, exemplars, metrics, clock)
@@ -177,6 +178,16 @@ def _watch(
     metrics.watch("siamfc_targets_waiting", "Targets waiting for the device.", lambda: batcher.targets_waiting)
     metrics.watch("siamfc_wait_seconds", "Wait of a frame for each target, smoothed.", lambda: guard.wait_s)
     metrics.watch("siamfc_overloaded", "Whether new sessions are refused.", lambda: float(guard.refusing))
+
+
+@contextlib.contextmanager
+def _pixel_threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads for crops and peaks. Their end is not waited for: nobody is left who needs what they are at."""
+    pool = ThreadPoolExecutor(_pool_size(), "pixels")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _pool_size() -> int:

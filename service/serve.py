@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import logging.config
+import os
 import signal
 import socket
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -19,6 +21,7 @@ from model.inference.choice import candidates
 from model.inference.devices import choose_device
 from service.api.components import Components
 from service.app import create_app
+from service.operations.last_resort import LastResort
 from service.operations.logs import log_config
 from service.settings import Settings
 
@@ -28,11 +31,42 @@ _PING_S, _PONG_S = 5.0, 20.0
 """A dead connection is noticed within the sum of these."""
 
 
+_STOP_SLACK_S = 3.0
+"""What a stop may take beside the drain."""
+
+
 class DrainingServer(uvicorn.Server):
     """A uvicorn server that lets every stream answer its accepted frames before it stops.
 
-    Plain uvicorn closes the sockets at once. SIGTERM and SIGINT end this server with exit status 0.
+    Plain uvicorn closes the sockets at once. SIGTERM and SIGINT end this server with exit status 0. It stops by itself
+    once the model is lost for ever.
     """
+
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None] = lambda: None) -> None:
+        """`stopping`: called when the server begins to stop, by a signal or by itself."""
+        super().__init__(config)
+        self._stopping = stopping
+        self.lost: str | None = None
+        """Why the model is lost; None if it is not."""
+
+    @property
+    def components(self) -> Components | None:
+        """The application's components, once it has started."""
+        components = getattr(self.config.app.state, "components", None)  # type: ignore[union-attr]
+        return components if isinstance(components, Components) else None
+
+    async def on_tick(self, counter: int) -> bool:
+        components = self.components
+        self.lost = components.batcher.lost if components is not None else None
+        if self.lost is not None:
+            _log.critical("%s; the server ends, so that another is started", self.lost)
+            self._stopping()
+            return True
+        return await super().on_tick(counter)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping()
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -44,8 +78,8 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
-        components = getattr(self.config.app.state, "components", None)  # type: ignore[union-attr]
-        if isinstance(components, Components):
+        components = self.components
+        if components is not None:
             components.tracking.registry.close()
             if not await components.drain.finish(components.settings.drain_s):
                 _log.warning("some streams had not finished after %g s", components.settings.drain_s)
@@ -70,7 +104,10 @@ def _handled(signals: tuple[signal.Signals, ...], handler: Any) -> Iterator[None
 
 
 def run(settings: Settings) -> int:
-    """Serve until told to stop. Returns the exit status: 0 done, 2 unusable model or device, 1 any other failure."""
+    """Serve until told to stop. Returns the exit status: 0 done, 2 unusable model or device, 1 any other failure.
+
+    Ends the process itself where a thread never ends, because the interpreter would wait for it.
+    """
     logging.config.dictConfig(log_config(settings.log_format))
     try:
         # Before uvicorn starts: it would hide the reason behind a traceback.
@@ -79,6 +116,7 @@ def run(settings: Settings) -> int:
     except ModelError as error:
         print(f"siamfc: {error}", file=sys.stderr)
         return 2
+    last_resort = LastResort(settings.drain_s + _STOP_SLACK_S)
     server = DrainingServer(
         uvicorn.Config(
             create_app(settings, weights=weights),
@@ -93,11 +131,16 @@ def run(settings: Settings) -> int:
             timeout_graceful_shutdown=1,
             access_log=False,
             server_header=False,
-        )
+        ),
+        last_resort.arm,
     )
     try:
         server.run()
     except SystemExit:
         # uvicorn could not start, and has logged why.
         return 1
-    return 0 if server.started else 1
+    status = 0 if server.started and server.lost is None else 1
+    if server.components is not None and server.components.batcher.working:
+        logging.shutdown()
+        os._exit(status)
+    return status

@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     max_frame_pixels: int = Field(4096 * 4096, ge=1024, le=2**30, description="Pixels of a frame, by its header.")
     batch_max: int = Field(32, ge=1, le=1024, description="Targets in one pass of the network.")
     batch_max_ms: float = Field(100.0, ge=0, le=60_000, description="Longest time of one pass; 0: no limit.")
+    pass_limit_s: float = Field(
+        30.0, gt=0, le=3600, description="Time after which a pass is given up, and the server ends with status 1."
+    )
     batch_wait_ms: float = Field(0.0, ge=0, le=1000, description="Time to wait for a batch to fill.")
     max_queue_ms: float = Field(
         2000.0, ge=0, le=600_000, description="Wait for each target above which new sessions are refused; 0: never."

@@ -2,7 +2,8 @@
 
 `submit` is called on the event loop and awaits the job's result. `FairQueue` decides which jobs a pass takes. If a pass
 is not ready at once, the next one is begun while the device works on it. Every job is answered: a failed pass fails its
-jobs, and a dead thread fails all jobs. No torch: a `SlotPredictor` runs the network.
+jobs, and a thread that is dead, or does not come back from a pass, fails all jobs. No torch: a `SlotPredictor` runs the
+network.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from service.engine.calls import Calls, stack_of
 from service.engine.fair_queue import FairQueue, JobPart, QueuedJob
 from service.engine.jobs import Job, JobResult, Respond, SlotPredictor
 from service.engine.pace import Pace
 from service.engine.passes import Pass, joined
+from service.engine.settling import post, settle, settle_all
 from service.engine.slots import SlotTable
 from service.errors import ModelUnavailable, SessionEnded
 from service.operations.metrics import Metrics
@@ -28,6 +31,9 @@ from service.operations.metrics import Metrics
 _log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
+
+_JOIN_S = 1.0
+"""How long the stop waits for the passes under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +57,26 @@ class Batcher:
         batch_max: int,
         wait_s: float = 0.0,
         pass_s: float = 0.0,
+        pass_limit_s: float = 30.0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`batch_max`: most targets in one pass; a larger job runs in several. `wait_s`: seconds to let a pass fill.
 
-        `pass_s`: seconds that a pass should take at most, 0 for no limit; a pass has at least one target. `clock`:
-        monotonic seconds.
+        `pass_s`: seconds that a pass should take at most, 0 for no limit; a pass has at least one target.
+        `pass_limit_s`: seconds after which a pass is given up for ever. `clock`: monotonic seconds.
         """
         self._predictor, self._slots, self._metrics = predictor, slots, metrics
         self._batch_max, self._wait_s, self._clock = batch_max, wait_s, clock
-        self._pace = Pace(batch_max, pass_s)
+        self._pace, self._pass_limit_s = Pace(batch_max, pass_s), pass_limit_s
         self._queue = FairQueue()
         self._changed = threading.Condition()
         self._stopping = False
         self._failure: str | None = "the model is not warmed up yet"
+        self._lost: str | None = None
+        self._calls = Calls()
+        self._guard: asyncio.Task[None] | None = None
+        self._beginning: list[JobPart] = []
+        """The parts of the pass that the device is being given."""
         self._under_way: deque[_UnderWay] = deque()
         self._free_since = 0.0
         """When the device finished the last pass."""
@@ -80,9 +92,17 @@ class Batcher:
     @property
     def failure(self) -> str | None:
         """Why the model cannot be used now; None if it can."""
-        if self._loop is not None and not self._thread.is_alive() and not self._stopping:
-            return "the model worker is dead"
-        return self._failure
+        return self._lost or self._failure
+
+    @property
+    def lost(self) -> str | None:
+        """Why the model can never be used again in this process; None if it can, or may soon."""
+        return self._lost
+
+    @property
+    def working(self) -> bool:
+        """Whether the thread is alive. It cannot be ended from outside."""
+        return self._thread.is_alive()
 
     async def start(self) -> None:
         """Start the thread and wait until the predictor is warmed up. Raises the errors of its probe."""
@@ -90,14 +110,23 @@ class Batcher:
         self._warmed = self._loop.create_future()
         self._thread.start()
         await self._warmed
+        self._guard = self._loop.create_task(self._give_up_the_overdue())
 
     async def stop(self) -> None:
-        """End the thread after the passes under way; jobs that still wait fail with ModelUnavailable."""
+        """End the thread after the passes under way; jobs that still wait fail with ModelUnavailable.
+
+        A pass that does not end within a second is left alone.
+        """
+        if self._guard is not None:
+            self._guard.cancel()
         with self._changed:
             self._stopping = True
             self._changed.notify()
         if self._loop is not None:
-            await asyncio.to_thread(self._thread.join)
+            await asyncio.to_thread(self._thread.join, _JOIN_S)
+        if self.working:
+            _log.warning("a pass of the network does not end, and is left alone")
+            self._fail_all(ModelUnavailable("the server is stopping", retry_after_s=_RETRY_S))
 
     async def submit(self, job: Job) -> JobResult:
         """Run a job when its turn comes. Raises ModelUnavailable (the model failed), SessionEnded (stale slots)."""
@@ -124,19 +153,32 @@ class Batcher:
             self._failure = f"the model does not work: {type(error).__name__}"
             # An error like SystemExit, set on the future, would end the event loop.
             told = error if isinstance(error, Exception) else RuntimeError(self._failure)
-            _post(self._loop, _settle, self._warmed, None, told)
+            post(self._loop, settle, self._warmed, None, told)
             return
         self._failure = None
-        _post(self._loop, _settle, self._warmed, None, None)
+        post(self._loop, settle, self._warmed, None, None)
         try:
             self._work()
         finally:
+            if not self._stopping:
+                self._lost = "the model worker has ended"
             self._failure = self._failure or "the model worker has ended"
-            with self._changed:
-                self._stopping = True
-                left = self._queue.clear()
-            left += [part.queued for each in self._under_way for part in each.parts]
-            self._fail(left, ModelUnavailable("the model worker has ended", retry_after_s=_RETRY_S))
+            self._fail_all(ModelUnavailable("the model worker has ended", retry_after_s=_RETRY_S))
+
+    async def _give_up_the_overdue(self) -> None:
+        await self._calls.overdue(self._pass_limit_s)
+        self._lost = f"the model does not answer: a pass takes more than {self._pass_limit_s:g} s"
+        _log.error("%s; the worker is at\n%s", self._lost, stack_of(self._thread))
+        self._fail_all(ModelUnavailable(self._lost, retry_after_s=_RETRY_S))
+
+    def _fail_all(self, error: ModelUnavailable) -> None:
+        """Fail every job, and take no more."""
+        with self._changed:
+            self._stopping = True
+            left = self._queue.clear()
+        left += [part.queued for each in tuple(self._under_way) for part in each.parts]
+        left += [part.queued for part in self._beginning]
+        self._fail(left, error)
 
     def _work(self) -> None:
         while (batch := self._next_batch()) is not None:
@@ -178,15 +220,17 @@ class Batcher:
         if not fresh:
             return
         begun = self._clock()
-        with self._failing(fresh):
+        self._beginning = fresh
+        with self._failing(fresh), self._calls.calling():
             run = Pass.begin(self._predictor, [part.job for part in fresh])
             self._under_way.append(_UnderWay(fresh, run, begun))
+        self._beginning = []
 
     def _finish(self) -> None:
         """Wait for the first pass under way and answer the jobs that it completes."""
         done = self._under_way[0]
         results: list[Any] | None = None
-        with self._failing(done.parts):
+        with self._failing(done.parts), self._calls.calling():
             results = done.run.results()
         self._under_way.popleft()
         if results is None:
@@ -205,7 +249,7 @@ class Batcher:
             if part.last:
                 completed.append((part.queued.future, _job_result(part.queued, ended), None))
         assert self._loop is not None
-        _post(self._loop, _settle_all, completed)
+        post(self._loop, settle_all, completed)
 
     @contextmanager
     def _failing(self, parts: list[JobPart]) -> Iterator[None]:
@@ -225,7 +269,8 @@ class Batcher:
         """Probe the predictor until it works again; meanwhile fail the jobs that wait."""
         while True:
             try:
-                self._predictor.probe()
+                with self._calls.calling():
+                    self._predictor.probe()
             except Exception as error:
                 self._failure = f"the model does not work: {type(error).__name__}"
                 with self._changed:
@@ -243,7 +288,7 @@ class Batcher:
             queued.over = True
         if jobs:
             assert self._loop is not None
-            _post(self._loop, _settle_all, [(queued.future, None, error) for queued in jobs])
+            post(self._loop, settle_all, [(queued.future, None, error) for queued in jobs])
 
 
 def _job_result(queued: QueuedJob, ended: float) -> JobResult:
@@ -252,24 +297,3 @@ def _job_result(queued: QueuedJob, ended: float) -> JobResult:
     if isinstance(queued.job, Respond):
         return JobResult(result, queue_s, queued.infer_s)
     return JobResult(None, queue_s, queued.infer_s, result)
-
-
-def _post(loop: asyncio.AbstractEventLoop, call: Any, *arguments: Any) -> None:
-    try:
-        loop.call_soon_threadsafe(call, *arguments)
-    except RuntimeError:
-        _log.debug("the event loop is closed, so a result is lost")
-
-
-def _settle_all(outcomes: list[tuple[asyncio.Future[JobResult], JobResult | None, Exception | None]]) -> None:
-    for future, result, error in outcomes:
-        _settle(future, result, error)
-
-
-def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(value)

@@ -18,13 +18,14 @@ from service.errors import ModelUnavailable
 from service.operations.metrics import Metrics
 from tests.service.engine.conftest import (
     Engine,
+    RunEngine,
     embed_job,
     outcomes,
     raises_unavailable,
     respond_job,
     submitted,
 )
-from tests.support.fake_predictor import FakePredictor
+from tests.support.fake_predictor import FakePredictor, Kind
 from tests.support.waiting import eventually, reached
 
 pytestmark = pytest.mark.anyio
@@ -130,6 +131,7 @@ async def test_a_dead_worker_fails_all_waiting_jobs_and_says_so(engine: Engine, 
     assert all(isinstance(answer, ModelUnavailable) for answer in await outcomes([first, *waiting]))
     await eventually(lambda: not engine.batcher._thread.is_alive())
     assert engine.batcher.failure is not None
+    assert engine.batcher.lost == "the model worker has ended"
     await raises_unavailable(engine.batcher.submit(respond_job(slots)))
 
 
@@ -204,3 +206,58 @@ async def test_an_event_loop_that_has_gone_does_not_stop_the_thread() -> None:
     assert begun.is_set()
     await batcher.stop()
     assert not batcher._thread.is_alive()
+
+
+@pytest.mark.parametrize("kind", ["embed", "respond", "answer"])
+async def test_a_pass_that_hangs_is_given_up_and_every_job_answered(
+    run_engine: RunEngine, kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with run_engine(pass_limit_s=0.5) as engine:
+        engine.predictor.awaited = True
+        slots = await engine.embedded(2)
+        assert engine.batcher.lost is None
+        with engine.predictor.held(kind) as begun:
+            job = embed_job if kind == "embed" else respond_job
+            hanging = asyncio.create_task(engine.batcher.submit(job(slots[:1])))
+            await reached(begun)
+            waiting = await submitted(engine, [respond_job(slots[1:]) for _ in range(3)])
+            answers = await outcomes([hanging, *waiting])
+            assert [type(answer) for answer in answers] == [ModelUnavailable] * 4
+            assert (
+                engine.batcher.lost
+                == engine.batcher.failure
+                == "the model does not answer: a pass takes more than 0.5 s"
+            )
+            assert "0.5 s" in await raises_unavailable(engine.batcher.submit(respond_job(slots)))
+        # The worker comes back after all: too late.
+        await eventually(lambda: not engine.batcher.working)
+        assert engine.batcher.lost is not None
+    assert "fake_predictor" in caplog.text, "the log does not say where the worker is"
+
+
+async def test_a_probe_that_hangs_is_given_up(run_engine: RunEngine) -> None:
+    async with run_engine(pass_limit_s=0.5) as engine:
+        slots = await engine.embedded(1)
+        engine.predictor.fail("respond", RuntimeError("device lost"))
+        with engine.predictor.held("probe"):
+            await raises_unavailable(engine.batcher.submit(respond_job(slots)))
+            await eventually(lambda: engine.batcher.lost)
+
+
+async def test_the_stop_does_not_wait_for_a_pass_that_hangs(run_engine: RunEngine) -> None:
+    async with run_engine() as engine:
+        slots = await engine.embedded(1)
+        with engine.predictor.held("respond") as begun:
+            hanging = asyncio.create_task(engine.batcher.submit(respond_job(slots)))
+            await reached(begun)
+            async with asyncio.timeout(10):
+                await engine.batcher.stop()
+            assert engine.batcher.working
+            with pytest.raises(ModelUnavailable):
+                await hanging
+
+
+async def test_a_worker_that_was_stopped_is_not_lost(engine: Engine) -> None:
+    await engine.batcher.stop()
+    assert engine.batcher.lost is None
+    assert not engine.batcher.working
