@@ -53,6 +53,8 @@ class FakePredictor:
         """By slot index: the slot last embedded there, and its crop's mean value."""
         self.logits: float | None = None
         """Where set, every value of every map."""
+        self.reading: tuple[float, ...] | None = None
+        """Where set, what a box head says at every cell: five numbers."""
         self.awaited = False
         """Whether answers are to be awaited, as those of a GPU are."""
         self.cores = 0
@@ -101,7 +103,11 @@ class FakePredictor:
             self.exemplars[slot.index] = slot, float(embedding[0, 0, 0])
 
     def respond(self, slots: Sequence[Slot], searches: Sequence[Search]) -> Pending:
-        responses = map_responses(self._maps(slots, crops_of(searches))[:, :, None], searches)
+        outputs = self._maps(slots, crops_of(searches))[:, :, None]
+        if self.reading is not None:
+            said = np.array(self.reading, np.float32)[:, None, None]
+            outputs = np.concatenate([outputs, np.broadcast_to(said, (*outputs.shape[:2], 5, *outputs.shape[3:]))], 2)
+        responses = map_responses(outputs, searches)
         return _Later(self, tuple(slots), responses) if self.awaited else Finished(responses)
 
     def _maps(self, slots: Sequence[Slot], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
