@@ -13,6 +13,9 @@ from model.arrays import Float32
 OUTPUTS = 5
 """Outputs of the head a cell: offset right, offset down, log width ratio, log height ratio, quality logit."""
 
+QUALITY_RANGE = (-8.0, 3.0)
+"""Quality logits beyond it count no further in a response: good boxes do not differ by place."""
+
 _MOST = 3.0
 """Greatest logarithm of a ratio that is believed, either way."""
 
@@ -42,6 +45,11 @@ class BoxReading:
     def likelihood(self) -> float:
         """The quality as a number 0..1."""
         return 1 / (1 + math.exp(-max(self.quality, -700.0)))
+
+
+def with_quality(logits: Float32, boxes: Float32, influence: float) -> Float32:
+    """The response [N, S, S]: the correlation's logits and `influence` times the quality of boxes [N, 5, S, S]."""
+    return np.asarray(logits + np.float32(influence) * boxes[:, OUTPUTS - 1].clip(*QUALITY_RANGE), np.float32)
 
 
 def read_box(outputs: Float32, dx: float, dy: float) -> BoxReading:

@@ -211,6 +211,8 @@ class TrackerConfig(FromDict):
     """Share of the measured size change that is taken over, 0..1; with a box head, at a quality of 1."""
     offset_share: float = 0.5
     """Share of the box head's centre in the target's place, 0..1; the rest is the map's peak."""
+    quality_influence: float = 0.0
+    """Weight of the box head's quality in the response: so many times its logit is added to the correlation's."""
     scale_penalty: float = 0.9745
     """Factor on the response of every scale but the middle one, 0..1."""
     scale_interpolation: bool = False
@@ -248,6 +250,7 @@ class TrackerConfig(FromDict):
             "redetect_score",
         ):
             require(0 <= getattr(self, name) <= 1, f"{name} must lie in 0..1, not {getattr(self, name)}")
+        require(0 <= self.quality_influence <= 10, f"quality_influence must lie in 0..10, not {self.quality_influence}")
         require(0 <= self.still_speed <= 1000, f"still_speed must lie in 0..1000, not {self.still_speed}")
         require(1 <= self.upscale <= 64, f"upscale must lie in 1..64, not {self.upscale}")
         require(1 <= self.min_side <= 100, f"min_side must lie in 1..100, not {self.min_side}")
@@ -262,7 +265,13 @@ class TrackerConfig(FromDict):
         # A value every half pixel of the crop, as the paper has it.
         fine = min(2 * network.stride, 64)
         return cls(
-            scales=1, scale_damping=0.4, window_influence=0.25, still_influence=0.4, still_speed=16.0, upscale=fine
+            scales=1,
+            scale_damping=0.4,
+            quality_influence=0.8,
+            window_influence=0.25,
+            still_influence=0.4,
+            still_speed=16.0,
+            upscale=fine,
         )
 
     def influence(self, speed: float) -> float:

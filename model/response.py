@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from model.arrays import Float32
-from model.box_reading import OUTPUTS, BoxReading, read_box
+from model.box_reading import OUTPUTS, BoxReading, read_box, with_quality
 from model.config import TrackerConfig
 from model.score_map import Peak, choose_scale, find_peak, scale_penalties
 
@@ -55,9 +55,15 @@ class MapResponse:
     boxes: Float32 | None = None
 
     @classmethod
-    def of(cls, outputs: Float32, shares: tuple[float, ...]) -> MapResponse:
-        """The response in a network's outputs [N, K, S, S]: the map, and behind it the box head's five, if any."""
-        return cls(outputs[:, 0], shares, outputs[:, 1:] if outputs.shape[1] > 1 else None)
+    def of(cls, outputs: Float32, shares: tuple[float, ...], quality_influence: float = 0.0) -> MapResponse:
+        """The response in a network's outputs [N, K, S, S]: the map, and behind it the box head's five, if any.
+
+        quality_influence: weight of the head's quality in the response's maps.
+        """
+        maps, boxes = outputs[:, 0], outputs[:, 1:]
+        if not boxes.shape[1]:
+            return cls(maps, shares)
+        return cls(with_quality(maps, boxes, quality_influence), shares, boxes)
 
     @property
     def finite(self) -> bool:

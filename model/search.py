@@ -24,10 +24,11 @@ class Search:
 
     regions: scales of one place, the smallest first; or, where `apart`, places of their own. here: the index of the
     region at the target's present place; None where it is not among them. shares: the cosine window's share in each
-    region's map, 0..1. size: side of the crops. fill: colour outside the frame. exemplar_box: width and height of the
-    exemplar's box in its crop, in pixels. maps: whether the correlation maps are wanted back from a device, beside the
-    peaks read there. crops: uint8 [N, size, size, 3], where they are cut here. windows: what a device cuts them from.
-    coverage: how much of the regions the part of the frame shows that is at hand; None: everything.
+    region's map, 0..1. quality_influence: weight of a box head's quality in the response. size: side of the crops.
+    fill: colour outside the frame. exemplar_box: width and height of the exemplar's box in its crop, in pixels. maps:
+    whether the correlation maps are wanted back from a device, beside the peaks read there. crops: uint8 [N, size,
+    size, 3], where they are cut here. windows: what a device cuts them from. coverage: how much of the regions the part
+    of the frame shows that is at hand; None: everything.
     """
 
     regions: tuple[Region, ...]
@@ -35,6 +36,7 @@ class Search:
     size: int
     fill: Colour
     exemplar_box: tuple[float, float] = (0.0, 0.0)
+    quality_influence: float = 0.0
     apart: bool = False
     here: int | None = None
     maps: bool = False

@@ -123,7 +123,6 @@ class Tracker:
         network, constants = self.network, self.constants
         side = context_side(track.box.size, constants.context) * network.search_size / network.exemplar_size
         share = constants.influence(track.speed)
-        exemplar_box = self.exemplar_box(track)
         apart = track.status == "lost" and constants.redetect
         if apart:
             regions, here = self._spread(track, side, frame_size)
@@ -132,7 +131,17 @@ class Tracker:
         else:
             regions = tuple(Region(*track.box.center, side * factor) for factor in constants.scale_factors)
             shares, here = (share,) * len(regions), len(regions) // 2
-        return Search(regions, shares, network.search_size, track.fill, exemplar_box, apart, here, maps)
+        return Search(
+            regions,
+            shares,
+            network.search_size,
+            track.fill,
+            self.exemplar_box(track),
+            constants.quality_influence,
+            apart,
+            here,
+            maps,
+        )
 
     def exemplar_box(self, track: Track) -> tuple[float, float]:
         """Width and height of the track's first box as its exemplar's crop shows it, in pixels."""

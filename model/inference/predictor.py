@@ -96,7 +96,10 @@ def blank_search(tracker: Tracker, cutter: Cutter) -> Search:
 
 def map_responses(outputs: Float32, searches: Sequence[Search]) -> list[Response]:
     """Responses to searches out of the network's outputs [B, N, K, S, S]: logits, and behind them the head's five."""
-    return [MapResponse.of(own, search.shares) for own, search in zip(outputs, searches, strict=True)]
+    return [
+        MapResponse.of(own, search.shares, search.quality_influence)
+        for own, search in zip(outputs, searches, strict=True)
+    ]
 
 
 def as_exemplars(embeddings: Tensor) -> Tensor:

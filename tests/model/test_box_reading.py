@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.box_reading import OUTPUTS, BoxReading, read_box
+from model.box_reading import OUTPUTS, BoxReading, read_box, with_quality
 from model.inference.gpu.peaks import PeakReader
 
 CELLS = 5
@@ -61,3 +61,22 @@ def test_a_device_reads_what_is_read_here(dx: float, dy: float, seed: int) -> No
     here, there = read_box(maps, dx, dy), BoxReading.of(dx, dy, read)
     for name in BoxReading.__slots__:
         assert getattr(there, name) == pytest.approx(getattr(here, name), rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("influence", "quality", "expected"),
+    [
+        pytest.param(0.0, 2.0, 1.0, id="no influence: the correlation alone"),
+        pytest.param(0.5, 2.0, 2.0, id="half of the quality's logit beside it"),
+        pytest.param(0.5, 9.0, 2.5, id="no more than 3 of it"),
+        pytest.param(0.5, -99.0, -3.0, id="no less than -8"),
+    ],
+)
+def test_the_quality_counts_in_the_response(influence: float, quality: float, expected: float) -> None:
+    boxes = np.zeros((2, 5, 3, 3), np.float32)
+    boxes[1, 4, 0, 2] = quality
+    found = with_quality(np.ones((2, 3, 3), np.float32), boxes, influence)
+    assert found.dtype == np.float32
+    assert found[1, 0, 2] == pytest.approx(expected)
+    found[1, 0, 2] = 1
+    assert (found == 1).all()

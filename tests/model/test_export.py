@@ -76,7 +76,8 @@ class FromThePage:
         pixels = self._pixels(frame, side, self.numbers["search_size"])
         given = {"crop": pixels, "exemplar": self._exemplar, "shape": self._shape}
         response, boxes = self._search.run(None, given)
-        dx, dy = self._peak(response[0, 0])
+        quality = self.numbers["tracker"]["quality_influence"] * boxes[0, 4].clip(-8, 3)
+        dx, dy = self._peak(response[0, 0] + quality)
         return dx, dy, side, self._read(boxes[0], dx, dy)
 
     def _pixels(self, frame: RgbImage, side: float, size: int) -> Float32:

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from model import windows
+from model.box_reading import OUTPUTS, QUALITY_RANGE
 from model.inference.gpu.device_crops import read_crops
 from model.inference.gpu.graphs import Graphs, PassOutput
 from model.inference.gpu.peaks import PeakReader
-from model.inference.gpu.staging import APART, BOX, SHARE, Inputs, PassLimits, Tray
+from model.inference.gpu.staging import APART, BOX, QUALITY, SHARE, Inputs, PassLimits, Tray
 from model.inference.torch_network import TorchNetwork
 from model.response import HEAD_NUMBERS, NUMBERS, DeviceResponse, Response
 from model.search import Search, windows_of
@@ -114,10 +115,12 @@ class DeviceStep:
         embedded = self._network.embed(read_crops(inputs.pixels, regions, self._size))
         searches = embedded.reshape(size, -1, *embedded.shape[1:])  # (B, N, C, s, s)
         outputs = self._network.outputs(exemplars, searches, numbers[:, 0, BOX].float())
-        maps = outputs[:, :, 0].contiguous()
+        maps, boxes = outputs[:, :, 0].contiguous(), outputs[:, :, 1:]
+        if boxes.shape[2]:
+            maps += numbers[..., QUALITY, None, None].float() * boxes[:, :, OUTPUTS - 1].clamp(*QUALITY_RANGE)
         peaks = self._read(maps, numbers[..., SHARE], numbers[:, 0, APART] > 0)
-        if outputs.shape[2] > 1:
-            peaks = torch.cat([peaks, self._read.read_boxes(peaks, outputs[:, :, 1:])], dim=2)
+        if boxes.shape[2]:
+            peaks = torch.cat([peaks, self._read.read_boxes(peaks, boxes)], dim=2)
         return peaks, maps
 
     def _recorded(self) -> Graphs:

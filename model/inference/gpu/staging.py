@@ -18,9 +18,11 @@ from model.windows import FrameWindows
 
 SHARE, APART = windows.NUMBERS, windows.NUMBERS + 1
 """Columns of `numbers` behind those of the windows: the cosine window's share, and 1 where the regions are apart."""
-BOX = slice(windows.NUMBERS + 2, windows.NUMBERS + 4)
+QUALITY = windows.NUMBERS + 2
+"""Column behind those: weight of the box head's quality in the response."""
+BOX = slice(windows.NUMBERS + 3, windows.NUMBERS + 5)
 """Columns behind those: width and height of the exemplar's box in its crop, in pixels."""
-COLUMNS = windows.NUMBERS + 4
+COLUMNS = windows.NUMBERS + 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class PassLimits:
 
 
 class Inputs:
-    """The input on the device: pixels uint8 [P, 3], numbers float64 [B, N, 14], exemplars fp16 [B, C, e, e]."""
+    """The input on the device: pixels uint8 [P, 3], numbers float64 [B, N, 15], exemplars fp16 [B, C, e, e]."""
 
     def __init__(self, limits: PassLimits, device: torch.device) -> None:
         self.pixels = torch.zeros((limits.pixels, 3), dtype=torch.uint8, device=device)
@@ -92,6 +94,7 @@ class Tray:
             into[:, 0] += at
             into[:, SHARE] = search.shares
             into[:, APART] = search.apart
+            into[:, QUALITY] = search.quality_influence
             into[:, BOX] = search.exemplar_box
             for image in seen.images:
                 height, width = image.shape[:2]
