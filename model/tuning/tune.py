@@ -23,13 +23,20 @@ from model.data.corpus import Corpus
 from model.inference.predictor import Predictor
 from model.inference.single import SingleTracker
 
-BOUNDS = {
+PYRAMID_BOUNDS = {
     "scale_penalty": (0.90, 1.0),
     "window_influence": (0.0, 0.5),
     "scale_damping": (0.1, 1.0),
     "scale_step": (1.01, 1.10),
 }
-"""Bounds within which each constant is searched."""
+"""Bounds within which each constant of a network with several search regions a frame is searched."""
+HEAD_BOUNDS = {
+    "window_influence": (0.0, 0.5),
+    "scale_damping": (0.1, 1.0),
+    "offset_share": (0.0, 1.0),
+    "quality_influence": (0.0, 2.0),
+}
+"""The same for a network with a box head, which has one."""
 _FIRST_STEP, _LAST_STEP = 0.2, 0.02
 """Steps as shares of a constant's range."""
 _RACE_FROM = 6
@@ -232,24 +239,30 @@ def _overlap(predictor: Predictor, constants: TrackerConfig, excerpt: Excerpt, f
     return float(np.mean(found))
 
 
+def searched(constants: TrackerConfig) -> Mapping[str, tuple[float, float]]:
+    """The constants that matter to such a network, and their bounds."""
+    return PYRAMID_BOUNDS if constants.scales > 1 else HEAD_BOUNDS
+
+
 def _random(present: TrackerConfig, rng: np.random.Generator) -> TrackerConfig:
-    drawn = _with(present, {name: rng.uniform(low, high) for name, (low, high) in BOUNDS.items()})
-    return dataclasses.replace(drawn, scale_interpolation=bool(rng.integers(2)))
+    drawn = _with(present, {name: rng.uniform(low, high) for name, (low, high) in searched(present).items()})
+    return dataclasses.replace(drawn, scale_interpolation=bool(rng.integers(2))) if present.scales > 1 else drawn
 
 
 def _steps(best: TrackerConfig, step: float) -> list[TrackerConfig]:
     """Each constant moved up and down by that share of its range; and `scale_interpolation` the other way."""
     other = dataclasses.replace(best, scale_interpolation=not best.scale_interpolation)
-    return [other] + [
+    return [other] * (best.scales > 1) + [
         _with(best, {name: getattr(best, name) + sign * step * (high - low)})
-        for name, (low, high) in BOUNDS.items()
+        for name, (low, high) in searched(best).items()
         for sign in (1, -1)
     ]
 
 
 def _with(constants: TrackerConfig, values: Mapping[str, float]) -> TrackerConfig:
     """The constants with these values, clipped to their bounds."""
+    bounds = searched(constants)
     bounded = {
-        name: round(min(max(float(value), BOUNDS[name][0]), BOUNDS[name][1]), 5) for name, value in values.items()
+        name: round(min(max(float(value), bounds[name][0]), bounds[name][1]), 5) for name, value in values.items()
     }
     return TrackerConfig.from_dict({**dataclasses.asdict(constants), **bounded})

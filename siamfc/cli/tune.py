@@ -107,6 +107,6 @@ def _table(found: Tuning, rows: int = 10) -> str:
 
 
 def _searched(constants: Any) -> dict[str, float]:
-    from model.tuning.tune import BOUNDS
+    from model.tuning.tune import searched
 
-    return {name: getattr(constants, name) for name in BOUNDS}
+    return {name: getattr(constants, name) for name in searched(constants)}

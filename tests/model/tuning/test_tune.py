@@ -10,7 +10,7 @@ import pytest
 
 from model.boxes import Box
 from model.checkpoints import Weights
-from model.config import Preprocessing, TrackerConfig
+from model.config import Preprocessing, TrackerConfig, preset
 from model.data.clips import choose_clips
 from model.data.corpus import Corpus, Member, Track
 from model.data.rendered import Place, along, photograph, render
@@ -19,7 +19,7 @@ from model.inference.loading import load_predictor
 from model.inference.predictor import Predictor
 from model.inference.single import SingleTracker
 from model.tuning import tune as tuning
-from model.tuning.tune import BOUNDS, Tuning, TuningConfig, tune
+from model.tuning.tune import PYRAMID_BOUNDS, Tuning, TuningConfig, tune
 from tests.support.networks import TINY, random_network
 from tests.support.scenes import cup, face
 
@@ -106,8 +106,8 @@ def test_the_best_is_the_best_and_is_chosen_if_the_check_agrees(found: Tuning, p
 def test_only_the_scales_and_the_window_move_and_stay_within_bounds(found: Tuning, predictor: Predictor) -> None:
     for trial in found.trials:
         for name, value in dataclasses.asdict(trial.constants).items():
-            if name in BOUNDS:
-                assert BOUNDS[name][0] <= value <= BOUNDS[name][1]
+            if name in PYRAMID_BOUNDS:
+                assert PYRAMID_BOUNDS[name][0] <= value <= PYRAMID_BOUNDS[name][1]
             elif name != "scale_interpolation":
                 assert value == getattr(predictor.weights.constants, name)
 
@@ -137,7 +137,7 @@ def test_when_the_time_is_over_the_present_constants_stand(predictor: Predictor,
 
 def test_the_search_ends_by_itself(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "_LAST_STEP", 0.1)
-    monkeypatch.setattr(tuning, "BOUNDS", {"scale_penalty": BOUNDS["scale_penalty"]})
+    monkeypatch.setattr(tuning, "PYRAMID_BOUNDS", {"scale_penalty": PYRAMID_BOUNDS["scale_penalty"]})
     lines: list[str] = []
     found = tune(
         predictor, Clips(3, sources=1), TuningConfig(minutes=60, trials=1000, frames=FRAMES, random=0), lines.append
@@ -172,3 +172,13 @@ def test_too_few_clips_are_refused(predictor: Predictor) -> None:
 def test_refusals(values: dict[str, float], part: str) -> None:
     with pytest.raises(ConfigError, match=part):
         TuningConfig.from_dict(values)
+
+
+def test_a_network_with_a_head_has_constants_of_its_own() -> None:
+    present = TrackerConfig.of(preset("swift"))
+    rng = np.random.default_rng(1)
+    for candidate in (*tuning._steps(present, 0.1), tuning._random(present, rng)):
+        changed = {name for name, value in dataclasses.asdict(candidate).items() if value != getattr(present, name)}
+        assert changed
+        assert changed <= set(tuning.HEAD_BOUNDS)
+        assert all(low <= getattr(candidate, name) <= high for name, (low, high) in tuning.HEAD_BOUNDS.items())

@@ -12,7 +12,7 @@ import pytest
 
 from model.checkpoints import load_weights, save_weights
 from model.config import TrackerConfig
-from model.tuning.tune import BOUNDS
+from model.tuning.tune import PYRAMID_BOUNDS
 from tests.siamfc.cli.conftest import Run
 from tests.support.networks import random_weights
 from tests.support.scenes import translation
@@ -59,7 +59,7 @@ def test_what_is_found_is_printed_and_written(run: Run, corpus: Path, weights: P
     assert load_weights(saved).constants == chosen
     assert found["improved"] is (chosen != load_weights(weights).constants)
     assert (found["config"]["trials"], found["weights"]) == (2, load_weights(weights).sha256)
-    assert set(found["trials"][0]) == {"ao", *BOUNDS}
+    assert set(found["trials"][0]) == {"ao", *PYRAMID_BOUNDS}
     assert len(found["trials"]) + found["dropped"] == 2
     assert set(found["search"]) == set(found["check"]) == {"present", "best"}
 
