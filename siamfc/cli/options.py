@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 5.0
 """How long a stream may be silent."""
+
+LONGEST_NAME = 64
+"""Characters of a target's name; the server takes no more."""
 
 _NUMBERS_APART = re.compile(r"\s*,\s*|\s+")
 
@@ -45,6 +48,32 @@ class BoxType(click.ParamType):  # type: ignore[type-arg]  # generic in newer ve
 
             self.fail(too_small(x, y, w, h), param, ctx)
         return x, y, w, h
+
+
+class NamedBoxType(BoxType):
+    """`[NAME=]x,y,w,h`, as (name, box); without a name, or with a blank one, the name is ""."""
+
+    name = "[NAME=]x,y,w,h"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        name, _, box = str(value).rpartition("=")
+        name = name.strip()
+        if len(name) > LONGEST_NAME or not name.isprintable():
+            self.fail(f"{name!r} is no name: up to {LONGEST_NAME} printable characters", param, ctx)
+        return name, super().convert(box, param, ctx)
+
+
+def by_name(boxes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Boxes by their names; one without a name is called by its place, from "0". Raises UsageError for a name twice."""
+    named: dict[str, Any] = {}
+    for place, (given, box) in enumerate(boxes):
+        name = given or str(place)
+        if name in named:
+            raise click.UsageError(f"two boxes are called {name!r}")
+        named[name] = box
+    return named
 
 
 def _inside(text: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from model.file_kinds import foreign_kind
 from siamfc.cli.failures import Failure, InputError
-from siamfc.cli.frames import SourceFrame, Uint8Image
+from siamfc.cli.frames import EVERY_FRAME, Sampling, SourceFrame, Uint8Image
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -76,8 +76,8 @@ class Video:
         self.fps = float(rate) if rate and 0 < rate <= 1000 else 30.0
         self._longest_wait_s = 0.0
 
-    def frames(self) -> Iterator[SourceFrame]:
-        """Every frame that can be decoded. Raises InputError or Failure where there is none at all."""
+    def frames(self, sampling: Sampling = EVERY_FRAME) -> Iterator[SourceFrame]:
+        """The frames of the sampling that can be decoded. Raises InputError or Failure where there is none at all."""
         tally = _Tally()
         try:
             for frame in self._decoded(tally):
@@ -87,7 +87,8 @@ class Video:
                 index = tally.decoded + tally.unreadable - tally.leading
                 tally.decoded += 1
                 tally.damaged += bool(frame.is_corrupt)
-                yield SourceFrame(f"{self.name}, frame {index}", _pixels(frame), index)
+                if sampling.takes(index):
+                    yield SourceFrame(f"{self.name}, frame {index}", _pixels(frame), index)
         finally:
             self._container.close()
         if not tally.decoded:
