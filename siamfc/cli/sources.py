@@ -1,8 +1,10 @@
-"""The sources of `siamfc track`: a folder of images, a video file, a camera, a stream."""
+"""The sources of `siamfc track`: a folder of images, a video file, a pipe, a camera, a stream."""
 
 from __future__ import annotations
 
+import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +91,7 @@ def openable(text: str) -> Callable[[float], Source]:
 
     path = Path(text)
     if text == STDIN:
-        raise InputError("- is stdin, which cannot be a source; give a file, a folder, a camera's number or a URL")
+        return _stdin()
     if path.is_dir():
         folder = _folder(path)
         return lambda _: folder
@@ -97,6 +99,8 @@ def openable(text: str) -> Callable[[float], Source]:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             raise InputError(f"{text} is one image; give the folder that holds the images")
         return lambda _: Video(text)
+    if path.is_fifo():
+        return lambda _: Video(text, pipe=path.open("rb"))
     if path.exists():
         raise InputError(_special(path))
     if text.isdecimal():
@@ -108,8 +112,26 @@ def openable(text: str) -> Callable[[float], Source]:
 
 def files_of(text: str) -> tuple[Path, ...]:
     """The files that the source of that name reads, as far as there are any; nothing is opened."""
+    if text == STDIN:
+        return (Path("/dev/stdin"),) if _is_redirected() else ()
     path = Path(text)
     return image_files(path) if path.is_dir() else (path,) if path.is_file() else ()
+
+
+def _stdin() -> Callable[[float], Source]:
+    from siamfc.cli.videos import Video
+
+    if sys.stdin.isatty():
+        raise InputError("- is stdin, which is a terminal here; pipe a video into it, or give another source")
+    return lambda _: Video("stdin", pipe=open(sys.stdin.fileno(), "rb", closefd=False))
+
+
+def _is_redirected() -> bool:
+    """Whether stdin is a file."""
+    try:
+        return stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _folder(path: Path) -> Folder:
@@ -137,5 +159,5 @@ def _special(path: Path) -> str:
     mode = path.stat().st_mode
     if path.name.startswith("video") and path.name[5:].isdecimal() and path.parent == Path("/dev"):
         return f"{path}: is a camera's device; give its number, {path.name[5:]}"
-    kind = "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
+    kind = "socket" if stat.S_ISSOCK(mode) else "device"
     return f"{path}: is a {kind}, not a video file; save it to a file first, or give a stream's URL"

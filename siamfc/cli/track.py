@@ -69,9 +69,9 @@ def track(
 ) -> None:
     """Track targets through a source.
 
-    SOURCE is a video file, a folder of images, a camera's number or a stream's URL. Each --box marks a target in its
-    first frame. The network runs in this process, or on a server with --server. Without --out, --json and --video, JSON
-    lines go to stdout. A camera or stream goes on until Ctrl-C.
+    SOURCE is a video file, a folder of images, a pipe, - (stdin), a camera's number or a stream's URL. Each --box marks
+    a target in its first frame. The network runs in this process, or on a server with --server. Without --out, --json
+    and --video, JSON lines go to stdout. A camera or stream goes on until Ctrl-C.
 
     Several sources are followed one after the other from the same boxes; {name} in an output's path stands for the
     source's name, without folder and ending.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
 import av
@@ -35,6 +35,9 @@ _BAD_FRAME = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.Ex
 """What a decoder raises for one frame, after which the next may be sound."""
 
 
+_PIPED = "a pipe takes what is read from front to back: Matroska, MPEG-TS, NUT, YUV4MPEG, MP4 with its index first"
+
+
 @dataclass(slots=True)
 class _Tally:
     """What has come of a video so far.
@@ -58,10 +61,14 @@ class Video:
     container says, else 30. fault: after the last frame, why the video failed; None where it ended.
     """
 
-    def __init__(self, where: str, *, live: bool = False, timeout_s: float = 0.0) -> None:
-        """Open the file or the stream, which must give every frame within `timeout_s`. Raises InputError, Failure."""
+    def __init__(self, where: str, *, live: bool = False, timeout_s: float = 0.0, pipe: BinaryIO | None = None) -> None:
+        """Open the file or the stream, which must give every frame within `timeout_s`. Raises InputError, Failure.
+
+        pipe: what is read in the file's place, from front to back.
+        """
         self.live = live
-        self.files = () if live else (Path(where),)
+        self.files = () if live or pipe is not None else (Path(where),)
+        self._pipe = pipe
         self.name = _shown(where) if live else where
         self.fault: InputError | Failure | None = None
         self._timeout_s = timeout_s
@@ -91,6 +98,8 @@ class Video:
                     yield SourceFrame(f"{self.name}, frame {index}", _pixels(frame), index)
         finally:
             self._container.close()
+            if self._pipe is not None:
+                self._pipe.close()
         if not tally.decoded:
             raise self.fault or InputError(f"{self.name}: no frame of the video could be decoded")
 
@@ -99,10 +108,15 @@ class Video:
         options = {"rtsp_flags": "prefer_tcp"} if where.lower().startswith("rtsp") else {}
         began = time.monotonic()
         try:
+            if self._pipe is not None:
+                return av.open(self._pipe)
             if not self.live:
                 return av.open(where)
             return av.open(where, options=options, timeout=(self._timeout_s, self._timeout_s))
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            if self._pipe is not None:
+                self._pipe.close()
+                raise InputError(f"{where}: cannot be read as a video: {_reason(error)}; {_PIPED}") from error
             if not self.live:
                 raise InputError(_why_not_opened(Path(where), error)) from error
             raise self._stream_fault(error, time.monotonic() - began, "cannot be opened") from error

@@ -79,7 +79,8 @@ def test_a_label_lies_in_the_frame_on_a_plate(box: tuple[int, int, int, int]) ->
 
 
 def test_labels_of_targets_at_one_place_do_not_overlap() -> None:
-    drawn, taken = BLACK.copy(), []
+    drawn = BLACK.copy()
+    taken: list[tuple[int, int, int, int]] = []
     for _ in range(4):
         taken.append(_label(drawn, "cup 0.50", (100, 100, 140, 140), taken, COLOURS[0]))
     painted = np.zeros(BLACK.shape[:2], int)
