@@ -89,28 +89,28 @@ class Recording:
         self._stack = ExitStack()
         self._writers: list[tuple[Writer, TextIO]] = []
         self._video: OverlayVideo | None = None
-        self._count = self._lost = 0
+        self.count = self._lost = 0
         self._began = self._ended = 0.0
 
     def write(self, followed: Followed) -> None:
         """Add a frame. Raises InputError where a file cannot be written."""
-        if not self._count:
+        if not self.count:
             self._open(followed.frame.size())
         for writer, file in self._writers:
             writer.write(followed.index, followed.targets)
             file.flush()
         if self._video is not None:
             self._video.write(followed.frame.bgr(), followed.targets)
-        self._count += 1
+        self.count += 1
         self._lost += followed.lost
         self._ended = time.monotonic()
 
     def summary(self) -> str:
         """What was done: `120 frames, 3 lost, 41 fps -> out.mp4`. A frame is lost in which any target is."""
-        facts = [f"{self._count} frame{'' if self._count == 1 else 's'}", f"{self._lost} lost"]
-        if self._count > 1 and self._ended > self._began:
+        facts = [f"{self.count} frame{'' if self.count == 1 else 's'}", f"{self._lost} lost"]
+        if self.count > 1 and self._ended > self._began:
             # The first frame is given, not tracked.
-            rate = (self._count - 1) / (self._ended - self._began)
+            rate = (self.count - 1) / (self._ended - self._began)
             facts.append(f"{rate:.{1 if rate < 10 else 0}f} fps")
         files = [output.path for output in self._outputs.all if output.path != STDOUT]
         return ", ".join(facts) + (f" -> {', '.join(files)}" if files else "")

@@ -65,7 +65,8 @@ class Work:
         except KeyboardInterrupt:
             # Ctrl-C is how a live source ends; any other source was cut short.
             if not opened.live:
-                self._say(f"interrupted after {recording.summary()}")
+                if recording.count:
+                    self._say(f"interrupted after {recording.summary()}")
                 raise
         if opened.fault is not None:
             raise opened.fault

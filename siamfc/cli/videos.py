@@ -109,7 +109,7 @@ class Video:
         began = time.monotonic()
         try:
             if self._pipe is not None:
-                return av.open(self._pipe)
+                return av.open(self._pipe, "r")
             if not self.live:
                 return av.open(where)
             return av.open(where, options=options, timeout=(self._timeout_s, self._timeout_s))

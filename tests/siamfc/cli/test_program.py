@@ -113,7 +113,7 @@ def test_help_needs_the_base_install_only() -> None:
 
 
 def test_tracking_through_a_server_needs_the_base_install_only(server: FakeServer, folder: Path) -> None:
-    done = without_torch("track", folder, "--box", "10,20,8,6", "--server", server.url)
+    done = without_torch("track", folder, "--box", "10,20,8,6", "--server", server.url, "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("\n") == 5
 
@@ -148,7 +148,7 @@ def test_a_reader_that_leaves(server: FakeServer, folder: Path) -> None:
 def test_ctrl_c_in_a_process_of_its_own(server: FakeServer, folder: Path) -> None:
     server.script.mute = True
     command = [sys.executable, "-c", "from siamfc.cli import main; main()", "track", str(folder)]
-    command += ["--box", "10,20,8,6", "--server", server.url]
+    command += ["--box", "10,20,8,6", "--server", server.url, "--quiet"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         # The given box's line says that tracking is under way.

@@ -187,6 +187,7 @@ def test_ctrl_c_keeps_what_there_is(
     out, video = tmp_path / "out.jsonl", tmp_path / "out.mp4"
     result = run("track", "0", "--box", BOX, "--json", out, "--video", video)
     assert result.exit_code == status
+    assert result.stderr.startswith("3 frames, " if live else "interrupted after 3 frames, ")
     assert len(lines(out.read_text())) == 3
     capture = cv2.VideoCapture(str(video))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 3
