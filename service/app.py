@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,6 +31,8 @@ from service.engine.overload import OverloadGuard
 from service.engine.slots import SlotTable
 from service.operations.metrics import Metrics
 from service.operations.tracing import Tracing, TracingMiddleware
+from service.operations.worker_metrics import exposition
+from service.post import Post
 from service.sessions.decode_pool import DecodePool
 from service.sessions.exemplars import Exemplars
 from service.sessions.lease_manager import LeaseManager
@@ -63,11 +65,12 @@ def create_app(
     settings: Settings | None = None,
     make_predictor: PredictorFactory | None = None,
     weights: Weights | None = None,
+    post: Post | None = None,
 ) -> FastAPI:
     """Make the ASGI application. Its lifespan does everything heavy, and raises ModelError.
 
-    `weights`: weights that are loaded already; None loads the file of the settings, or the bundled one. Raises
-    SettingsError.
+    `weights`: weights that are loaded already; None loads the file of the settings, or the bundled one. `post`: the
+    place among the workers of a server, if there are several. Raises SettingsError.
     """
     settings = settings if settings is not None else load_settings()
 
@@ -75,7 +78,10 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _running(settings, make_predictor or _device_predictor, weights) as components:
+        async with (
+            _running(settings, make_predictor or _device_predictor, weights) as components,
+            exposition(components.metrics.render, post) as app.state.read_metrics,
+        ):
             app.state.components = components
             yield
         if tracing is not None:
@@ -97,17 +103,22 @@ def create_app(
     add_error_handlers(app)
     # A frame in JSON is base64: four bytes for three.
     app.add_middleware(BodyLimit, limit=settings.max_frame_bytes * 4 // 3 + _BODY_SLACK)
-    if settings.origins():
+    _allow_origins(app, settings.origins())
+    if tracing is not None:
+        app.add_middleware(TracingMiddleware, tracing=tracing)
+    return app
+
+
+def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
+    """Let pages of these origins call."""
+    if origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=list(settings.origins()),
+            allow_origins=list(origins),
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["Location", "Retry-After"],
         )
-    if tracing is not None:
-        app.add_middleware(TracingMiddleware, tracing=tracing)
-    return app
 
 
 @asynccontextmanager

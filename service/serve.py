@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import logging.config
@@ -23,6 +24,7 @@ from service.api.components import Components
 from service.app import create_app
 from service.operations.last_resort import LastResort
 from service.operations.logs import log_config
+from service.post import Post
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -42,10 +44,15 @@ class DrainingServer(uvicorn.Server):
     once the model is lost for ever.
     """
 
-    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None] = lambda: None) -> None:
-        """`stopping`: called when the server begins to stop, by a signal or by itself."""
+    def __init__(
+        self, config: uvicorn.Config, stopping: Callable[[], None] = lambda: None, post: Post | None = None
+    ) -> None:
+        """`stopping`: called when the server begins to stop, by a signal or by itself.
+
+        `post`: the place among the workers of a server, if there are several.
+        """
         super().__init__(config)
-        self._stopping = stopping
+        self._stopping, self._post = stopping, post
         self.lost: str | None = None
         """Why the model is lost; None if it is not."""
 
@@ -74,6 +81,9 @@ class DrainingServer(uvicorn.Server):
             for listener in server.sockets:
                 host, port = listener.getsockname()[:2]
                 _log.info("serving on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+        if self.started and self._post is not None:
+            asyncio.get_running_loop().add_reader(self._post.life, self._orphaned)
+            self._post.announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -85,6 +95,14 @@ class DrainingServer(uvicorn.Server):
                 _log.warning("some streams had not finished after %g s", components.settings.drain_s)
             components.tracking.stop_decoding()
         await super().shutdown(sockets)
+
+    def _orphaned(self) -> None:
+        """The process that started this worker has gone: nobody else would stop it."""
+        assert self._post is not None
+        asyncio.get_running_loop().remove_reader(self._post.life)
+        _log.warning("the process that started this worker has gone")
+        self._stopping()
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -103,9 +121,10 @@ def _handled(signals: tuple[signal.Signals, ...], handler: Any) -> Iterator[None
             signal.signal(number, old)
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, post: Post | None = None) -> int:
     """Serve until told to stop. Returns the exit status: 0 done, 2 unusable model or device, 1 any other failure.
 
+    `post`: the place among the workers of a server, whose sockets are then served; None: the settings' own port is.
     Ends the process itself where a thread never ends, because the interpreter would wait for it.
     """
     logging.config.dictConfig(log_config(settings.log_format))
@@ -119,7 +138,7 @@ def run(settings: Settings) -> int:
     last_resort = LastResort(settings.drain_s + _STOP_SLACK_S)
     server = DrainingServer(
         uvicorn.Config(
-            create_app(settings, weights=weights),
+            create_app(settings, weights=weights, post=post),
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -133,9 +152,10 @@ def run(settings: Settings) -> int:
             server_header=False,
         ),
         last_resort.arm,
+        post,
     )
     try:
-        server.run()
+        server.run(None if post is None else post.sockets())
     except SystemExit:
         # uvicorn could not start, and has logged why.
         return 1

@@ -43,6 +43,7 @@ class Settings(BaseSettings):
         None, description="A weights file, or bundled weights by name: swift, paper, light, baseline."
     )
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of the network; 0: one for each core.")
+    workers: int = Field(1, ge=1, le=64, description="Server processes on the port; more than 1 need a redis:// store.")
     store: str = Field(
         "memory://",
         repr=False,
@@ -98,6 +99,17 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def _workers_share_sessions(self) -> Settings:
+        if self.workers > 1 and self.store == "memory://":
+            raise ValueError(
+                f"{self.workers} workers need a store that all of them reach: a connection comes to any of them, and "
+                f"sessions in memory:// are known to one. Set {PREFIX}STORE=redis://HOST, or one worker"
+            )
+        if self.workers > 1 and os.name != "posix":
+            raise ValueError("several workers need Linux or another POSIX system")
+        return self
+
+    @model_validator(mode="after")
     def _keys_readable(self) -> Settings:
         self.keys()
         return self
@@ -117,9 +129,27 @@ class Settings(BaseSettings):
             raise ValueError(f"{PREFIX}API_KEYS or {PREFIX}API_KEYS_FILE is set, but holds no key")
         return keys
 
+    def environment(self) -> dict[str, str]:
+        """This process's environment with these settings in place of its own, for a process that is to have them."""
+        others = {name: value for name, value in os.environ.items() if not _is_setting(name)}
+        named = {name: getattr(self, name) for name in type(self).model_fields}
+        return others | {PREFIX + name.upper(): _as_text(value) for name, value in named.items()}
+
     def origins(self) -> tuple[str, ...]:
         """The CORS origins."""
         return tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
+
+
+def _is_setting(variable: str) -> bool:
+    """Whether an environment variable is meant for the server."""
+    return variable.upper().startswith(PREFIX) and variable.upper() not in _NOT_SETTINGS
+
+
+def _as_text(value: Any) -> str:
+    """A setting as its variable has it; what is not set is empty."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return "" if value is None else str(value)
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -128,8 +158,7 @@ def load_settings(**overrides: Any) -> Settings:
     A variable with the prefix that is no setting is refused, so that a misspelt name does not pass silently.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    ours = (name for name in os.environ if name.upper().startswith(PREFIX))
-    unknown = sorted(name for name in ours if name.upper() not in known | _NOT_SETTINGS)
+    unknown = sorted(name for name in os.environ if _is_setting(name) and name.upper() not in known)
     if unknown:
         raise SettingsError(f"no such setting: {', '.join(unknown)}")
     try:

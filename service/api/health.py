@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from service.api.dependencies import ComponentsDep, OwnerDep
@@ -29,9 +29,9 @@ async def read_readiness(components: ComponentsDep, response: Response) -> Healt
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def read_metrics(components: ComponentsDep) -> Response:
-    """The metrics as Prometheus text."""
-    return Response(components.metrics.render(), media_type=CONTENT_TYPE)
+async def read_metrics(_: ComponentsDep, request: Request) -> Response:
+    """The metrics as Prometheus text; of several worker processes all, with the label `worker`."""
+    return Response(await request.app.state.read_metrics(), media_type=CONTENT_TYPE)
 
 
 @router.get("/v1/model", tags=["model"])

@@ -97,7 +97,7 @@ def test_it_runs_on_uvloop_and_httptools_and_leaves_frames_uncompressed(
     random_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[uvicorn.Config] = []
-    monkeypatch.setattr(DrainingServer, "run", lambda server: made.append(server.config))
+    monkeypatch.setattr(DrainingServer, "run", lambda server, sockets: made.append(server.config))
     settings: Any = {"device": "cpu", "precision": "fp32"}
     serve.run(Settings(weights=random_weights, port=0, **settings))
     (config,) = made
