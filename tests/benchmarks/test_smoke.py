@@ -15,7 +15,7 @@ from benchmarks import _report
 RUNTIME = {"runtime": "torch", "precision": "fp32", "threads": 1}
 
 
-def measured(name: str, folder: Path, weights: Path, **options: Any) -> dict[str, Any]:
+def measured(name: str, folder: Path, weights: Path | tuple[str, ...], **options: Any) -> dict[str, Any]:
     """The benchmark's result, after its report has been written and read back."""
     module = importlib.import_module(f"benchmarks.{name}")
     result: dict[str, Any] = module.run(weights=weights, **options, **RUNTIME)
@@ -84,3 +84,19 @@ def test_opencv(tmp_path: Path, light_weights: Path) -> None:
     assert set(result["trackers"]) == {"ours", "mil"}
     assert result["missing"] == ["none_such"]
     assert result["trackers"]["mil"]["overlap"] > 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_frames(tmp_path: Path, light_weights: Path) -> None:
+    name = str(light_weights)
+    sizes, trackers = ("VGA", "720p"), ("mil",)
+    result = measured("frames", tmp_path, (name,), frames=3, rounds=1, sizes=sizes, trackers=trackers)
+    ways = [f"{name}, arrays", f"{name}, JPEG", f"{name}, parts", f"{name}, in process", "OpenCV mil"]
+    assert [(row["size"], row["contender"]) for row in result["rows"]] == [
+        (size, way) for size in sizes for way in ways
+    ]
+    assert all(row["ms"] > 0 for row in result["rows"])
+    whole, encoded, parts = (row["kb_a_frame"] for row in result["rows"][-5:-2])
+    assert parts < whole / 2
+    assert encoded == pytest.approx(whole, rel=0.01)
