@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--box", "boxes", type=NamedBoxType(), multiple=True, help="A target's box in the first frame, in pixels."
 )
+@click.option("--select", is_flag=True, help="Draw the boxes on the first frame: in a window, or else in a page.")
 @click.option("--start", type=click.IntRange(min=0), default=0, help="Number of the first frame, from 0.  [default: 0]")
 @click.option("--every", type=click.IntRange(min=1), default=1, help="Follow every Nth frame.  [default: 1]")
 @click.option("--out", metavar="OUT", help="Write the results; - means stdout.")
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 def track(
     sources: tuple[str, ...],
     boxes: tuple[tuple[str, tuple[float, float, float, float]], ...],
+    select: bool,
     start: int,
     every: int,
     out: str | None,
@@ -80,12 +82,12 @@ def track(
     are kept, and the exit status is 2 for a file and 1 for a camera or stream.
     """
     refuse_both(server, weights=weights, device=device, runtime=runtime, precision=precision, api_key=api_key)
-    if not boxes:
-        raise click.UsageError("mark a target with --box")
+    if bool(boxes) == select:
+        raise click.UsageError("mark the targets with --box, or draw them with --select")
     from siamfc.cli.following import follow_in_process, follow_on_server
     from siamfc.cli.tracking import Work, places_of
 
-    named, outputs = by_name(boxes), Outputs.chosen(out, format, json_path, video)
+    named, outputs = None if select else by_name(boxes), Outputs.chosen(out, format, json_path, video)
     places = places_of(sources, outputs, [weights] if weights else [])
     with ExitStack() as stack:
         follow: Follow

@@ -26,9 +26,9 @@ Follow: TypeAlias = Callable[[Iterator[SourceFrame], Boxes], FollowedFrames]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How every source is followed."""
+    """How every source is followed. boxes: None lets the user draw them on the first frame of every source."""
 
-    boxes: Boxes
+    boxes: Boxes | None
     sampling: Sampling
     timeout_s: float
     quiet: bool
@@ -54,9 +54,9 @@ class Work:
 
     def _follow(self, source: str, outputs: Outputs) -> None:
         opened = open_source(source, self.timeout_s)
-        followed = self.follow(opened.frames(self.sampling), self.boxes)
         recording = Recording(outputs, source, opened.fps / self.sampling.every)
         try:
+            followed = self._followed(opened.frames(self.sampling))
             with recording, closing(followed):
                 self._record(followed, recording, self.sampling.count(opened.total))
         except NoFrameError as error:
@@ -71,6 +71,17 @@ class Work:
         if opened.fault is not None:
             raise opened.fault
         self._say(recording.summary())
+
+    def _followed(self, frames: Iterator[SourceFrame]) -> FollowedFrames:
+        boxes = self.boxes
+        if boxes is None:
+            from siamfc.cli.selecting import select_boxes
+
+            first = next(frames, None)
+            if first is None:
+                raise NoFrameError("the source has no frame")
+            boxes, frames = select_boxes(first), chain([first], frames)
+        return self.follow(frames, boxes)
 
     def _record(self, followed: FollowedFrames, recording: Recording, total: int | None) -> None:
         with progress("tracking", total, quiet=self.quiet) as report:
