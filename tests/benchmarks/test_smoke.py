@@ -56,6 +56,18 @@ def test_scaling(tmp_path: Path, light_weights: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_scaling_over_several_processes(tmp_path: Path, light_weights: Path) -> None:
+    result = measured(
+        "scaling", tmp_path, light_weights, sessions=(4,), targets=(2,), seconds=0.5, width=160, workers=2
+    )
+    assert result["workers"] == 2
+    assert all(row["all_in_order"] and row["targets_per_s"] > 0 for row in result["rows"])
+    assert all(row["stages_ms"]["store"] > 0 for row in result["rows"])
+
+
+@pytest.mark.slow
 def test_memory(tmp_path: Path, light_weights: Path) -> None:
     result = measured("memory", tmp_path, light_weights, sessions=20, churn=4, at_once=2)
     assert set(result["create_and_delete_per_s"]) == {"1 at once", "2 at once"}
