@@ -102,7 +102,12 @@ def create_app(
     web.mount_files(app)
     add_error_handlers(app)
     # A frame in JSON is base64: four bytes for three.
-    app.add_middleware(BodyLimit, limit=settings.max_frame_bytes * 4 // 3 + _BODY_SLACK)
+    app.add_middleware(
+        BodyLimit,
+        limit=settings.max_frame_bytes * 4 // 3 + _BODY_SLACK,
+        budget_bytes=settings.body_budget_bytes,
+        deadline_s=settings.body_s,
+    )
     _allow_origins(app, settings.origins())
     if tracing is not None:
         app.add_middleware(TracingMiddleware, tracing=tracing)

@@ -20,7 +20,8 @@ ServiceError                    anything the service refuses or fails at
 ├── ModelUnavailable            the model failed, or its worker is dead
 ├── StoreUnavailable            the store of sessions cannot be reached
 ├── IncompatibleReplica         this replica's model cannot use the session's exemplars
-└── ShuttingDown                the server is draining
+├── ShuttingDown                the server is draining
+└── RequestTimeout              the body did not arrive in time
 """
 
 from __future__ import annotations
@@ -174,3 +175,9 @@ class ShuttingDown(ServiceError):
     """The server is draining and accepts nothing new."""
 
     kind = contract.SHUTTING_DOWN
+
+
+class RequestTimeout(ServiceError):
+    """The request's body did not arrive in time."""
+
+    kind = contract.REQUEST_TIMEOUT

@@ -11,10 +11,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from model.checkpoints import find_weights, load_weights
 from model.errors import ModelError
@@ -22,6 +24,7 @@ from model.inference.choice import candidates
 from model.inference.devices import choose_device
 from service.api.components import Components
 from service.app import create_app
+from service.connections import BoundedHttp, ConnectionLimits, Door, affordable_connections
 from service.operations.last_resort import LastResort
 from service.operations.logs import log_config
 from service.post import Post
@@ -121,6 +124,18 @@ def _handled(signals: tuple[signal.Signals, ...], handler: Any) -> Iterator[None
             signal.signal(number, old)
 
 
+def _door(settings: Settings, app: FastAPI) -> Door:
+    """The bounds on connections; refusals count in the metrics of the running application."""
+
+    def refused(slug: str) -> None:
+        components = getattr(app.state, "components", None)
+        if isinstance(components, Components):
+            components.metrics.refused(slug)
+
+    connections = affordable_connections(settings.max_connections)
+    return Door(ConnectionLimits(connections, settings.head_s, settings.body_s), refused)
+
+
 def run(settings: Settings, post: Post | None = None) -> int:
     """Serve until told to stop. Returns the exit status: 0 done, 2 unusable model or device, 1 any other failure.
 
@@ -136,12 +151,14 @@ def run(settings: Settings, post: Post | None = None) -> int:
         print(f"siamfc: {error}", file=sys.stderr)
         return 2
     last_resort = LastResort(settings.drain_s + _STOP_SLACK_S)
+    app = create_app(settings, weights=weights, post=post)
     server = DrainingServer(
         uvicorn.Config(
-            create_app(settings, weights=weights, post=post),
+            app,
             host=settings.host,
             port=settings.port,
             log_config=None,
+            http=partial(BoundedHttp, door=_door(settings, app)),  # type: ignore[arg-type]
             ws="websockets-sansio",
             ws_max_size=settings.max_frame_bytes,
             ws_ping_interval=_PING_S,

@@ -54,6 +54,14 @@ class Settings(BaseSettings):
     session_ttl_s: float = Field(600.0, gt=0, le=604_800, description="Seconds without a frame until a session ends.")
     max_frame_bytes: int = Field(8 * 2**20, ge=1024, le=2**30, description="Bytes of an encoded frame.")
     max_frame_pixels: int = Field(4096 * 4096, ge=1024, le=2**30, description="Pixels of a frame, by its header.")
+    max_connections: int = Field(
+        4096, ge=1, le=1_000_000, description="Connections open at once; fewer where the system allows fewer files."
+    )
+    head_s: float = Field(10.0, gt=0, le=600, description="Seconds in which a request's head must arrive.")
+    body_s: float = Field(60.0, gt=0, le=3600, description="Seconds in which a request's body must arrive.")
+    body_budget_bytes: int = Field(
+        256 * 2**20, ge=2**20, le=2**40, description="Bytes of request bodies held at once; at least one body's."
+    )
     batch_max: int = Field(32, ge=1, le=1024, description="Targets in one pass of the network.")
     batch_max_ms: float = Field(100.0, ge=0, le=60_000, description="Longest time of one pass; 0: no limit.")
     pass_limit_s: float = Field(

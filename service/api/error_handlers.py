@@ -8,12 +8,19 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from service.api.components import Components
 from service.api.problems import headers, problem, shortened
 from service.errors import InvalidRequest, ServiceError, pointer_to
-from siamfc.contract import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, UNKNOWN_METHOD, UNKNOWN_PATH
+from siamfc.contract import (
+    MALFORMED_REQUEST,
+    PROBLEM_MEDIA_TYPE,
+    PROBLEM_TYPE_PREFIX,
+    UNKNOWN_METHOD,
+    UNKNOWN_PATH,
+)
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -40,6 +47,11 @@ def add_error_handlers(app: FastAPI) -> None:
             "detail": shortened(f"{request.method} {request.url.path}: {error.detail}"),
         }
         return _answer(request, body, error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        # Nobody reads this answer; without it the server would log a fault of its own.
+        return Response(status_code=MALFORMED_REQUEST.status)
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:

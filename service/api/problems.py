@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from service.errors import InvalidRequest, ServiceError, Unauthorized
+from service.errors import InvalidRequest, RequestTimeout, ServiceError, Unauthorized
 from siamfc.contract import INTERNAL_ERROR, ProblemKind
 
 MAX_FAULTS = 10
@@ -48,6 +48,9 @@ def headers(error: BaseException) -> dict[str, str]:
     extra: dict[str, str] = {}
     if isinstance(error, Unauthorized):
         extra["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RequestTimeout):
+        # The rest of the body may still be on its way.
+        extra["Connection"] = "close"
     if isinstance(error, ServiceError) and error.retry_after_s is not None:
         extra["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     return extra
