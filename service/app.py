@@ -21,8 +21,11 @@ from service.api.bodies import BodyLimits, BodyReader
 from service.api.body_limit import BodyLimit
 from service.api.components import Components
 from service.api.error_handlers import add_error_handlers
+from service.api.gate import Gate
+from service.api.key_file import KeyFile
 from service.api.keys import Keyring
 from service.api.openapi import complete
+from service.api.origins import HostRules
 from service.api.rate_limit import RateLimiter
 from service.api.schemas import ModelOut
 from service.engine.batcher import Batcher
@@ -109,6 +112,12 @@ def create_app(
         deadline_s=settings.body_s,
     )
     _allow_origins(app, settings.origins())
+    app.add_middleware(
+        Gate,
+        hosts=HostRules(settings.host, settings.hosts(), keyed=bool(settings.keys())),
+        origins=settings.origins(),
+        guarded=settings.guarded(),
+    )
     if tracing is not None:
         app.add_middleware(TracingMiddleware, tracing=tracing)
     return app
@@ -121,8 +130,8 @@ def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
             CORSMiddleware,
             allow_origins=list(origins),
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type"],
-            expose_headers=["Location", "Retry-After"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["Location", "Retry-After", "X-Request-ID"],
         )
 
 
@@ -149,7 +158,8 @@ async def _running(
     store = _store(settings.store, metrics, clock)
     registry = SessionRegistry(slots, metrics, settings.max_sessions, clock, cache=store.shared)
     _watch(metrics, registry, slots, batcher, store, guard)
-    limits = Limits(settings.max_targets, settings.max_frame_pixels, settings.session_ttl_s)
+    per_key = settings.max_sessions_per_key if settings.keys() else 0
+    limits = Limits(settings.max_targets, settings.max_frame_pixels, settings.session_ttl_s, per_key)
     # One more for decoding: a caller who has as many frames under way as there are cores leaves one to the others.
     with _pixel_threads() as pool, DecodePool(_pool_size() + 1) as decoders:
         model = TrackerModel(weights.tracker, weights.sha256, predictor.cutter)
@@ -164,7 +174,7 @@ async def _running(
         await store.start()
         await leases.start()
         _log.info("ready: %s on %s, %s", facts.network, facts.device, facts.precision)
-        sweeper = asyncio.create_task(_sweep(registry, store))
+        sweeper = asyncio.create_task(_sweep(registry, store, KeyFile(settings, keyring), leases))
         try:
             yield components
         finally:
@@ -219,11 +229,13 @@ def _store(url: str, metrics: Metrics, clock: Callable[[], float]) -> SessionSto
     return RedisStore(url, metrics)
 
 
-async def _sweep(registry: SessionRegistry, store: SessionStore) -> None:
+async def _sweep(registry: SessionRegistry, store: SessionStore, keys: KeyFile, leases: LeaseManager) -> None:
     while True:
         await asyncio.sleep(_SWEEP_S)
         registry.sweep()
         store.sweep()
+        for owner in keys.refresh():
+            await leases.revoke(owner)
 
 
 def _device_predictor(weights: Weights, settings: Settings, slots: int) -> tuple[SlotPredictor, dict[str, str]]:

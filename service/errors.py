@@ -21,7 +21,9 @@ ServiceError                    anything the service refuses or fails at
 ├── StoreUnavailable            the store of sessions cannot be reached
 ├── IncompatibleReplica         this replica's model cannot use the session's exemplars
 ├── ShuttingDown                the server is draining
-└── RequestTimeout              the body did not arrive in time
+├── RequestTimeout              the body did not arrive in time
+├── UnknownHost                 the request names a host that is not this server's
+└── ForbiddenOrigin             a page of an origin that is not listed calls
 """
 
 from __future__ import annotations
@@ -181,3 +183,15 @@ class RequestTimeout(ServiceError):
     """The request's body did not arrive in time."""
 
     kind = contract.REQUEST_TIMEOUT
+
+
+class UnknownHost(ServiceError):
+    """The request names a host that is not this server's."""
+
+    kind = contract.UNKNOWN_HOST
+
+
+class ForbiddenOrigin(ServiceError):
+    """A page calls whose origin is neither this server's nor listed."""
+
+    kind = contract.FORBIDDEN_ORIGIN

@@ -166,6 +166,8 @@ def run(settings: Settings, post: Post | None = None) -> int:
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
             access_log=False,
+            proxy_headers=bool(settings.proxies()),
+            forwarded_allow_ips=list(settings.proxies()),
             server_header=False,
         ),
         last_resort.arm,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -75,8 +76,16 @@ class Settings(BaseSettings):
     drain_s: float = Field(6.0, gt=0, le=600, description="Time to answer accepted frames when told to stop.")
     api_keys: SecretStr | None = Field(None, description="Comma-separated keys; none: callers need no key.")
     api_keys_file: Path | None = Field(None, description="A file with one key on each line.")
+    keys_for: str = Field("", description="What beside /v1 asks for a key, comma-separated: metrics, docs.")
+    max_sessions_per_key: int = Field(0, ge=0, le=1_000_000, description="Sessions at once of each key; 0: no limit.")
     rate_limit_fps: float = Field(0.0, ge=0, le=1e6, description="Frames a second for each key; 0: no limit.")
     cors_origins: str = Field("", description="Comma-separated origins whose pages may call; * for any.")
+    allowed_hosts: str = Field(
+        "", description="Comma-separated hosts to answer to, *.example.org for all below; empty: docs/operations.md."
+    )
+    trusted_proxies: str = Field(
+        "", description="Comma-separated addresses or networks whose X-Forwarded-For is believed; empty: none."
+    )
     otlp_endpoint: str = Field("", description="Base address of an OTLP/HTTP collector for traces; empty: none.")
     log_format: Literal["console", "json"] = Field("console", description="Format of log lines.")
 
@@ -85,6 +94,23 @@ class Settings(BaseSettings):
     def _address(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("an OTLP endpoint starts with http:// or https://, as in http://localhost:4318")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for each in _listed(value):
+            try:
+                ip_network(each)
+            except ValueError:
+                raise ValueError(f"a proxy is an address or a network, as 10.0.0.0/8, not {each!r}") from None
+        return value
+
+    @field_validator("keys_for")
+    @classmethod
+    def _guardable(cls, value: str) -> str:
+        if unknown := set(_listed(value)) - {"metrics", "docs"}:
+            raise ValueError(f"keys may be asked for metrics and docs, not for {', '.join(sorted(unknown))}")
         return value
 
     @field_validator("store")
@@ -145,7 +171,23 @@ class Settings(BaseSettings):
 
     def origins(self) -> tuple[str, ...]:
         """The CORS origins."""
-        return tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
+        return _listed(self.cors_origins)
+
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts that are listed as this server's."""
+        return _listed(self.allowed_hosts)
+
+    def proxies(self) -> tuple[str, ...]:
+        """The addresses and networks of trusted proxies."""
+        return _listed(self.trusted_proxies)
+
+    def guarded(self) -> tuple[str, ...]:
+        """What beside `/v1` asks for a key."""
+        return _listed(self.keys_for)
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in value.split(",") if each.strip())
 
 
 def _is_setting(variable: str) -> bool:

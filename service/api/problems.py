@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from service.errors import InvalidRequest, RequestTimeout, ServiceError, Unauthorized
+from service.operations.request_ids import current_request
 from siamfc.contract import INTERNAL_ERROR, ProblemKind
 
 MAX_FAULTS = 10
@@ -35,7 +36,9 @@ def problem(error: BaseException) -> dict[str, Any]:
 
 
 def _body(kind: ProblemKind, detail: str) -> dict[str, Any]:
-    return {"type": kind.type, "title": kind.title, "status": kind.status, "detail": shortened(detail)}
+    body = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": shortened(detail)}
+    request_id = current_request()
+    return body | {"request_id": request_id} if request_id else body
 
 
 def shortened(text: str) -> str:

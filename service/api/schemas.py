@@ -147,6 +147,9 @@ class ProblemOut(BaseModel):
     status: int
     detail: str
     errors: list[dict[str, str]] | None = None
+    request_id: Annotated[str | None, Field(description="The answer's X-Request-ID; the server's log has it too.")] = (
+        None
+    )
 
 
 def target_state(target: StoredTarget, tracker: Tracker, frame_size: tuple[int, int]) -> TargetState:

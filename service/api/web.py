@@ -17,7 +17,7 @@ router = APIRouter(include_in_schema=False)
 
 _FOLDER = Path(str(resources.files("service"))) / "web"
 _POLICY = (
-    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self' ws: wss:; "
+    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; "
     "object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
 

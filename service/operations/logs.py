@@ -7,6 +7,8 @@ import logging
 import time
 from typing import Any, Literal
 
+from service.operations.request_ids import RequestIdFilter
+
 
 class JsonFormatter(logging.Formatter):
     """Writes a record as one JSON object: time (UTC), level, logger, message, and the traceback if there is one."""
@@ -19,6 +21,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if request_id := getattr(record, "request_id", ""):
+            line["request_id"] = request_id
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
@@ -33,7 +37,8 @@ def log_config(style: Literal["console", "json"]) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": formatter},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "filters": {"request": {"()": RequestIdFilter}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request"]}},
         "root": {"level": "INFO", "handlers": ["stderr"]},
         # At INFO uvicorn logs the path of every socket, which holds the session's id.
         "loggers": {"uvicorn.error": {"level": "WARNING"}},
