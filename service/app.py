@@ -100,13 +100,22 @@ def create_app(
         # The operationIds, after which generated clients name their calls.
         generate_unique_id_function=lambda route: route.name,
     )
-    for router in (sessions.router, stream.router, health.router, web.router):
+    routers = (sessions.router, stream.router, health.router, web.router)
+    for router in routers:
         app.include_router(router)
     web.mount_files(app)
-    add_error_handlers(app)
-    # A frame in JSON is base64: four bytes for three.
+    add_error_handlers(app, [route for router in routers for route in router.routes])
+    _add_middleware(app, settings)
+    if tracing is not None:
+        app.add_middleware(TracingMiddleware, tracing=tracing)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """Put the limits on bodies, the rules for other origins and the gate before the routes; the last is outermost."""
     app.add_middleware(
         BodyLimit,
+        # A frame in JSON is base64: four bytes for three.
         limit=settings.max_frame_bytes * 4 // 3 + _BODY_SLACK,
         budget_bytes=settings.body_budget_bytes,
         deadline_s=settings.body_s,
@@ -118,9 +127,6 @@ def create_app(
         origins=settings.origins(),
         guarded=settings.guarded(),
     )
-    if tracing is not None:
-        app.add_middleware(TracingMiddleware, tracing=tracing)
-    return app
 
 
 def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
@@ -155,7 +161,7 @@ async def _running(
         pass_limit_s=settings.pass_limit_s,
     )
     guard = OverloadGuard(settings.max_queue_ms / 1e3, clock)
-    store = _store(settings.store, metrics, clock)
+    store = _store(settings, metrics, clock)
     registry = SessionRegistry(slots, metrics, settings.max_sessions, clock, cache=store.shared)
     _watch(metrics, registry, slots, batcher, store, guard)
     per_key = settings.max_sessions_per_key if settings.keys() else 0
@@ -220,13 +226,15 @@ def _pool_size() -> int:
     return max(2, min(16, os.cpu_count() or 2))
 
 
-def _store(url: str, metrics: Metrics, clock: Callable[[], float]) -> SessionStore:
-    if url == "memory://":
+def _store(settings: Settings, metrics: Metrics, clock: Callable[[], float]) -> SessionStore:
+    if settings.store == "memory://":
         return MemoryStore(clock)
     # Imported here because redis is an extra.
     from service.sessions.stores.redis import RedisStore
+    from service.sessions.stores.redis_tls import TlsFiles
 
-    return RedisStore(url, metrics)
+    tls = TlsFiles(settings.store_ca, settings.store_cert, settings.store_key)
+    return RedisStore(settings.store, metrics, tls=tls)
 
 
 async def _sweep(registry: SessionRegistry, store: SessionStore, keys: KeyFile, leases: LeaseManager) -> None:

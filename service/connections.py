@@ -201,7 +201,7 @@ class BoundedHttp(HttpToolsProtocol):
         if not getattr(socket, "handshake_initiated", True):
             # The WebSocket library reads requests more strictly, and would leave the connection open for ever.
             self.transport.set_protocol(self)
-            self.connections.discard(socket)  # type: ignore[arg-type]
+            self.connections.discard(socket)
             self.connections.add(self)
             self._refuse(contract.MALFORMED_REQUEST, "this is no WebSocket handshake")
 

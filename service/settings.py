@@ -50,6 +50,9 @@ class Settings(BaseSettings):
         repr=False,
         description="Where sessions live: memory://, or redis://[:PASSWORD@]HOST[:PORT][/DB] for several replicas.",
     )
+    store_ca: Path | None = Field(None, description="PEM file of the authority that a rediss:// store is trusted by.")
+    store_cert: Path | None = Field(None, description="PEM file of the certificate to show to a rediss:// store.")
+    store_key: Path | None = Field(None, description="PEM file of that certificate's key.")
     max_sessions: int = Field(512, ge=1, le=1_000_000, description="Sessions at once; one more is refused.")
     max_targets: int = Field(16, ge=1, le=256, description="Targets in a session.")
     session_ttl_s: float = Field(600.0, gt=0, le=604_800, description="Seconds without a frame until a session ends.")
@@ -141,6 +144,19 @@ class Settings(BaseSettings):
             )
         if self.workers > 1 and os.name != "posix":
             raise ValueError("several workers need Linux or another POSIX system")
+        return self
+
+    @model_validator(mode="after")
+    def _tls_usable(self) -> Settings:
+        files = {"STORE_CA": self.store_ca, "STORE_CERT": self.store_cert, "STORE_KEY": self.store_key}
+        given = {name: path for name, path in files.items() if path is not None}
+        if given and not self.store.startswith("rediss://"):
+            raise ValueError(f"{PREFIX}{next(iter(given))} is for a rediss:// store")
+        if (self.store_cert is None) != (self.store_key is None):
+            raise ValueError(f"{PREFIX}STORE_CERT and {PREFIX}STORE_KEY go together")
+        for name, path in given.items():
+            if not path.is_file():
+                raise ValueError(f"the file of {PREFIX}{name} cannot be read: {path}")
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match
 
 from service.api.components import Components
 from service.api.problems import headers, problem, shortened
@@ -23,8 +24,8 @@ from siamfc.contract import (
 )
 
 
-def add_error_handlers(app: FastAPI) -> None:
-    """Answer and count the errors of routes, of FastAPI's validation and of its router, and unexpected ones."""
+def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Answer and count the errors of `routes`, of FastAPI's validation and of its router, and unexpected ones."""
 
     @app.exception_handler(ServiceError)
     async def refused(request: Request, error: ServiceError) -> Response:
@@ -46,7 +47,10 @@ def add_error_handlers(app: FastAPI) -> None:
             "status": error.status_code,
             "detail": shortened(f"{request.method} {request.url.path}: {error.detail}"),
         }
-        return _answer(request, body, error.headers)
+        extra = dict(error.headers or {})
+        if error.status_code == UNKNOWN_METHOD.status:
+            extra["Allow"] = ", ".join(sorted(_methods(request, routes)))
+        return _answer(request, body, extra)
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, error: ClientDisconnect) -> Response:
@@ -56,6 +60,12 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         return _answer(request, problem(error))
+
+
+def _methods(request: Request, routes: Sequence[BaseRoute]) -> set[str]:
+    """All methods that the request's path has a route for; the router names those of one route. Files can be got."""
+    matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in matching for method in getattr(route, "methods", None) or ()} or {"GET", "HEAD"}
 
 
 def _answer(request: Request, body: dict[str, Any], extra: Mapping[str, str] | None = None) -> Response:

@@ -49,7 +49,7 @@ class Gate:
 
             async def complete(message: Message) -> None:
                 if message["type"] in ("http.response.start", "websocket.accept"):
-                    message = message | {"headers": _completed(message, request_id)}
+                    message = {**message, "headers": _completed(message, request_id)}
                 await send(message)
 
             try:

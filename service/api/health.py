@@ -12,12 +12,14 @@ from service.operations.metrics import CONTENT_TYPE
 router = APIRouter(tags=["service"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def read_liveness() -> HealthOut:
     """Liveness: the process answers."""
     return HealthOut(status="ok")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"model": HealthOut}})
 async def read_readiness(components: ComponentsDep, response: Response) -> HealthOut:
     """Readiness: warmed up, not draining, the model's worker alive, the session store reachable."""
@@ -28,6 +30,7 @@ async def read_readiness(components: ComponentsDep, response: Response) -> Healt
     return HealthOut(status="ready")
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get("/metrics", response_class=PlainTextResponse)
 async def read_metrics(_: ComponentsDep, request: Request) -> Response:
     """The metrics as Prometheus text; of several worker processes all, with the label `worker`."""

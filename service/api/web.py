@@ -30,6 +30,7 @@ _DOCS_POLICY = (
 """Swagger UI is begun by a script in the page, and styles itself."""
 
 
+@router.head("/")
 @router.get("/")
 async def page() -> FileResponse:
     """The demo page."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import httpx
 import pytest
 
 from service.operations.logs import JsonFormatter
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.anyio
 PAGE = {"Origin": "https://evil.example"}
 
 
-def problem_of(response: object) -> tuple[int, str]:
+def problem_of(response: httpx.Response) -> tuple[int, str]:
     return response.status_code, response.json()["type"].partition("#")[2]
 
 
