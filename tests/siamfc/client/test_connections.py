@@ -19,7 +19,7 @@ from siamfc import (
     StoreUnavailable,
     Unauthorized,
 )
-from tests.support.clients import AT_ONCE, AT_ONCE_ATTEMPTS, BOX, JPEG, MakeClient, followed, frames
+from tests.support.clients import AT_ONCE_ATTEMPTS, BOX, JPEG, MakeClient, followed, frames
 from tests.support.fake_server import FakeServer
 from tests.support.waiting import eventually
 
