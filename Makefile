@@ -8,7 +8,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup tools serve test lint format bench sbom licences audit clean
+.PHONY: setup tools serve test lint format bench fuzz sbom licences audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test    the whole test suite"
 	@echo "make lint    formatting, types, import contracts"
 	@echo "make bench   the benchmarks"
+	@echo "make fuzz    fuzzes what reads strangers' bytes, SECONDS=60 for each of three targets"
 	@echo "make sbom    a CycloneDX list of what is installed; make licences, make audit: licences, known vulnerabilities"
 
 setup: $(VENV)/.complete
@@ -54,6 +55,16 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Coverage-guided fuzzing of what reads strangers' bytes, SECONDS for each; findings and new inputs in build/fuzz.
+SECONDS ?= 60
+fuzz: setup
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]'
+	for target in wire body image; do \
+		mkdir -p build/fuzz/$$target && \
+		$(BIN)/python -m tests.fuzz $$target build/fuzz/$$target -max_total_time=$(SECONDS) \
+			-artifact_prefix=build/fuzz/$$target- || exit 1; \
+	done
 
 bench: setup
 	$(BIN)/siamfc bench
