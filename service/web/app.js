@@ -4,6 +4,7 @@ import { Api } from "./api.js";
 import { Clip } from "./clip.js";
 import { HINTS, showControls } from "./controls.js";
 import { save } from "./downloads.js";
+import { Encoder } from "./encoding.js";
 import { overlap } from "./geometry.js";
 import { Live } from "./live.js";
 import { Notices } from "./notices.js";
@@ -35,6 +36,7 @@ class Page {
 
   // What the modes see of the page.
   notices = new Notices(this.#api);
+  encoder = new Encoder();
   speed = new Speed();
   state = "idle";
   selected = null;

@@ -22,15 +22,15 @@ export class Clip {
   index = 0;
 
   /**
-   * page: picture (2d context), speed, notices, enter(state), say(text), refresh(), refused(failure, retry), selected, state.
+   * page: picture (2d context), encoder, speed, notices, enter(state), say(text), refresh(), refused(failure, retry), selected, state.
    */
   constructor(api, source, record, page) {
     this.#source = source;
     this.#record = record;
     this.#page = page;
-    this.#tracking = new ClipTracking(api, record, source, {
+    this.#tracking = new ClipTracking(api, page.encoder, record, source, {
       shown: (answer) => this.#answered(answer),
-      sent: (bytes) => page.speed.sent(bytes),
+      sent: (bytes, saved) => page.speed.sent(bytes, saved),
       reconnecting: (attempt, of) => page.notices.reconnecting(attempt, of),
       connected: () => page.notices.reconnecting(null),
       failed: (failure) => this.#failed(failure),

@@ -1,6 +1,7 @@
 // Tracks what a camera shows now: one session, `latest`; frames that a newer one has overtaken are dropped.
 
-import { encoded } from "./encoding.js";
+import { painted } from "./encoding.js";
+import { partOf, savedBy } from "./parts.js";
 import { Run } from "./run.js";
 
 /** Where the way there takes less than this share of the network's time, a second frame would mostly wait. */
@@ -8,6 +9,7 @@ const SHORT_WAY = 0.25;
 
 export class LiveTracking {
   #api;
+  #encoder;
   #record;
   #source;
   #handlers;
@@ -21,8 +23,9 @@ export class LiveTracking {
   #placing = [];
 
   /** handlers: as for `ClipTracking`, and dropped(). */
-  constructor(api, record, source, handlers) {
+  constructor(api, encoder, record, source, handlers) {
     this.#api = api;
+    this.#encoder = encoder;
     this.#record = record;
     this.#source = source;
     this.#handlers = handlers;
@@ -52,15 +55,16 @@ export class LiveTracking {
     const key = this.#record.target(id).keys.get(index);
     this.#sending = true;
     try {
-      const { blob, bitmap } = await encoded(picture);
-      this.#handlers.sent(blob.size);
+      const bitmap = painted(picture);
+      const blob = await this.#encoder.jpeg(bitmap);
+      this.#handlers.sent(blob.size, 0);
       if (!this.#run) {
         bitmap.close();
         await this.#start(index, blob, id, key);
       } else if (this.#run.connected) {
         this.#placing.push([id, key]);
         this.#run.members.set(id, key);
-        this.#run.send(blob, { index, bitmap }, [{ id, box: key.box }]);
+        this.#run.send({ blob, part: null }, { index, bitmap }, [{ id, box: key.box }]);
       } else {
         bitmap.close();
         throw new Error("The connection is being made anew; draw the box again in a moment.");
@@ -75,13 +79,16 @@ export class LiveTracking {
   async send() {
     this.#sending = true;
     try {
-      const { blob, bitmap } = await encoded(this.#source);
+      const bitmap = painted(this.#source);
+      const { size } = this.#source;
+      const part = this.#run ? partOf([this.#run.edges(this.#next)], size) : null;
+      const blob = await this.#encoder.jpeg(bitmap, part);
       if (!this.#run?.takesFrames || this.#placing.length) {
         bitmap.close();
         return;
       }
-      this.#handlers.sent(blob.size);
-      this.#run.send(blob, { index: this.#next, bitmap });
+      this.#handlers.sent(blob.size, savedBy(blob.size, part, size));
+      this.#run.send({ blob, part }, { index: this.#next, bitmap });
       this.#next += 1;
     } finally {
       this.#sending = false;
