@@ -61,6 +61,11 @@ export class Clip {
     return this.#source.truth?.(this.index) ?? null;
   }
 
+  /** What to follow on the frame in view, {what, box}, or null. */
+  suggestion() {
+    return this.#source.suggestion?.(this.index) ?? null;
+  }
+
   set map(map) {
     this.#tracking.map = map;
   }
@@ -172,13 +177,13 @@ export class Clip {
     this.#page.refresh();
   }
 
-  /** Records the clip with its boxes as a video; nothing else happens meanwhile. */
+  /** Saves the clip with its boxes as a video; nothing else happens meanwhile. */
   async saveVideo(result) {
     if (!(await this.pause())) return;
     const before = this.#page.state;
     this.#saving = new AbortController();
     this.#page.enter("saving");
-    const progress = (done) => this.#page.say(`Recording the video, ${done} of ${result.count}…`);
+    const progress = (done) => this.#page.say(`Making the video, ${done} of ${result.count}…`);
     try {
       await saveVideo(result, this.#source, progress, this.#saving.signal);
     } catch (error) {

@@ -19,7 +19,7 @@ export class ClipTracking {
   #going = null;
   #halted = true;
   #wake = () => {};
-  /** The frame to send next: {frame, bitmap, blob, part}; part null: the whole frame. */
+  /** The frame to send next: {frame, bitmap, jpeg, part}; part null: the whole frame. */
   #ready = null;
   #lastAt = -Infinity;
 
@@ -160,7 +160,7 @@ export class ClipTracking {
     this.#ready = null;
     const shared = { index: frame, bitmap: picture.bitmap, waiting: feeds.length, targets: [] };
     for (const run of feeds) run.send(picture, shared);
-    const bytes = picture.blob.size * feeds.length;
+    const bytes = picture.jpeg.byteLength * feeds.length;
     this.#handlers.sent(bytes, savedBy(bytes, picture.part, this.#source.size));
   }
 
@@ -170,19 +170,19 @@ export class ClipTracking {
       this.#ready?.bitmap.close();
       this.#ready = null;
       if (!(await this.#source.load(frame))) return null;
-      this.#ready = { frame, bitmap: painted(this.#source), blob: null, part: null };
+      this.#ready = { frame, bitmap: painted(this.#source), jpeg: null, part: null };
     }
-    if (!this.#ready.blob || !covers(this.#ready.part, part)) {
+    if (!this.#ready.jpeg || !covers(this.#ready.part, part)) {
       const { bitmap } = this.#ready;
-      this.#ready = { frame, bitmap, blob: await this.#encoder.jpeg(bitmap, part), part };
+      this.#ready = { frame, bitmap, jpeg: await this.#encoder.jpeg(bitmap, part), part };
     }
     return this.#ready;
   }
 
-  async #begin(frame, { blob }, keys) {
+  async #begin(frame, { jpeg }, keys) {
     const beside = [...this.#runs].find((run) => run.at === frame && run.sent === frame && run.members.size);
-    this.#handlers.sent(blob.size, 0);
-    if (beside && (await this.#join(beside, blob, keys))) return;
+    this.#handlers.sent(jpeg.byteLength, 0);
+    if (beside && (await this.#join(beside, jpeg, keys))) return;
     const run = new Run(this.#api, { mode: "every", map: this.#map }, {
       result: (...answer) => this.#result(...answer),
       dropped: () => this.#wake(),
@@ -195,14 +195,14 @@ export class ClipTracking {
       connected: () => this.#handlers.connected(),
       lost: (which, why) => this.#lost(which, why),
     });
-    await run.open(frame, blob, keys);
+    await run.open(frame, jpeg, keys);
     this.#runs.add(run);
   }
 
   /** Whether the targets could begin in a run that stands at their frame; not where its session has expired. */
-  async #join(run, blob, keys) {
+  async #join(run, jpeg, keys) {
     try {
-      await run.join(blob, keys);
+      await run.join(jpeg, keys);
       return true;
     } catch (error) {
       if (![404, 410].includes(error.status)) throw error;

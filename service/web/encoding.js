@@ -25,7 +25,7 @@ export class Encoder {
     });
   }
 
-  /** The JPEG of a picture (which stays open), or of the `part` [x, y, w, h] of it. */
+  /** The JPEG (ArrayBuffer) of a picture, which stays open, or of the `part` [x, y, w, h] of it. */
   async jpeg(bitmap, part = null) {
     const picture = await createImageBitmap(bitmap, ...(part ?? [0, 0, bitmap.width, bitmap.height]));
     if (!this.#worker) return jpegOf(picture);
@@ -37,10 +37,10 @@ export class Encoder {
     });
   }
 
-  #settle({ number, blob, error }) {
+  #settle({ number, jpeg, error }) {
     const { resolve, reject } = this.#asked.get(number);
     this.#asked.delete(number);
-    if (blob) resolve(blob);
+    if (jpeg) resolve(jpeg);
     else reject(new Error(error));
   }
 }

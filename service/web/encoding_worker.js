@@ -1,10 +1,11 @@
-// Encodes pictures off the page's thread. Says "ready", then answers {number, bitmap} with {number, blob or error}.
+// Encodes pictures off the page's thread. Says "ready", then answers {number, bitmap} with {number, jpeg or error}.
 
 import { jpegOf } from "./jpeg.js";
 
 addEventListener("message", async ({ data: { number, bitmap } }) => {
   try {
-    postMessage({ number, blob: await jpegOf(bitmap) });
+    const jpeg = await jpegOf(bitmap);
+    postMessage({ number, jpeg }, [jpeg]);
   } catch (error) {
     postMessage({ number, error: error.message });
   }

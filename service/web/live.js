@@ -41,6 +41,10 @@ export class Live {
     return null;
   }
 
+  suggestion() {
+    return null;
+  }
+
   set map(map) {
     this.#map = map;
     if (this.#tracking) this.#tracking.map = map;

@@ -56,15 +56,15 @@ export class LiveTracking {
     this.#sending = true;
     try {
       const bitmap = painted(picture);
-      const blob = await this.#encoder.jpeg(bitmap);
-      this.#handlers.sent(blob.size, 0);
+      const jpeg = await this.#encoder.jpeg(bitmap);
+      this.#handlers.sent(jpeg.byteLength, 0);
       if (!this.#run) {
         bitmap.close();
-        await this.#start(index, blob, id, key);
+        await this.#start(index, jpeg, id, key);
       } else if (this.#run.connected) {
         this.#placing.push([id, key]);
         this.#run.members.set(id, key);
-        this.#run.send({ blob, part: null }, { index, bitmap }, [{ id, box: key.box }]);
+        this.#run.send({ jpeg, part: null }, { index, bitmap }, [{ id, box: key.box }]);
       } else {
         bitmap.close();
         throw new Error("The connection is being made anew; draw the box again in a moment.");
@@ -82,13 +82,13 @@ export class LiveTracking {
       const bitmap = painted(this.#source);
       const { size } = this.#source;
       const part = this.#run ? partOf([this.#run.edges(this.#next)], size) : null;
-      const blob = await this.#encoder.jpeg(bitmap, part);
+      const jpeg = await this.#encoder.jpeg(bitmap, part);
       if (!this.#run?.takesFrames || this.#placing.length) {
         bitmap.close();
         return;
       }
-      this.#handlers.sent(blob.size, savedBy(blob.size, part, size));
-      this.#run.send({ blob, part }, { index: this.#next, bitmap });
+      this.#handlers.sent(jpeg.byteLength, savedBy(jpeg.byteLength, part, size));
+      this.#run.send({ jpeg, part }, { index: this.#next, bitmap });
       this.#next += 1;
     } finally {
       this.#sending = false;
@@ -104,7 +104,7 @@ export class LiveTracking {
     await this.#run?.close();
   }
 
-  async #start(index, blob, id, key) {
+  async #start(index, jpeg, id, key) {
     const run = new Run(this.#api, { mode: "latest", map: this.#map }, {
       result: (_, message, frame, roundTripMs) => this.#result(message, frame, roundTripMs),
       dropped: (frame) => {
@@ -122,7 +122,7 @@ export class LiveTracking {
     });
     this.#run = run;
     try {
-      await run.open(index, blob, [[id, key]]);
+      await run.open(index, jpeg, [[id, key]]);
     } catch (error) {
       this.#run = null;
       throw error;

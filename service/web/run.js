@@ -42,8 +42,8 @@ export class Run {
   }
 
   /** Starts the session on frame `index` with the keys of some targets, [[id, key]]. Throws what the server refuses. */
-  async open(index, blob, keys) {
-    this.#session = await this.#api.create(blob, keys.map(([id, key]) => ({ id, box: key.box })));
+  async open(index, jpeg, keys) {
+    this.#session = await this.#api.create(jpeg, keys.map(([id, key]) => ({ id, box: key.box })));
     this.members = new Map(keys);
     this.began = this.sent = this.at = index;
     this.#wants.began(index, this.#session.targets);
@@ -52,10 +52,10 @@ export class Run {
   }
 
   /** Adds targets, or corrects them, on the frame answered last; the others do not move. Throws what is refused. */
-  async join(blob, keys) {
+  async join(jpeg, keys) {
     await this.#pausedFor(async () => {
       for (const [id, key] of keys) {
-        const { targets } = await this.#api.place(this.#session.session_id, id, blob, key.box);
+        const { targets } = await this.#api.place(this.#session.session_id, id, jpeg, key.box);
         this.#wants.began(this.at, targets);
         this.members.set(id, key);
       }
@@ -81,7 +81,7 @@ export class Run {
   }
 
   /**
-   * Sends frame `frame.index`, `image` being {blob, part}; `frame` itself comes back with its answer. `placements`:
+   * Sends frame `frame.index`, `image` being {jpeg, part}; `frame` itself comes back with its answer. `placements`:
    * {id, box} drawn on it.
    */
   send(image, frame, placements = []) {

@@ -47,13 +47,13 @@ export class Stream {
     return this.#pending.size;
   }
 
-  /** Sends a frame: `image` is {blob, part}, part null for a whole one; `placements` ({id, box}) were drawn on it. */
+  /** Sends a frame: `image` is {jpeg, part}, part null for a whole one; `placements` ({id, box}) were drawn on it. */
   send(image, frame, placements = []) {
     this.#pending.set(this.#next, { image, frame, placements, sentAt: performance.now() });
     this.#next += 1;
     for (const { id, box } of placements) this.#say({ type: "set_target", id, box });
     if (image.part) this.#say({ type: "part", at: image.part.slice(0, 2) });
-    this.#socket.send(image.blob);
+    this.#socket.send(image.jpeg);
   }
 
   removeTarget(id) {

@@ -34,6 +34,8 @@ def test_the_page_asks_nobody_else(client: httpx.Client) -> None:
     assert "default-src 'self'" in policy
     assert "unsafe" not in policy
     for file in WEB.iterdir():
+        if file.suffix == ".mp4":
+            continue
         addresses = re.findall(r"https?://[^\s\"'<]+", file.read_text(encoding="utf-8"))
         assert set(addresses) <= {"http://www.w3.org/2000/svg"}, file.name
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
+import cv2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -155,14 +156,51 @@ def test_motmetrics_reads_it(save: Save) -> None:
 
 
 @needs_browser
-def test_the_video_shows_the_boxes(save: Save) -> None:
-    with av.open(str(save("Video"))) as container:
+def test_the_video_has_every_frame_with_its_boxes(save: Save) -> None:
+    path = save("Video")
+    assert path.name == "clip.tracked.mp4"
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.frames) == ("h264", FRAMES)
+        frames = list(container.decode(video=0))
+        assert [frame.time for frame in frames] == pytest.approx([k * STEP_MS / 1000 for k in range(FRAMES)])
+        assert float(stream.duration * stream.time_base) == pytest.approx(FRAMES * STEP_MS / 1000)
+    pictures = [frame.to_ndarray(format="rgb24") for frame in frames]
+    for frame, picture in enumerate(pictures):
+        assert_has_box(picture, frame)
+    capture = cv2.VideoCapture(str(path))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
+    assert capture.read()[0]
+    capture.release()
+
+
+@needs_browser
+def test_the_saved_video_opens_on_the_page(save: Save, browser: Browser, server: Server) -> None:
+    with opened_page(browser) as page:
+        open_page(page, server)
+        page.locator("#file").set_input_files(save("Video"))
+        expect(page.locator("#frame-count")).to_have_text(f"of {FRAMES - 1}")
+
+
+@needs_browser
+def test_without_an_encoder_the_browser_records_the_video(finished: Page, save: Save) -> None:
+    finished.evaluate("globalThis.Kept = VideoEncoder; delete globalThis.VideoEncoder")
+    try:
+        path = save("Video")
+    finally:
+        finished.evaluate("globalThis.VideoEncoder = Kept")
+    with av.open(str(path)) as container:
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    assert pictures[0].shape == (scene.HEIGHT, scene.WIDTH, 3)
     # The recorder may leave a frame out; the first and the last are there.
     assert FRAMES - 1 <= len(pictures) <= FRAMES + 2
     for picture, frame in ((pictures[0], 0), (pictures[-1], FRAMES - 1)):
-        x, y, w, h = (round(value) for value in scene.truth(frame))
-        plain = scene.picture(frame).astype(int)
-        changed = abs(picture.astype(int) - plain).sum(axis=2)
-        assert changed[y + h - 2 : y + h + 3, x : x + w].max(axis=0).mean() > 60
+        assert_has_box(picture, frame)
+
+
+def assert_has_box(picture: scene.Picture, frame: int) -> None:
+    """The lower edge of the first target's box is drawn in a picture of that frame."""
+    assert picture.shape == (scene.HEIGHT, scene.WIDTH, 3)
+    x, y, w, h = (round(value) for value in scene.truth(frame))
+    plain = scene.picture(frame).astype(int)
+    changed = abs(picture.astype(int) - plain).sum(axis=2)
+    assert changed[y + h - 2 : y + h + 3, x : x + w].max(axis=0).mean() > 60
