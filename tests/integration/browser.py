@@ -31,11 +31,14 @@ DEMO_SIZE = (640, 360)
 
 
 @contextmanager
-def opened_page(browser: Browser, viewport: ViewportSize | None = None, theme: str = "light") -> Iterator[Page]:
+def opened_page(
+    browser: Browser, viewport: ViewportSize | None = None, theme: str = "light", *, touch: bool = False
+) -> Iterator[Page]:
     """A fresh page; whatever goes wrong in its scripts, or is blocked by its policy, raises AssertionError."""
     context = browser.new_context(
         viewport=viewport or {"width": 1100, "height": 800},
         color_scheme="dark" if theme == "dark" else "light",
+        has_touch=touch,
     )
     context.set_default_timeout(WAIT_MS)
     expect.set_options(timeout=WAIT_MS)
@@ -46,7 +49,8 @@ def opened_page(browser: Browser, viewport: ViewportSize | None = None, theme: s
     yield page
     context.close()
     # A refused call is logged by the browser itself; the page's own answer to it is asserted on.
-    assert [fault for fault in faults if not fault.startswith("Failed to load resource")] == []
+    own = [fault for fault in faults if not fault.startswith("Failed to load resource")]
+    assert own == [], own
 
 
 def open_page(page: Page, server: Server) -> None:

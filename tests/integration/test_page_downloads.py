@@ -164,10 +164,11 @@ def test_the_video_has_every_frame_with_its_boxes(save: Save) -> None:
         assert (stream.codec_context.name, stream.frames) == ("h264", FRAMES)
         frames = list(container.decode(video=0))
         assert [frame.time for frame in frames] == pytest.approx([k * STEP_MS / 1000 for k in range(FRAMES)])
+        assert stream.duration is not None
+        assert stream.time_base is not None
         assert float(stream.duration * stream.time_base) == pytest.approx(FRAMES * STEP_MS / 1000)
-    pictures = [frame.to_ndarray(format="rgb24") for frame in frames]
-    for frame, picture in enumerate(pictures):
-        assert_has_box(picture, frame)
+    for number, frame in enumerate(frames):
+        assert_has_box(frame, number)
     capture = cv2.VideoCapture(str(path))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
     assert capture.read()[0]
@@ -184,23 +185,24 @@ def test_the_saved_video_opens_on_the_page(save: Save, browser: Browser, server:
 
 @needs_browser
 def test_without_an_encoder_the_browser_records_the_video(finished: Page, save: Save) -> None:
-    finished.evaluate("globalThis.Kept = VideoEncoder; delete globalThis.VideoEncoder")
+    finished.evaluate("() => { globalThis.Kept = VideoEncoder; delete globalThis.VideoEncoder; }")
     try:
         path = save("Video")
     finally:
-        finished.evaluate("globalThis.VideoEncoder = Kept")
+        finished.evaluate("() => { globalThis.VideoEncoder = Kept; }")
     with av.open(str(path)) as container:
-        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        frames = list(container.decode(video=0))
     # The recorder may leave a frame out; the first and the last are there.
-    assert FRAMES - 1 <= len(pictures) <= FRAMES + 2
-    for picture, frame in ((pictures[0], 0), (pictures[-1], FRAMES - 1)):
-        assert_has_box(picture, frame)
+    assert FRAMES - 1 <= len(frames) <= FRAMES + 2
+    for frame, number in ((frames[0], 0), (frames[-1], FRAMES - 1)):
+        assert_has_box(frame, number)
 
 
-def assert_has_box(picture: scene.Picture, frame: int) -> None:
-    """The lower edge of the first target's box is drawn in a picture of that frame."""
+def assert_has_box(frame: av.VideoFrame, number: int) -> None:
+    """The lower edge of the first target's box is drawn in that frame of the clip."""
+    picture = frame.to_ndarray(format="rgb24")
     assert picture.shape == (scene.HEIGHT, scene.WIDTH, 3)
-    x, y, w, h = (round(value) for value in scene.truth(frame))
-    plain = scene.picture(frame).astype(int)
+    x, y, w, h = (round(value) for value in scene.truth(number))
+    plain = scene.picture(number).astype(int)
     changed = abs(picture.astype(int) - plain).sum(axis=2)
     assert changed[y + h - 2 : y + h + 3, x : x + w].max(axis=0).mean() > 60
