@@ -65,6 +65,9 @@ class Sent:
             self._at = None
         elif (said := json.loads(message))["type"] == "part":
             self._at = (said["at"][0], said["at"][1])
+        elif said["type"] == "end":
+            # The page deletes the session next, and the way through here is longer: the socket would be closed by then.
+            return
         server.send(message)
 
 
