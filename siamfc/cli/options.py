@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ TIMEOUT_S = 5.0
 
 LONGEST_NAME = 64
 """Characters of a target's name; the server takes no more."""
+
+_REMEMBER, _OFF = "SIAMFC_REMEMBER", frozenset({"false", "0", "no", "off", "n", "f"})
+"""The server's setting of that name, and its values that are no."""
 
 _NUMBERS_APART = re.compile(r"\s*,\s*|\s+")
 
@@ -147,9 +151,11 @@ def make_predictor(weights: Path | None, device: str | None, runtime: str | None
         from model.checkpoints import find_weights, load_weights
         from model.images import decode  # noqa: F401 - fail here, not at the first frame
         from model.inference.loading import load_predictor
+        from model.inference.remembered import RememberedChoices
     return load_predictor(
         load_weights(find_weights(weights)),
         device=device or "auto",
         runtime=runtime or "auto",
         precision=precision or "auto",
+        remembered=RememberedChoices.of_user() if os.environ.get(_REMEMBER, "").lower() not in _OFF else None,
     )

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from model.errors import CheckpointError
+from model.inference.remembered import RememberedChoices
 from siamfc import ConnectionLost, FrameError
+from siamfc.cli.options import make_predictor
 from siamfc.cli.program import program
 from siamfc.client.refusals import from_problem
 from tests.siamfc.cli.conftest import Run
@@ -158,3 +161,20 @@ def test_ctrl_c_in_a_process_of_its_own(server: FakeServer, folder: Path) -> Non
         assert process.returncode == 130
         assert complaint.strip() == ""
     assert server.sessions == {}
+
+
+@pytest.mark.parametrize(
+    ("variable", "kept"), [(None, True), ("true", True), ("1", True), ("", True), ("false", False), ("0", False)]
+)
+def test_what_was_measured_is_remembered_unless_told_not_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str | None, kept: bool
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr("model.inference.loading.load_predictor", lambda *_, **options: seen.append(options))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("SIAMFC_REMEMBER", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("SIAMFC_REMEMBER", variable)
+    make_predictor(None, None, None, None)
+    assert seen[0]["runtime"] == "auto"
+    assert isinstance(seen[0]["remembered"], RememberedChoices) is kept
