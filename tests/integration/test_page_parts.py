@@ -156,5 +156,5 @@ def test_a_camera_is_sent_in_parts(page: Page, server: Server) -> None:
     ],
 )
 def test_the_part_that_is_sent(page: Page, server: Server, answers: Any, index: int, part: list[int] | None) -> None:
-    page.goto(f"{server.url}/web/icon.svg")
+    open_page(page, server)
     assert page.evaluate(CHOOSE, [answers, index]) == part
