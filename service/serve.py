@@ -23,6 +23,7 @@ from model.errors import ModelError
 from model.inference.choice import candidates
 from model.inference.devices import choose_device
 from service.api.components import Components
+from service.api.limited_socket import limited_socket
 from service.app import create_app
 from service.connections import BoundedHttp, ConnectionLimits, Door, affordable_connections
 from service.operations.last_resort import LastResort
@@ -159,7 +160,7 @@ def run(settings: Settings, post: Post | None = None) -> int:
             port=settings.port,
             log_config=None,
             http=partial(BoundedHttp, door=_door(settings, app)),  # type: ignore[arg-type]
-            ws="websockets-sansio",
+            ws=limited_socket(settings.small_frames_per_s),
             ws_max_size=settings.max_frame_bytes,
             ws_ping_interval=_PING_S,
             ws_ping_timeout=_PONG_S,

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
         2000.0, ge=0, le=600_000, description="Wait for each target above which new sessions are refused; 0: never."
     )
     window: int = Field(4, ge=1, le=64, description="Unanswered frames that a stream may have under way.")
+    small_frames_per_s: float = Field(
+        500.0, gt=0, le=1e6, description="Texts, pings and small pieces a second that a stream may send; more wait."
+    )
     drain_s: float = Field(6.0, gt=0, le=600, description="Time to answer accepted frames when told to stop.")
     api_keys: SecretStr | None = Field(None, description="Comma-separated keys; none: callers need no key.")
     api_keys_file: Path | None = Field(None, description="A file with one key on each line.")

@@ -57,3 +57,8 @@ def headers(error: BaseException) -> dict[str, str]:
     if isinstance(error, ServiceError) and error.retry_after_s is not None:
         extra["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     return extra
+
+
+def close_reason(text: str) -> str:
+    """Shorten a text to a close frame's reason, at most 123 bytes (RFC 6455, section 5.5)."""
+    return text.encode()[:120].decode(errors="ignore")
