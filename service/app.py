@@ -32,6 +32,7 @@ from service.engine.batcher import Batcher
 from service.engine.jobs import SlotPredictor
 from service.engine.overload import OverloadGuard
 from service.engine.slots import SlotTable
+from service.operations.log_queue import installed
 from service.operations.metrics import Metrics
 from service.operations.tracing import Tracing, TracingMiddleware
 from service.operations.worker_metrics import exposition
@@ -209,6 +210,16 @@ def _watch(
     metrics.watch("siamfc_store_up", "Whether the store of sessions can be used.", lambda: float(store.failure is None))
     metrics.watch("siamfc_targets_waiting", "Targets waiting for the device.", lambda: batcher.targets_waiting)
     metrics.watch("siamfc_wait_seconds", "Wait of a frame for each target, smoothed.", lambda: guard.wait_s)
+    metrics.watch(
+        "siamfc_log_lines_dropped",
+        "Log lines that nobody read in time.",
+        lambda: sum(each.dropped for each in installed()),
+    )
+    metrics.watch(
+        "siamfc_log_lines_summarised",
+        "Log lines that were counted because many were alike.",
+        lambda: sum(each.summarised for each in installed()),
+    )
     metrics.watch("siamfc_overloaded", "Whether new sessions are refused.", lambda: float(guard.refusing))
 
 

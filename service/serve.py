@@ -138,10 +138,10 @@ def _door(settings: Settings, app: FastAPI) -> Door:
 
 
 def run(settings: Settings, post: Post | None = None) -> int:
-    """Serve until told to stop. Returns the exit status: 0 done, 2 unusable model or device, 1 any other failure.
+    """Serve until told to stop, and then end the process: with status 0, or with 1 where the model was lost.
 
     `post`: the place among the workers of a server, whose sockets are then served; None: the settings' own port is.
-    Ends the process itself where a thread never ends, because the interpreter would wait for it.
+    Returns the exit status where the server did not start: 2 unusable model or device, 1 any other failure.
     """
     logging.config.dictConfig(log_config(settings.log_format))
     try:
@@ -179,8 +179,9 @@ def run(settings: Settings, post: Post | None = None) -> int:
     except SystemExit:
         # uvicorn could not start, and has logged why.
         return 1
-    status = 0 if server.started and server.lost is None else 1
-    if server.components is not None and server.components.batcher.working:
-        logging.shutdown()
-        os._exit(status)
-    return status
+    if not server.started:
+        return 1
+    # At once: a thread that never ends would be waited for, and the interpreter takes seconds to take torch down.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0 if server.lost is None else 1)

@@ -1,4 +1,4 @@
-"""Log lines on their way out: a bounded queue and a thread that writes, so that a reader who does not read blocks nobody.
+"""Log lines on their way out: a bounded queue and a thread that writes. A reader who does not read holds nobody up.
 
 A line that finds the queue full is dropped and counted. Lines that repeat are written a few times in a period, and then
 counted; one line says how many there were.

@@ -29,7 +29,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_config(style: Literal["console", "json"]) -> dict[str, Any]:
-    """Make a `logging.config` dictionary that sends everything from INFO up to stderr."""
+    """Make a `logging.config` dictionary that sends everything from INFO up to stderr, by a `LogQueue`."""
     formatter: dict[str, Any] = {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}
     if style == "json":
         formatter = {"()": JsonFormatter}
@@ -38,7 +38,13 @@ def log_config(style: Literal["console", "json"]) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"line": formatter},
         "filters": {"request": {"()": RequestIdFilter}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request"]}},
+        "handlers": {
+            "stderr": {
+                "class": "service.operations.log_queue.LogQueue",
+                "formatter": "line",
+                "filters": ["request"],
+            }
+        },
         "root": {"level": "INFO", "handlers": ["stderr"]},
         # At INFO uvicorn logs the path of every socket, which holds the session's id.
         "loggers": {"uvicorn.error": {"level": "WARNING"}},

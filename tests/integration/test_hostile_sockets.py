@@ -16,8 +16,8 @@ from tests.integration.calls import ask, close_code, receive, receive_ready, ses
 from tests.integration.hostile import HEALTHY_S, watched
 from tests.support.server import Server
 
-FLOODERS = 3
-FRAMES = 15
+FLOODERS = 2
+FRAMES = 5
 MOST_MEMORY_MB = 40
 
 FLOODS = [
