@@ -26,6 +26,8 @@ ARGUMENTS = [
     "--use-fake-ui-for-media-stream",
 ]
 WAIT_MS = 30_000
+NO_FAULTS = ("Failed to load resource", "The Cross-Origin-Opener-Policy header has been ignored")
+"""Said by the browser itself: of a refused call, whose answer is asserted on, and of a page over plain http."""
 DEMO_SIZE = (640, 360)
 """Size of the drawn scene, as in service/web/demo.js."""
 
@@ -48,8 +50,7 @@ def opened_page(
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     yield page
     context.close()
-    # A refused call is logged by the browser itself; the page's own answer to it is asserted on.
-    own = [fault for fault in faults if not fault.startswith("Failed to load resource")]
+    own = [fault for fault in faults if not fault.startswith(NO_FAULTS)]
     assert own == [], own
 
 
