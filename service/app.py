@@ -18,6 +18,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from model.checkpoints import Weights, find_weights, load_weights
 from service.api import health, sessions, stream, web
 from service.api.bodies import BodyLimits, BodyReader
+from service.api.body_budget import BodyBudget
 from service.api.body_limit import BodyLimit
 from service.api.components import Components
 from service.api.error_handlers import add_error_handlers
@@ -79,6 +80,7 @@ def create_app(
     settings = settings if settings is not None else load_settings()
 
     tracing = Tracing(settings.otlp_endpoint) if settings.otlp_endpoint else None
+    budget = BodyBudget(max(settings.body_budget_bytes, _most_body(settings)))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -87,6 +89,8 @@ def create_app(
             exposition(components.metrics.render, post) as app.state.read_metrics,
         ):
             app.state.components = components
+            budget.open()
+            components.drain.at_begin(budget.close)
             yield
         if tracing is not None:
             await asyncio.to_thread(tracing.close)
@@ -106,19 +110,23 @@ def create_app(
         app.include_router(router)
     web.mount_files(app)
     add_error_handlers(app, [route for router in routers for route in router.routes])
-    _add_middleware(app, settings)
+    _add_middleware(app, settings, budget)
     if tracing is not None:
         app.add_middleware(TracingMiddleware, tracing=tracing)
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
+def _most_body(settings: Settings) -> int:
+    """The bytes that a request's body may have. A frame in JSON is base64: four bytes for three."""
+    return settings.max_frame_bytes * 4 // 3 + _BODY_SLACK
+
+
+def _add_middleware(app: FastAPI, settings: Settings, budget: BodyBudget) -> None:
     """Put the limits on bodies, the rules for other origins and the gate before the routes; the last is outermost."""
     app.add_middleware(
         BodyLimit,
-        # A frame in JSON is base64: four bytes for three.
-        limit=settings.max_frame_bytes * 4 // 3 + _BODY_SLACK,
-        budget_bytes=settings.body_budget_bytes,
+        limit=_most_body(settings),
+        budget=budget,
         deadline_s=settings.body_s,
     )
     _allow_origins(app, settings.origins())

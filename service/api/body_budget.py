@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.types import Message, Receive
 
-from service.errors import AtCapacity, PayloadTooLarge, RequestTimeout
+from service.errors import AtCapacity, PayloadTooLarge, RequestTimeout, ShuttingDown
+
+LAST_S = 1.0
+"""Seconds that a body still has when the server begins to shut down."""
 
 
 class BodyBudget:
@@ -20,6 +25,29 @@ class BodyBudget:
         """`most`: bytes."""
         self.most, self.held = most, 0
         self._arriving: dict[HeldBody, None] = {}
+        self._waiting: set[HeldBody] = set()
+        self._closing = False
+
+    def open(self) -> None:
+        """Let bodies have all their time, as at the start."""
+        self._closing = False
+
+    def close(self) -> None:
+        """Give bodies that still arrive `LAST_S`, and those that begin from now on no more."""
+        self._closing = True
+        for body in self._waiting:
+            body.hurry()
+
+    @contextmanager
+    def waiting(self, body: HeldBody) -> Iterator[None]:
+        """Note that the block waits for more of a body."""
+        self._waiting.add(body)
+        if self._closing:
+            body.hurry()
+        try:
+            yield
+        finally:
+            self._waiting.discard(body)
 
     def grow(self, body: HeldBody, count: int) -> None:
         """Count `count` more bytes of a body. Raises AtCapacity if no other body can give way."""
@@ -53,21 +81,27 @@ class HeldBody:
         self._receive, self._budget, self._limit, self._deadline_s = receive, budget, limit, deadline_s
         self._deadline = asyncio.get_running_loop().time() + deadline_s
         self._received = 0
-        self._complete = self._displaced = False
+        self._complete = self._displaced = self._hurried = False
         self._waiting: asyncio.Timeout | None = None
 
     async def receive(self) -> Message:
-        """The next message. Raises PayloadTooLarge, RequestTimeout, AtCapacity (its bytes gave way)."""
+        """The next message.
+
+        Raises PayloadTooLarge, RequestTimeout, AtCapacity (its bytes gave way), ShuttingDown.
+        """
         if self._complete:
             return await self._receive()
         try:
             if self._displaced:
                 raise TimeoutError
             async with asyncio.timeout_at(self._deadline) as self._waiting:
-                message = await self._receive()
+                with self._budget.waiting(self):
+                    message = await self._receive()
         except TimeoutError:
             if self._displaced:
                 raise AtCapacity("the body gave way to others while it arrived", retry_after_s=1) from None
+            if self._hurried:
+                raise ShuttingDown("the server is shutting down", retry_after_s=5) from None
             raise RequestTimeout(f"a request's body has {self._deadline_s:g} s to arrive") from None
         finally:
             self._waiting = None
@@ -81,6 +115,14 @@ class HeldBody:
             self._complete = True
             self._budget.arrived(self)
         return message
+
+    def hurry(self) -> None:
+        """Let the rest of this body have `LAST_S` to arrive, if it has not less anyway."""
+        last = asyncio.get_running_loop().time() + LAST_S
+        if not self._hurried and last < self._deadline:
+            self._hurried, self._deadline = True, last
+            if self._waiting is not None:
+                self._waiting.reschedule(last)
 
     def give_way(self) -> None:
         """Let the reader of this body raise AtCapacity, now or when it reads on."""

@@ -18,13 +18,14 @@ _MAX_DIGITS = 18
 class BodyLimit:
     """Refuses a body of more than `limit` bytes with 413: by its Content-Length, or while it arrives.
 
-    One that takes longer than `deadline_s` seconds is refused with 408. All bodies together hold at most
-    `budget_bytes`, or one body's `limit` where that is more; beyond it a body is refused with 503.
+    One that takes longer than `deadline_s` seconds is refused with 408. Beyond the budget of all bodies, one is refused
+    with 503.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, *, budget_bytes: int = 2**28, deadline_s: float = 60.0) -> None:
+    def __init__(self, app: ASGIApp, limit: int, *, budget: BodyBudget | None = None, deadline_s: float = 60.0) -> None:
+        """`budget`: None is one of 256 MiB."""
         self._app, self._limit, self._deadline_s = app, limit, deadline_s
-        self._budget = BodyBudget(max(budget_bytes, limit))
+        self._budget = budget if budget is not None else BodyBudget(2**28)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.types import Message
 
+from service.api import body_budget
 from service.api.body_budget import BodyBudget, HeldBody
-from service.errors import AtCapacity, PayloadTooLarge, RequestTimeout
+from service.errors import AtCapacity, PayloadTooLarge, RequestTimeout, ShuttingDown
 from tests.service.conftest import Running, RunService
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +97,44 @@ async def test_after_its_end_a_body_has_no_deadline() -> None:
     done, _ = await asyncio.wait({reading}, timeout=0.2)
     assert not done, "a listener for the client's end must not be told of a deadline"
     reading.cancel()
+
+
+async def test_a_server_that_shuts_down_waits_a_second_for_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_budget, "LAST_S", 0.05)
+    budget = BodyBudget(100)
+    early, late, idle = Sender(budget), Sender(budget), Sender(budget)
+    await early.deliver(10)
+    waiting = asyncio.create_task(early.body.receive())
+    await asyncio.sleep(0)
+    budget.close()
+    for reading in (waiting, late.body.receive()):
+        with pytest.raises(ShuttingDown):
+            await reading
+    idle.send(5, last=True)
+    await idle.body.receive()
+    budget.open()
+    await Sender(budget).deliver(10)
+
+
+async def test_draining_does_not_wait_for_bodies_without_end(
+    run_service: RunService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body_budget, "LAST_S", 0.05)
+    async with run_service() as service:
+        begun = asyncio.Event()
+
+        async def endless() -> AsyncIterator[bytes]:
+            yield b"{"
+            begun.set()
+            await asyncio.Event().wait()
+
+        posting = asyncio.create_task(
+            service.client.post("/v1/sessions", content=endless(), headers={"Content-Type": "application/json"})
+        )
+        await begun.wait()
+        assert await service.components.drain.finish(20)
+        answer = await posting
+        assert (answer.status_code, answer.json()["type"]) == (503, "about:blank#shutting-down")
 
 
 async def test_a_body_over_its_own_limit_is_refused() -> None:

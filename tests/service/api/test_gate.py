@@ -69,6 +69,13 @@ async def test_every_answer_has_security_headers(service: Running) -> None:
         assert " ws:" not in headers["content-security-policy"]
 
 
+async def test_the_page_s_files_have_the_page_s_policy(service: Running) -> None:
+    # A worker is bound by the policy that its own script came with.
+    policies = {(await service.client.get(path)).headers["content-security-policy"] for path in ("/", "/web/app.js")}
+    assert len(policies) == 1
+    assert "connect-src 'self'" in policies.pop()
+
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
