@@ -210,7 +210,7 @@ def test_a_network_that_cannot_be_had(run: Run, folder: Path, options: list[str]
 def test_the_network_is_asked_for_by_name(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
 
-    def predictor(weights: Any, **options: Any) -> Any:
+    def predictor(weights: Any, *, remembered: object, **options: Any) -> Any:
         asked.append(options)
         raise ConfigError("enough")
 
