@@ -8,7 +8,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup tools serve test lint format bench clean
+.PHONY: setup tools serve test lint format bench fuzz sbom licences audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,8 @@ help:
 	@echo "make test    the whole test suite"
 	@echo "make lint    formatting, types, import contracts"
 	@echo "make bench   the benchmarks"
+	@echo "make fuzz    fuzzes what reads strangers' bytes, SECONDS=60 for each of three targets"
+	@echo "make sbom    a CycloneDX list of what is installed; make licences, make audit: licences, known vulnerabilities"
 
 setup: $(VENV)/.complete
 
@@ -54,8 +56,36 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Coverage-guided fuzzing of what reads strangers' bytes, SECONDS for each; findings and new inputs in build/fuzz.
+SECONDS ?= 60
+fuzz: setup
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]'
+	for target in wire body image; do \
+		mkdir -p build/fuzz/$$target && \
+		$(BIN)/python -m tests.fuzz $$target build/fuzz/$$target -max_total_time=$(SECONDS) \
+			-artifact_prefix=build/fuzz/$$target- || exit 1; \
+	done
+
 bench: setup
 	$(BIN)/siamfc bench
 
+# What is installed, by tools in an environment of their own.
+$(VENV)-supply/.complete: supply/requirements.txt supply/constraints.txt
+	$(PYTHON) -m venv $(VENV)-supply
+	$(VENV)-supply/bin/python -m pip install --quiet -c supply/constraints.txt -r supply/requirements.txt
+	@touch $@
+
+sbom: setup $(VENV)-supply/.complete
+	@mkdir -p build
+	$(VENV)-supply/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json
+	@echo "build/sbom.json"
+
+licences: setup $(VENV)-supply/.complete
+	@mkdir -p build
+	$(VENV)-supply/bin/pip-licenses --python $(BIN)/python --format markdown --order license --with-urls --output-file build/licences.md
+
+audit: setup $(VENV)-supply/.complete
+	sh supply/audit.sh $(VENV)-supply $(VENV)
+
 clean:
-	rm -rf $(VENV) $(VENV)-tools build dist
+	rm -rf $(VENV) $(VENV)-tools $(VENV)-supply build dist

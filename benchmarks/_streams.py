@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,8 +20,9 @@ import uvloop
 from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 
+from benchmarks._redis import running_redis
 from benchmarks._scenes import translation
-from benchmarks._server import Server, running_server
+from benchmarks._server import START_DEADLINE_S, Server, running_server
 from model.checkpoints import find_weights, load_weights
 from model.inference.loading import load_predictor
 from model.inference.predictor import Predictor
@@ -30,6 +31,7 @@ Json = dict[str, Any]
 T = TypeVar("T")
 SHARES = (50, 95, 99)
 _ANSWER_S = 120.0
+_POLL_S = 0.2
 _GAUGES = ("siamfc_sessions_active", "siamfc_slots_used", "siamfc_streams")
 
 
@@ -68,6 +70,26 @@ def serving(chosen: Chosen, **more: object) -> Iterator[Server]:
         settings = {"MAX_QUEUE_MS": "0"} | chosen.settings(**more)
         with running_server(Path(folder) / "log", **settings) as server:
             yield server
+
+
+@contextmanager
+def serving_workers(chosen: Chosen, workers: int, **more: object) -> Iterator[Server]:
+    """`serving` with so many worker processes, over a Redis of its own if there are several; all of them are ready."""
+    with ExitStack() as stack:
+        if workers > 1:
+            redis = stack.enter_context(running_redis(Path(stack.enter_context(TemporaryDirectory()))))
+            more |= {"STORE": redis.url, "WORKERS": workers}
+        server = stack.enter_context(serving(chosen, **more))
+        if workers > 1:
+            run_loop(_all_up(server, workers))
+        yield server
+
+
+async def _all_up(server: Server, workers: int) -> None:
+    pattern = r'^siamfc_worker_up\{worker="\d+"\} 1'
+    async with asyncio.timeout(START_DEADLINE_S), client_of(server) as client:
+        while len(re.findall(pattern, (await client.get("/metrics")).text, re.M)) < workers:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_S)
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
@@ -232,11 +254,13 @@ def percentiles(values: Sequence[float] | NDArray[np.float64], digits: int = 1) 
 
 
 async def stage_sums(client: httpx.AsyncClient) -> dict[str, tuple[float, float]]:
-    """By stage: seconds and frames so far, as /metrics says."""
+    """By stage: seconds and frames so far, as /metrics says; of several workers together."""
     text = (await client.get("/metrics")).text
     found: dict[str, dict[str, float]] = {}
-    for kind, stage, value in re.findall(r'^siamfc_frame_stage_seconds_(sum|count)\{stage="(\w+)"\} (\S+)', text, re.M):
-        found.setdefault(stage, {})[kind] = float(value)
+    pattern = r'^siamfc_frame_stage_seconds_(sum|count)\{stage="(\w+)"[^}]*\} (\S+)'
+    for kind, stage, value in re.findall(pattern, text, re.M):
+        sums = found.setdefault(stage, {"sum": 0.0, "count": 0.0})
+        sums[kind] += float(value)
     return {stage: (each["sum"], each["count"]) for stage, each in found.items()}
 
 

@@ -27,7 +27,7 @@ from benchmarks._streams import (
     model_of,
     percentiles,
     run_loop,
-    serving,
+    serving_workers,
     sessions,
     stage_sums,
     stages_ms,
@@ -52,13 +52,17 @@ def run(
     runtime: str = "auto",
     precision: str = "auto",
     threads: int = 0,
+    workers: int = 1,
 ) -> dict[str, Any]:
-    """`sessions` of one target each, then `targets` in one session, each for so many seconds after one to warm up."""
+    """`sessions` of one target each, then `targets` in one session, each for so many seconds after one to warm up.
+
+    `workers`: processes of the server; more than one over a Redis of their own, with an equal share of the cores each.
+    """
     machine, footage, chosen = facts(), Footage.rendered(width), Chosen(weights, runtime, precision, threads)
     settings = {"MAX_SESSIONS": max(sessions) + 1, "MAX_TARGETS": max(targets)}
     crowds = [(count, 1) for count in sessions] + [(1, count) for count in targets]
-    with serving(chosen, **settings) as server:
-        return {"machine": machine} | run_loop(_measure(server, chosen, footage, crowds, seconds))
+    with serving_workers(chosen, workers, **settings) as server:
+        return {"machine": machine, "workers": workers} | run_loop(_measure(server, chosen, footage, crowds, seconds))
 
 
 async def _measure(

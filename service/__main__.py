@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 import model.blas  # noqa: F401 - first: before anything that loads numpy
-from service.serve import run
 from service.settings import SettingsError, load_settings
+from service.workers import run
 
 
 def main() -> int:

@@ -20,6 +20,7 @@ from siamfc.cli.failures import InputError, needs_extra
     type=click.Path(dir_okay=False, path_type=Path),
     help="Weights file, or the name of bundled weights: swift, paper, light, baseline.",
 )
+@click.option("--workers", metavar="N", type=click.IntRange(1, 64), help="Server processes; more than 1 need Redis.")
 @click.option("--log-format", type=click.Choice(["console", "json"]), help="Format of log lines.")
 @click.pass_context
 def serve(ctx: click.Context, /, **options: object) -> None:
@@ -28,10 +29,13 @@ def serve(ctx: click.Context, /, **options: object) -> None:
     Environment variables set the other options and further settings: SIAMFC_HOST and so on, as in the README.
     """
     with needs_extra("server", "the server"):
-        from service.serve import run
         from service.settings import SettingsError, load_settings
+        from service.workers import run
     try:
         settings = load_settings(**{name: value for name, value in options.items() if value is not None})
     except SettingsError as error:
         raise InputError(str(error)) from error
-    ctx.exit(run(settings))
+    with needs_extra("server", "the server"):
+        # It imports what it needs when it is called.
+        status = run(settings)
+    ctx.exit(status)

@@ -20,7 +20,10 @@ ServiceError                    anything the service refuses or fails at
 ├── ModelUnavailable            the model failed, or its worker is dead
 ├── StoreUnavailable            the store of sessions cannot be reached
 ├── IncompatibleReplica         this replica's model cannot use the session's exemplars
-└── ShuttingDown                the server is draining
+├── ShuttingDown                the server is draining
+├── RequestTimeout              the body did not arrive in time
+├── UnknownHost                 the request names a host that is not this server's
+└── ForbiddenOrigin             a page of an origin that is not listed calls
 """
 
 from __future__ import annotations
@@ -174,3 +177,21 @@ class ShuttingDown(ServiceError):
     """The server is draining and accepts nothing new."""
 
     kind = contract.SHUTTING_DOWN
+
+
+class RequestTimeout(ServiceError):
+    """The request's body did not arrive in time."""
+
+    kind = contract.REQUEST_TIMEOUT
+
+
+class UnknownHost(ServiceError):
+    """The request names a host that is not this server's."""
+
+    kind = contract.UNKNOWN_HOST
+
+
+class ForbiddenOrigin(ServiceError):
+    """A page calls whose origin is neither this server's nor listed."""
+
+    kind = contract.FORBIDDEN_ORIGIN

@@ -99,7 +99,9 @@ class Tracker:
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         """Make the application for Serve to run."""
-        self._application = create_app(self._settings, weights=self._weights)
+        # Ray's proxy listens, on an address that the settings do not know: any host may be asked for.
+        reachable = self._settings.model_copy(update={"host": "0.0.0.0"})
+        self._application = create_app(reachable, weights=self._weights)
         self._application.add_middleware(
             SocketLimits,
             message_bytes=self._settings.max_frame_bytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import logging.config
@@ -10,19 +11,24 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from model.checkpoints import find_weights, load_weights
 from model.errors import ModelError
 from model.inference.choice import candidates
 from model.inference.devices import choose_device
 from service.api.components import Components
+from service.api.limited_socket import limited_socket
 from service.app import create_app
+from service.connections import BoundedHttp, ConnectionLimits, Door, affordable_connections
 from service.operations.last_resort import LastResort
 from service.operations.logs import log_config
+from service.post import Post
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -42,10 +48,15 @@ class DrainingServer(uvicorn.Server):
     once the model is lost for ever.
     """
 
-    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None] = lambda: None) -> None:
-        """`stopping`: called when the server begins to stop, by a signal or by itself."""
+    def __init__(
+        self, config: uvicorn.Config, stopping: Callable[[], None] = lambda: None, post: Post | None = None
+    ) -> None:
+        """`stopping`: called when the server begins to stop, by a signal or by itself.
+
+        `post`: the place among the workers of a server, if there are several.
+        """
         super().__init__(config)
-        self._stopping = stopping
+        self._stopping, self._post = stopping, post
         self.lost: str | None = None
         """Why the model is lost; None if it is not."""
 
@@ -74,6 +85,9 @@ class DrainingServer(uvicorn.Server):
             for listener in server.sockets:
                 host, port = listener.getsockname()[:2]
                 _log.info("serving on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+        if self.started and self._post is not None:
+            asyncio.get_running_loop().add_reader(self._post.life, self._orphaned)
+            self._post.announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -85,6 +99,14 @@ class DrainingServer(uvicorn.Server):
                 _log.warning("some streams had not finished after %g s", components.settings.drain_s)
             components.tracking.stop_decoding()
         await super().shutdown(sockets)
+
+    def _orphaned(self) -> None:
+        """The process that started this worker has gone: nobody else would stop it."""
+        assert self._post is not None
+        asyncio.get_running_loop().remove_reader(self._post.life)
+        _log.warning("the process that started this worker has gone")
+        self._stopping()
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -103,10 +125,23 @@ def _handled(signals: tuple[signal.Signals, ...], handler: Any) -> Iterator[None
             signal.signal(number, old)
 
 
-def run(settings: Settings) -> int:
-    """Serve until told to stop. Returns the exit status: 0 done, 2 unusable model or device, 1 any other failure.
+def _door(settings: Settings, app: FastAPI) -> Door:
+    """The bounds on connections; refusals count in the metrics of the running application."""
 
-    Ends the process itself where a thread never ends, because the interpreter would wait for it.
+    def refused(slug: str) -> None:
+        components = getattr(app.state, "components", None)
+        if isinstance(components, Components):
+            components.metrics.refused(slug)
+
+    connections = affordable_connections(settings.max_connections)
+    return Door(ConnectionLimits(connections, settings.head_s, settings.body_s), refused)
+
+
+def run(settings: Settings, post: Post | None = None) -> int:
+    """Serve until told to stop, and then end the process: with status 0, or with 1 where the model was lost.
+
+    `post`: the place among the workers of a server, whose sockets are then served; None: the settings' own port is.
+    Returns the exit status where the server did not start: 2 unusable model or device, 1 any other failure.
     """
     logging.config.dictConfig(log_config(settings.log_format))
     try:
@@ -117,30 +152,36 @@ def run(settings: Settings) -> int:
         print(f"siamfc: {error}", file=sys.stderr)
         return 2
     last_resort = LastResort(settings.drain_s + _STOP_SLACK_S)
+    app = create_app(settings, weights=weights, post=post)
     server = DrainingServer(
         uvicorn.Config(
-            create_app(settings, weights=weights),
+            app,
             host=settings.host,
             port=settings.port,
             log_config=None,
-            ws="websockets-sansio",
+            http=partial(BoundedHttp, door=_door(settings, app)),  # type: ignore[arg-type]
+            ws=limited_socket(settings.small_frames_per_s),
             ws_max_size=settings.max_frame_bytes,
             ws_ping_interval=_PING_S,
             ws_ping_timeout=_PONG_S,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
             access_log=False,
+            proxy_headers=bool(settings.proxies()),
+            forwarded_allow_ips=list(settings.proxies()),
             server_header=False,
         ),
         last_resort.arm,
+        post,
     )
     try:
-        server.run()
+        server.run(None if post is None else post.sockets())
     except SystemExit:
         # uvicorn could not start, and has logged why.
         return 1
-    status = 0 if server.started and server.lost is None else 1
-    if server.components is not None and server.components.batcher.working:
-        logging.shutdown()
-        os._exit(status)
-    return status
+    if not server.started:
+        return 1
+    # At once: a thread that never ends would be waited for, and the interpreter takes seconds to take torch down.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0 if server.lost is None else 1)

@@ -144,3 +144,18 @@ KIND_OF_CLOSE_CODE: Mapping[int, ProblemKind] = MappingProxyType(
 UNKNOWN_PATH = ProblemKind("not-found", "Not Found", 404)
 UNKNOWN_METHOD = ProblemKind("method-not-allowed", "Method Not Allowed", 405)
 """The router's refusals of a path or method that is no call of this contract."""
+
+REQUEST_TIMEOUT = ProblemKind("request-timeout", "The request took too long to arrive", 408)
+HEAD_TOO_LARGE = ProblemKind("head-too-large", "The request's head is too large", 431)
+MALFORMED_REQUEST = ProblemKind("malformed-request", "This is no HTTP request", 400)
+UNKNOWN_HOST = ProblemKind("unknown-host", "Another host was asked for", 421, CloseCode.REFUSED)
+FORBIDDEN_ORIGIN = ProblemKind("forbidden-origin", "Pages of this origin may not call", 403, CloseCode.REFUSED)
+
+DOOR_KINDS: tuple[ProblemKind, ...] = (
+    REQUEST_TIMEOUT,
+    HEAD_TOO_LARGE,
+    MALFORMED_REQUEST,
+    UNKNOWN_HOST,
+    FORBIDDEN_ORIGIN,
+)
+"""Refusals of a request as such, before it counts as a call: no client that keeps the contract meets them."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.boxes import Box
 from model.errors import InvalidBoxError
+from model.frames import Frame as ModelFrame
+from model.frames import Window
 from model.inference.single import SingleTracker
 from siamfc.backends import TargetTracker
 from siamfc.client import Target
@@ -61,41 +65,48 @@ class _InProcessTracker:
         self._size = (0, 0)
 
     def start(self, frame: Frame, box: BoxLike) -> Target:
-        pixels = _rgb(frame)
+        pixels, to_rgb = _read(frame)
         self._size = pixels.shape[1], pixels.shape[0]
         try:
             given = Box.checked(checked_box(box), self._size)
         except InvalidBoxError as error:
             raise from_kind(INVALID_BOX, str(error)) from error
         self._inner = SingleTracker(self._predictor)
-        return _target(self._inner.start(pixels, given))
+        return _target(self._inner.start(to_rgb(pixels), given))
 
     def update(self, frame: Frame) -> Target:
         if self._inner is None:
             raise RuntimeError("update before start")
-        pixels = _rgb(frame)
+        pixels, to_rgb = _read(frame)
         size = pixels.shape[1], pixels.shape[0]
         if size != self._size:
             was, now = (f"{width} x {height}" for width, height in (self._size, size))
             raise from_kind(FRAME_SIZE_CHANGED, f"the frame is {now}; the first frame was {was}")
-        return _target(self._inner.update(pixels))
+        # Colours are turned round only where they are read: in a large frame that takes longer than the network.
+        part = self._inner.wants(size) or Window(0, 0, *size)
+        return _target(self._inner.follow(ModelFrame(to_rgb(part.view(pixels)), size, part)))
 
     def close(self) -> None:
         self._inner = None
 
 
-def _rgb(frame: Frame) -> RgbImage:
-    """The frame as the server sees it."""
+def _read(frame: Frame) -> tuple[NDArray[np.uint8], Callable[[NDArray[np.uint8]], RgbImage]]:
+    """The frame's pixels, and what turns them, or a part of them, into RGB [H, W, 3]."""
     from model.images import InvalidImageError, decode
 
     if isinstance(frame, np.ndarray):
-        pixels = checked_array(frame)
-        grey = pixels.ndim == 2
-        return np.repeat(pixels[..., None], 3, axis=2) if grey else np.ascontiguousarray(pixels[..., ::-1])
+        return checked_array(frame), _rgb
     try:
-        return decode(read_bytes(frame))
+        return decode(read_bytes(frame)), lambda pixels: pixels
     except InvalidImageError as error:
         raise from_kind(INVALID_IMAGE, str(error)) from error
+
+
+def _rgb(pixels: NDArray[np.uint8]) -> RgbImage:
+    """RGB [H, W, 3], from BGR [H, W, 3] or grey [H, W]."""
+    import cv2
+
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _target(track: Track) -> Target:

@@ -21,6 +21,7 @@ TESTED_IN = {
     "model/inference/pending.py": "service/engine/test_passes.py",
     "model/inference/predictor.py": "model/inference/test_torch_cpu.py",
     "model/training/mobilenet.py": "model/training/test_teachers.py",
+    "service/sessions/stores/redis_damage.py": "service/sessions/stores/test_redis_hostile.py",
     "model/data/records.py": "model/data/test_corpus.py",
     "service/__main__.py": "integration/test_drain.py",
     "service/api/bodies.py": "integration/test_http_refusals.py",

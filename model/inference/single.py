@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from model.arrays import RgbImage
 from model.boxes import Box
-from model.frames import Frame
+from model.frames import Frame, Size, Window
 from model.response import Response
 from model.score_map import Peak
 from model.search import Search
@@ -63,9 +63,22 @@ class SingleTracker:
         self._track, self._exemplar = start(self._predictor, self._tracker, Frame.whole(frame), box)
         return self._track
 
+    def wants(self, frame_size: Size) -> Window | None:
+        """The part of the next frame, of that (width, height), that `follow` reads; None: the whole frame.
+
+        Raises RuntimeError before `start`.
+        """
+        if self._track is None:
+            raise RuntimeError("update before start")
+        return self._tracker.wants(self._track, frame_size)
+
     def update(self, frame: RgbImage) -> Track:
         """The target in the next frame. Raises RuntimeError before `start`."""
+        return self.follow(Frame.whole(frame))
+
+    def follow(self, frame: Frame) -> Track:
+        """The target in the next frame, of which a part may be at hand. Raises RuntimeError before `start`."""
         if self._track is None or self._exemplar is None:
             raise RuntimeError("update before start")
-        self._track = update(self._predictor, self._tracker, self._track, self._exemplar, Frame.whole(frame)).track
+        self._track = update(self._predictor, self._tracker, self._track, self._exemplar, frame).track
         return self._track

@@ -190,7 +190,16 @@ def _text_box(text: str) -> tuple[float, float, float, float]:
     return parse_box(numbers)
 
 
+def _check_values(count: int, targets: int, pointer: str) -> None:
+    """Refuse JSON of more values, by its commas and brackets, than that many targets can need."""
+    most = _FURTHER_VALUES + _VALUES_A_TARGET * targets
+    if count > most:
+        detail = f"the body has more values than a call with {targets} targets can have, {most}"
+        raise InvalidRequest(detail, pointer=pointer)
+
+
 def _text_targets(text: str, most: int) -> list[tuple[str | None, Any]]:
+    _check_values(sum(map(text.count, ",[{")), most, "/targets")
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError):
@@ -250,10 +259,7 @@ def _named(ids: Sequence[str | None]) -> list[str]:
 
 
 def _validated(schema: type[Body], data: bytes, targets: int) -> Body:
-    most = _FURTHER_VALUES + _VALUES_A_TARGET * targets
-    if sum(map(data.count, (b",", b"[", b"{"))) > most:
-        detail = f"the body has more values than a call with {targets} targets can have, {most}"
-        raise InvalidRequest(detail, pointer="")
+    _check_values(sum(map(data.count, (b",", b"[", b"{"))), targets, "")
     try:
         return schema.model_validate_json(data)
     except ValidationError as error:

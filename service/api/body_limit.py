@@ -1,11 +1,12 @@
-"""A limit on the bytes of a request's body, enforced before a route reads it. Plain ASGI middleware."""
+"""Limits on a request's body, enforced before a route reads it. Plain ASGI middleware."""
 
 from __future__ import annotations
 
 import json
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.body_budget import BodyBudget, HeldBody
 from service.api.problems import problem
 from service.errors import PayloadTooLarge
 from siamfc.contract import PROBLEM_MEDIA_TYPE
@@ -15,10 +16,16 @@ _MAX_DIGITS = 18
 
 
 class BodyLimit:
-    """Refuses a request body of more than `limit` bytes with 413: by its Content-Length, or while it arrives."""
+    """Refuses a body of more than `limit` bytes with 413: by its Content-Length, or while it arrives.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app, self._limit = app, limit
+    One that takes longer than `deadline_s` seconds is refused with 408. Beyond the budget of all bodies, one is refused
+    with 503.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, *, budget: BodyBudget | None = None, deadline_s: float = 60.0) -> None:
+        """`budget`: None is one of 256 MiB."""
+        self._app, self._limit, self._deadline_s = app, limit, deadline_s
+        self._budget = budget if budget is not None else BodyBudget(2**28)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -28,24 +35,14 @@ class BodyLimit:
         if length.isdigit() and (len(length) > _MAX_DIGITS or int(length) > self._limit):
             await self._refuse(send)
             return
-        received = 0
-
-        async def bounded() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit:
-                raise PayloadTooLarge(self._detail)
-            return message
-
-        await self._app(scope, bounded, send)
-
-    @property
-    def _detail(self) -> str:
-        return f"a request's body may have at most {self._limit} bytes"
+        body = HeldBody(receive, self._budget, self._limit, self._deadline_s)
+        try:
+            await self._app(scope, body.receive, send)
+        finally:
+            self._budget.release(body)
 
     async def _refuse(self, send: Send) -> None:
-        error = PayloadTooLarge(self._detail)
+        error = PayloadTooLarge(f"a request's body may have at most {self._limit} bytes")
         body = json.dumps(problem(error)).encode()
         headers = [
             (b"content-type", PROBLEM_MEDIA_TYPE.encode()),

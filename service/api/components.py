@@ -41,6 +41,7 @@ class Drain:
     def __init__(self) -> None:
         self._begun = False
         self._wakers: set[asyncio.Event] = set()
+        self._at_begin: list[Callable[[], None]] = []
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -48,6 +49,10 @@ class Drain:
     def begun(self) -> bool:
         """Whether the server is draining."""
         return self._begun
+
+    def at_begin(self, call: Callable[[], None]) -> None:
+        """Call this once, when draining begins."""
+        self._at_begin.append(call)
 
     def enter(self, waker: asyncio.Event) -> None:
         """Register a stream to wait for; `waker` is set when draining begins."""
@@ -75,6 +80,8 @@ class Drain:
     async def finish(self, limit_s: float) -> bool:
         """Begin to drain and wait for all registered work; returns False if some is left after `limit_s` seconds."""
         self._begun = True
+        while self._at_begin:
+            self._at_begin.pop()()
         for waker in self._wakers:
             waker.set()
         try:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match
 
 from service.api.components import Components
 from service.api.problems import headers, problem, shortened
 from service.errors import InvalidRequest, ServiceError, pointer_to
-from siamfc.contract import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, UNKNOWN_METHOD, UNKNOWN_PATH
+from siamfc.contract import (
+    MALFORMED_REQUEST,
+    PROBLEM_MEDIA_TYPE,
+    PROBLEM_TYPE_PREFIX,
+    UNKNOWN_METHOD,
+    UNKNOWN_PATH,
+)
 
 
-def add_error_handlers(app: FastAPI) -> None:
-    """Answer and count the errors of routes, of FastAPI's validation and of its router, and unexpected ones."""
+def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Answer and count the errors of `routes`, of FastAPI's validation and of its router, and unexpected ones."""
 
     @app.exception_handler(ServiceError)
     async def refused(request: Request, error: ServiceError) -> Response:
@@ -39,11 +47,25 @@ def add_error_handlers(app: FastAPI) -> None:
             "status": error.status_code,
             "detail": shortened(f"{request.method} {request.url.path}: {error.detail}"),
         }
-        return _answer(request, body, error.headers)
+        extra = dict(error.headers or {})
+        if error.status_code == UNKNOWN_METHOD.status:
+            extra["Allow"] = ", ".join(sorted(_methods(request, routes)))
+        return _answer(request, body, extra)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        # Nobody reads this answer; without it the server would log a fault of its own.
+        return Response(status_code=MALFORMED_REQUEST.status)
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         return _answer(request, problem(error))
+
+
+def _methods(request: Request, routes: Sequence[BaseRoute]) -> set[str]:
+    """All methods that the request's path has a route for; the router names those of one route. Files can be got."""
+    matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in matching for method in getattr(route, "methods", None) or ()} or {"GET", "HEAD"}
 
 
 def _answer(request: Request, body: dict[str, Any], extra: Mapping[str, str] | None = None) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from service.api.dependencies import ComponentsDep, OwnerDep
@@ -12,12 +12,14 @@ from service.operations.metrics import CONTENT_TYPE
 router = APIRouter(tags=["service"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def read_liveness() -> HealthOut:
     """Liveness: the process answers."""
     return HealthOut(status="ok")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"model": HealthOut}})
 async def read_readiness(components: ComponentsDep, response: Response) -> HealthOut:
     """Readiness: warmed up, not draining, the model's worker alive, the session store reachable."""
@@ -28,10 +30,11 @@ async def read_readiness(components: ComponentsDep, response: Response) -> Healt
     return HealthOut(status="ready")
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get("/metrics", response_class=PlainTextResponse)
-async def read_metrics(components: ComponentsDep) -> Response:
-    """The metrics as Prometheus text."""
-    return Response(components.metrics.render(), media_type=CONTENT_TYPE)
+async def read_metrics(_: ComponentsDep, request: Request) -> Response:
+    """The metrics as Prometheus text; of several worker processes all, with the label `worker`."""
+    return Response(await request.app.state.read_metrics(), media_type=CONTENT_TYPE)
 
 
 @router.get("/v1/model", tags=["model"])

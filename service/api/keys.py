@@ -19,7 +19,12 @@ class Keyring:
     """The accepted API keys, of which only SHA-256 digests are kept."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = tuple(hashlib.sha256(key.encode()).digest() for key in keys)
+        self._digests = _digests(keys)
+
+    def replace(self, keys: Iterable[str]) -> frozenset[str]:
+        """Accept these keys from now on; returns the owners whose keys are accepted no more."""
+        before, self._digests = self._digests, _digests(keys)
+        return frozenset(_owner(digest) for digest in set(before) - set(self._digests))
 
     @property
     def asked(self) -> bool:
@@ -42,7 +47,15 @@ class Keyring:
         matches = [hmac.compare_digest(given, digest) for digest in self._digests]
         if not any(matches):
             raise Unauthorized("this API key is not accepted")
-        return given.hex()[:32]
+        return _owner(given)
+
+
+def _digests(keys: Iterable[str]) -> tuple[bytes, ...]:
+    return tuple(hashlib.sha256(key.encode()).digest() for key in keys)
+
+
+def _owner(digest: bytes) -> str:
+    return digest.hex()[:32]
 
 
 def _header_key(value: str | None) -> str | None:

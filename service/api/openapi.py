@@ -37,6 +37,14 @@ def image_body() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def session_links() -> dict[str, Any]:
+    """Say which calls take the `session_id` of a new session (OpenAPI links), for tools that chain calls."""
+    names = ("read_session", "delete_session", "track_frame", "put_target", "delete_target")
+    return {
+        name: {"operationId": name, "parameters": {"path.session_id": "$response.body#/session_id"}} for name in names
+    }
+
+
 def problems() -> dict[int | str, dict[str, Any]]:
     """Describe the refusals of the session calls, by HTTP status."""
     content = {PROBLEM_MEDIA_TYPE: {"schema": _schema(ProblemOut)}}

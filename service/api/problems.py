@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from service.errors import InvalidRequest, ServiceError, Unauthorized
+from service.errors import InvalidRequest, RequestTimeout, ServiceError, Unauthorized
+from service.operations.request_ids import current_request
 from siamfc.contract import INTERNAL_ERROR, ProblemKind
 
 MAX_FAULTS = 10
@@ -35,7 +36,9 @@ def problem(error: BaseException) -> dict[str, Any]:
 
 
 def _body(kind: ProblemKind, detail: str) -> dict[str, Any]:
-    return {"type": kind.type, "title": kind.title, "status": kind.status, "detail": shortened(detail)}
+    body = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": shortened(detail)}
+    request_id = current_request()
+    return body | {"request_id": request_id} if request_id else body
 
 
 def shortened(text: str) -> str:
@@ -48,6 +51,14 @@ def headers(error: BaseException) -> dict[str, str]:
     extra: dict[str, str] = {}
     if isinstance(error, Unauthorized):
         extra["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RequestTimeout):
+        # The rest of the body may still be on its way.
+        extra["Connection"] = "close"
     if isinstance(error, ServiceError) and error.retry_after_s is not None:
         extra["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     return extra
+
+
+def close_reason(text: str) -> str:
+    """Shorten a text to a close frame's reason, at most 123 bytes (RFC 6455, section 5.5)."""
+    return text.encode()[:120].decode(errors="ignore")

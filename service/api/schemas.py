@@ -25,6 +25,10 @@ BoxField = Annotated[
 ]
 
 
+_BOX_SCHEMA: dict[str, Any] = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
+"""A box in a request. Its numbers are checked by `service.wire.codec`, whose faults say more than a schema's."""
+
+
 class TargetOut(BaseModel):
     """One tracked object."""
 
@@ -110,7 +114,7 @@ class TargetIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: Annotated[str | None, Field(min_length=1, max_length=MAX_ID)] = None
-    box: Annotated[Any, Field(json_schema_extra={"type": "array", "items": {"type": "number"}})]
+    box: Annotated[Any, Field(json_schema_extra=_BOX_SCHEMA)]
 
 
 class CreateIn(BaseModel):
@@ -120,7 +124,7 @@ class CreateIn(BaseModel):
 
     frame: Annotated[str, Field(description="The first frame: a JPEG, PNG or WebP image in base64.")]
     targets: list[TargetIn] | None = None
-    box: Annotated[Any, Field(json_schema_extra={"type": "array", "items": {"type": "number"}})] = None
+    box: Annotated[Any, Field(json_schema_extra=_BOX_SCHEMA)] = None
     ttl_s: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
 
     @model_validator(mode="after")
@@ -136,7 +140,7 @@ class PlaceIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     frame: Annotated[str, Field(description="The frame the box was drawn on, in base64.")]
-    box: Annotated[Any, Field(json_schema_extra={"type": "array", "items": {"type": "number"}})]
+    box: Annotated[Any, Field(json_schema_extra=_BOX_SCHEMA)]
 
 
 class ProblemOut(BaseModel):
@@ -147,6 +151,9 @@ class ProblemOut(BaseModel):
     status: int
     detail: str
     errors: list[dict[str, str]] | None = None
+    request_id: Annotated[str | None, Field(description="The answer's X-Request-ID; the server's log has it too.")] = (
+        None
+    )
 
 
 def target_state(target: StoredTarget, tracker: Tracker, frame_size: tuple[int, int]) -> TargetState:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service.api.bodies import read_corner
 from service.api.dependencies import CallerDep, ComponentsDep, FrameCharge, OwnerDep, WaitedFor
-from service.api.openapi import image_body, problems, two_forms
+from service.api.openapi import image_body, problems, session_links, two_forms
 from service.api.schemas import (
     CreateIn,
     PlaceIn,
@@ -40,7 +40,7 @@ Corner = Annotated[
 @router.post(
     "",
     status_code=201,
-    responses=_PROBLEMS,
+    responses=_PROBLEMS | {201: {"links": session_links()}},
     dependencies=[FrameCharge, WaitedFor],
     openapi_extra=two_forms(CreateIn, {"targets": _TEXT, "box": _TEXT, "ttl_s": {"type": "number"}}, ["frame"]),
 )

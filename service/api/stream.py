@@ -18,20 +18,25 @@ from service.api.components import Components
 from service.api.dependencies import ComponentsDep, rate_limit_key
 from service.api.maps import with_map
 from service.api.pending_answers import PendingAnswers
-from service.api.problems import problem
+from service.api.problems import close_reason, problem
 from service.api.schemas import target_states
+from service.api.stream_query import StreamQuery
 from service.errors import InvalidRequest, ServiceError, ShuttingDown, StoreUnavailable
 from service.operations.metrics import Stage
 from service.sessions.lease import Lease
 from service.sessions.requests import Decoded, Placement
-from service.sessions.stores.store import FrameAnswer, Resume
+from service.sessions.stores.store import FrameAnswer
 from service.wire import codec
+from service.wire.budget import Budget
 from service.wire.messages import Frame, FrameResult, RemoveTarget, Timing
-from service.wire.protocol import Mode, StreamProtocol
+from service.wire.protocol import StreamProtocol
 from siamfc.contract import SUBPROTOCOL, CloseCode
 
 router = APIRouter()
 _log = logging.getLogger(__name__)
+
+_COMPLAINTS, _COMPLAINTS_PER_S = 100, 5.0
+"""Complaints about a client's messages before its stream is ended, and how many of them are forgiven in a second."""
 
 _GONE = (WebSocketDisconnect, RuntimeError, OSError)
 """The exceptions of a send on a lost connection: starlette's, uvicorn's and the transport's."""
@@ -57,44 +62,28 @@ async def stream(
             owner = components.keyring.owner(websocket.headers, offered)
             if components.drain.begun:
                 raise ShuttingDown("the server is shutting down")
-            options = _options(mode, map_)
-            resumed = Resume.parse(resume) if resume is not None else None
-            async with components.leases.hold(session_id, owner, resumed) as lease:
-                await _Stream(websocket, components, lease, owner, *options).run()
+            query = StreamQuery.parse(mode, map_, resume)
+            async with components.leases.hold(session_id, owner, query.resumed) as lease:
+                await _Stream(websocket, components, lease, owner, query).run()
         except ServiceError as error:
             components.metrics.refused(error.kind.slug)
             code = CloseCode.REFUSED if isinstance(error, InvalidRequest) else error.kind.close_code
-            await websocket.close(code, _reason(error.detail))
+            await websocket.close(code, close_reason(error.detail))
     except _GONE as error:
         _log.debug("the connection to session %s is gone: %r", session_id, error)
-
-
-def _options(mode: str, map_: str) -> tuple[Mode, bool]:
-    if map_ not in ("0", "1"):
-        raise InvalidRequest("map must be 0 or 1")
-    if mode == "every":
-        return "every", map_ == "1"
-    if mode == "latest":
-        return "latest", map_ == "1"
-    raise InvalidRequest("mode must be every or latest")
-
-
-def _reason(text: str) -> str:
-    """Shorten a text to a close frame's reason, at most 123 bytes (RFC 6455, section 5.5)."""
-    return text.encode()[:120].decode(errors="ignore")
 
 
 class _Stream:
     """One connection that advances one session."""
 
     def __init__(
-        self, websocket: WebSocket, components: Components, lease: Lease, owner: str, mode: Mode, wants_map: bool
+        self, websocket: WebSocket, components: Components, lease: Lease, owner: str, query: StreamQuery
     ) -> None:
         self._websocket, self._components, self._lease = websocket, components, lease
-        self._wants_map = wants_map
+        self._wants_map = query.wants_map
         self._rate_key = rate_limit_key(websocket, components, owner)
         self._window = components.settings.window
-        self._protocol = StreamProtocol(self._window, mode, components.settings.max_targets)
+        self._protocol = StreamProtocol(self._window, query.mode, components.settings.max_targets)
         self._wake = asyncio.Event()
         self._may_read = asyncio.Event()
         self._may_read.set()
@@ -102,6 +91,7 @@ class _Stream:
         self._pending = PendingAnswers(self._protocol.most_unanswered)
         self._stalled_until = 0
         """Frames with a smaller `seq` were sent before their client could know that the store had failed."""
+        self._complaints, self._misused = Budget(_COMPLAINTS_PER_S, _COMPLAINTS, components.clock), False
         self._early: tuple[int, asyncio.Task[Decoded]] | None = None
 
     async def run(self) -> None:
@@ -109,7 +99,6 @@ class _Stream:
         drain, metrics = self._components.drain, self._components.metrics
         drain.enter(self._wake)
         metrics.stream(1)
-        reader: asyncio.Task[None] | None = None
         try:
             with self._lease.watched(self._wake):
                 await self._say(self._ready())
@@ -137,6 +126,8 @@ class _Stream:
             while not protocol.wants_input:
                 self._may_read.clear()
                 await self._may_read.wait()
+            # A receive that finds a message waiting does not let others have their turn.
+            await asyncio.sleep(0)
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
                 protocol.lost()
@@ -167,9 +158,17 @@ class _Stream:
             if complaint is not None:
                 raise InvalidRequest(complaint)
         except InvalidRequest as error:
-            self._components.metrics.refused(error.kind.slug)
-            await self._say(codec.error(problem(error)))
+            await self._complain(error)
         self._wake.set()
+
+    async def _complain(self, error: InvalidRequest) -> None:
+        self._components.metrics.refused(error.kind.slug)
+        await self._say(codec.error(problem(error)))
+        if self._complaints.whole:
+            self._complaints.spend()
+        else:
+            self._misused = True
+            self._protocol.end()
 
     async def _work(self) -> None:
         protocol = self._protocol
@@ -189,6 +188,8 @@ class _Stream:
             elif not protocol.wants_input and protocol.idle:
                 if self._components.drain.begun:
                     return await self._close(CloseCode.RESTARTING, "the server is restarting")
+                if self._misused:
+                    return await self._close(CloseCode.REFUSED, "too many messages that cannot be used")
                 await self._components.leases.release(self._lease)
                 await self._say(codec.bye())
                 return await self._close(CloseCode.DONE, "")
@@ -228,8 +229,7 @@ class _Stream:
         async with tracking.step(self._lease, decoded, placements, maps=self._wants_map) as step:
             total = time.perf_counter() - frame.received_at
             timing = Timing(decoded.decode_s, waited + step.queue_s, step.infer_s, total)
-            size = self._lease.session.facts.frame_size
-            targets = target_states(step.progress.targets, tracking.model.tracker, size)
+            targets = target_states(step.progress.targets, tracking.model.tracker, self._lease.session.facts.frame_size)
             result = FrameResult(frame.seq, step.progress.frame_index, targets, timing, step.missed)
             text = codec.result(result)
             faults = [codec.error(problem(fault)) for fault in step.faults]
@@ -291,7 +291,7 @@ class _Stream:
         # Before the close, so that a client which reconnects at once does not find the session taken.
         await self._components.leases.release(self._lease)
         try:
-            await self._websocket.close(code, _reason(reason))
+            await self._websocket.close(code, close_reason(reason))
         except _GONE as error:
             raise _ConnectionLost from error
 

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
 
 _FOLDER = Path(str(resources.files("service"))) / "web"
 _POLICY = (
-    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self' ws: wss:; "
+    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; "
     "object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
 
@@ -30,6 +32,7 @@ _DOCS_POLICY = (
 """Swagger UI is begun by a script in the page, and styles itself."""
 
 
+@router.head("/")
 @router.get("/")
 async def page() -> FileResponse:
     """The demo page."""
@@ -60,7 +63,16 @@ async def asyncapi() -> FileResponse:
     return FileResponse(_FOLDER.parent / "api" / "asyncapi.yaml", media_type="application/yaml")
 
 
+class _PageFiles(StaticFiles):
+    """The page's files under the page's own policy: a worker has that of its script, not of the page."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        answer = super().file_response(*args, **options)
+        answer.headers["Content-Security-Policy"] = _POLICY
+        return answer
+
+
 def mount_files(app: FastAPI) -> None:
     """Serve the page's scripts and styles at /web, Swagger UI's at /swagger-ui."""
-    app.mount("/web", StaticFiles(directory=_FOLDER))
+    app.mount("/web", _PageFiles(directory=_FOLDER))
     app.mount(_SWAGGER_FILES, StaticFiles(directory=_SWAGGER))

@@ -7,6 +7,8 @@ import logging
 import time
 from typing import Any, Literal
 
+from service.operations.request_ids import RequestIdFilter
+
 
 class JsonFormatter(logging.Formatter):
     """Writes a record as one JSON object: time (UTC), level, logger, message, and the traceback if there is one."""
@@ -19,13 +21,15 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if request_id := getattr(record, "request_id", ""):
+            line["request_id"] = request_id
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
 
 
 def log_config(style: Literal["console", "json"]) -> dict[str, Any]:
-    """Make a `logging.config` dictionary that sends everything from INFO up to stderr."""
+    """Make a `logging.config` dictionary that sends everything from INFO up to stderr, by a `LogQueue`."""
     formatter: dict[str, Any] = {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}
     if style == "json":
         formatter = {"()": JsonFormatter}
@@ -33,7 +37,14 @@ def log_config(style: Literal["console", "json"]) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": formatter},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "filters": {"request": {"()": RequestIdFilter}},
+        "handlers": {
+            "stderr": {
+                "class": "service.operations.log_queue.LogQueue",
+                "formatter": "line",
+                "filters": ["request"],
+            }
+        },
         "root": {"level": "INFO", "handlers": ["stderr"]},
         # At INFO uvicorn logs the path of every socket, which holds the session's id.
         "loggers": {"uvicorn.error": {"level": "WARNING"}},

@@ -14,7 +14,14 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from service.errors import ServiceError, SessionBusy, SessionEnded, StoreUnavailable
+from service.errors import (
+    ServiceError,
+    SessionBusy,
+    SessionEnded,
+    SessionNotFound,
+    StoreUnavailable,
+    Unauthorized,
+)
 from service.operations.metrics import Metrics
 from service.sessions.exemplars import Exemplars
 from service.sessions.lease import Lease
@@ -83,6 +90,18 @@ class LeaseManager:
         await self.store.delete(session_id, owner)
         session = self._registry.find(session_id)
         if session is not None:
+            self._registry.end(session, "deleted")
+
+    async def revoke(self, owner: str) -> None:
+        """End all sessions of an owner whose key is accepted no more; their sockets close as for an unknown key.
+
+        Sessions that only the store knows can be reached by nobody from now on, and expire there.
+        """
+        for session in self._registry.owned(owner):
+            if session.lease is not None:
+                session.lease.revoke(Unauthorized("the API key is accepted no more"))
+            with contextlib.suppress(SessionNotFound, StoreUnavailable):
+                await self.store.delete(session.id, owner)
             self._registry.end(session, "deleted")
 
     @asynccontextmanager

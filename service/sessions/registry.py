@@ -28,27 +28,36 @@ class SessionRegistry:
         self._slots, self._metrics, self._max, self._clock = slots, metrics, max_sessions, clock
         self._cache = cache
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._admitted = 0
+        self._admitted: list[str] = []
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._sessions)
 
     @contextmanager
-    def admission(self) -> Iterator[None]:
-        """Reserve a place for one more session while the block runs. Raises AtCapacity, ShuttingDown."""
+    def admission(self, owner: str = "", most: int = 0) -> Iterator[None]:
+        """Reserve a place for one more session while the block runs. Raises AtCapacity, ShuttingDown.
+
+        `most`: the sessions that `owner` may have here; 0 is no limit.
+        """
         if self._closed:
             raise ShuttingDown("the server is shutting down", retry_after_s=5)
-        if len(self._sessions) + self._admitted >= self._max:
+        if len(self._sessions) + len(self._admitted) >= self._max:
             self.sweep()
-        while len(self._sessions) + self._admitted >= self._max:
+        if most and len(self.owned(owner)) + self._admitted.count(owner) >= most:
+            raise AtCapacity(f"a key may have {most} sessions at once, and this one has as many", retry_after_s=5)
+        while len(self._sessions) + len(self._admitted) >= self._max:
             if not self._evict():
                 raise AtCapacity(f"all {self._max} sessions are in use", retry_after_s=5)
-        self._admitted += 1
+        self._admitted.append(owner)
         try:
             yield
         finally:
-            self._admitted -= 1
+            self._admitted.remove(owner)
+
+    def owned(self, owner: str) -> list[Session]:
+        """The sessions of that owner that this process knows."""
+        return [session for session in self._sessions.values() if session.facts.owner == owner]
 
     def allocate(self, count: int) -> tuple[Slot, ...]:
         """Allocate slots for new exemplars, evicting idle sessions if that helps. Raises AtCapacity."""

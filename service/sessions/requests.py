@@ -25,11 +25,15 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on a client's requests: targets of a session, pixels of a frame, seconds that a session stays idle."""
+    """Limits on a client's requests: targets of a session, pixels of a frame, seconds that a session stays idle.
+
+    `sessions_per_owner`: sessions of one owner at once; 0 is no limit.
+    """
 
     max_targets: int
     max_frame_pixels: int
     session_ttl_s: float
+    sessions_per_owner: int = 0
 
 
 @dataclass(frozen=True, slots=True)

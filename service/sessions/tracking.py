@@ -111,7 +111,7 @@ class Tracking:
         self._check_count(len(placements))
         self.leases.check()
         self._guard.check()
-        with self.registry.admission():
+        with self.registry.admission(owner, self.limits.sessions_per_owner):
             decoded = await self.decode(data, caller=caller)
             frame = decoded.placed(decoded.size)
             boxes = [_checked(placement, frame) for placement in placements]

@@ -32,10 +32,10 @@ export class Api {
     return this.#call("GET", "/v1/model");
   }
 
-  /** Starts a session: `frame` is an encoded image (Blob), `targets` are {id, box}. */
+  /** Starts a session: `frame` is the bytes of a JPEG, `targets` are {id, box}. */
   create(frame, targets) {
     const form = new FormData();
-    form.append("frame", frame, "frame.jpg");
+    form.append("frame", new Blob([frame], { type: "image/jpeg" }), "frame.jpg");
     form.append("targets", JSON.stringify(targets));
     return this.#call("POST", "/v1/sessions", form);
   }
@@ -43,7 +43,7 @@ export class Api {
   /** Adds a target or corrects its box on a frame. The session must have no connection. */
   place(sessionId, id, frame, box) {
     const form = new FormData();
-    form.append("frame", frame, "frame.jpg");
+    form.append("frame", new Blob([frame], { type: "image/jpeg" }), "frame.jpg");
     form.append("box", box.join(","));
     return this.#call("PUT", `${pathOf(sessionId)}/targets/${encodeURIComponent(id)}`, form);
   }

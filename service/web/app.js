@@ -4,11 +4,12 @@ import { Api } from "./api.js";
 import { Clip } from "./clip.js";
 import { HINTS, showControls } from "./controls.js";
 import { save } from "./downloads.js";
+import { Encoder } from "./encoding.js";
 import { overlap } from "./geometry.js";
 import { Live } from "./live.js";
 import { Notices } from "./notices.js";
 import { Record } from "./record.js";
-import { CameraSource, DemoSource, openFiles } from "./sources.js";
+import { CameraSource, DemoSource, openDemoClip, openFiles } from "./sources.js";
 import { Speed } from "./speed.js";
 import { Stage } from "./stage.js";
 import { TargetList } from "./targets.js";
@@ -35,6 +36,7 @@ class Page {
 
   // What the modes see of the page.
   notices = new Notices(this.#api);
+  encoder = new Encoder();
   speed = new Speed();
   state = "idle";
   selected = null;
@@ -63,7 +65,7 @@ class Page {
       event.target.value = "";
     });
     const buttons = {
-      suggest: () => this.#draw({ box: this.#suggestion(), id: null, add: false }),
+      suggest: () => this.#draw({ ...this.#mode.suggestion(), id: null, add: false }),
       pause: () => this.#togglePause(),
       add: () => this.#setAddMode(!this.#stage.addMode),
       undo: () => this.#undo(),
@@ -101,6 +103,7 @@ class Page {
   #choose(kind) {
     if (kind === "file") $("file").click();
     else if (kind === "camera") this.#open(kind, () => CameraSource.open());
+    else if (kind === "clip") this.#open(kind, openDemoClip);
     else this.#open(kind, () => new DemoSource());
   }
 
@@ -123,6 +126,7 @@ class Page {
     this.speed.reset();
     this.#source = source;
     this.#stage.size = source.size;
+    $("credit").textContent = source.credit ?? "";
     this.#mode = new (source.live ? Live : Clip)(this.#api, source, this.#record, this);
     this.#mode.map = $("map").checked;
     for (const button of document.querySelectorAll("[data-source]")) {
@@ -174,7 +178,7 @@ class Page {
   async #showStage(shown) {
     this.#drawn += 1;
     const drawn = this.#drawn;
-    const suggestion = this.state === "preview" ? this.#suggestion() : null;
+    const suggestion = this.state === "preview" ? this.#mode.suggestion()?.box : null;
     const map = $("map").checked ? await this.#mode.responseMap(this.selected) : null;
     if (drawn === this.#drawn) this.#stage.show({ targets: shown, selected: this.selected, suggestion, map });
   }
@@ -187,16 +191,12 @@ class Page {
       unfinished: this.#mode.unfinished,
       playing: this.#mode.playing,
       undoable: this.#record.undoable,
-      suggestion: this.#suggestion() !== null,
+      suggestion: this.#mode.suggestion()?.what ?? null,
       mapOf: $("map").checked ? (this.#record.target(this.selected)?.name ?? "") : null,
     });
   }
 
   // Commands
-
-  #suggestion() {
-    return this.#mode?.truth()?.ladybird ?? null;
-  }
 
   #grab() {
     this.speed.interrupt();

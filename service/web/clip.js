@@ -22,15 +22,15 @@ export class Clip {
   index = 0;
 
   /**
-   * page: picture (2d context), speed, notices, enter(state), say(text), refresh(), refused(failure, retry), selected, state.
+   * page: picture (2d context), encoder, speed, notices, enter(state), say(text), refresh(), refused(failure, retry), selected, state.
    */
   constructor(api, source, record, page) {
     this.#source = source;
     this.#record = record;
     this.#page = page;
-    this.#tracking = new ClipTracking(api, record, source, {
+    this.#tracking = new ClipTracking(api, page.encoder, record, source, {
       shown: (answer) => this.#answered(answer),
-      sent: (bytes) => page.speed.sent(bytes),
+      sent: (bytes, saved) => page.speed.sent(bytes, saved),
       reconnecting: (attempt, of) => page.notices.reconnecting(attempt, of),
       connected: () => page.notices.reconnecting(null),
       failed: (failure) => this.#failed(failure),
@@ -59,6 +59,11 @@ export class Clip {
 
   truth() {
     return this.#source.truth?.(this.index) ?? null;
+  }
+
+  /** What to follow on the frame in view, {what, box}, or null. */
+  suggestion() {
+    return this.#source.suggestion?.(this.index) ?? null;
   }
 
   set map(map) {
@@ -172,13 +177,13 @@ export class Clip {
     this.#page.refresh();
   }
 
-  /** Records the clip with its boxes as a video; nothing else happens meanwhile. */
+  /** Saves the clip with its boxes as a video; nothing else happens meanwhile. */
   async saveVideo(result) {
     if (!(await this.pause())) return;
     const before = this.#page.state;
     this.#saving = new AbortController();
     this.#page.enter("saving");
-    const progress = (done) => this.#page.say(`Recording the video, ${done} of ${result.count}…`);
+    const progress = (done) => this.#page.say(`Making the video, ${done} of ${result.count}…`);
     try {
       await saveVideo(result, this.#source, progress, this.#saving.signal);
     } catch (error) {

@@ -4,11 +4,13 @@
 // session); a target that was corrected further back gets a run of its own, which catches up and then goes on beside
 // the others. So a correction sends nothing but its own target's frames again.
 
-import { encoded } from "./encoding.js";
+import { painted } from "./encoding.js";
+import { covers, partOf, savedBy } from "./parts.js";
 import { Run } from "./run.js";
 
 export class ClipTracking {
   #api;
+  #encoder;
   #record;
   #source;
   #handlers;
@@ -17,15 +19,17 @@ export class ClipTracking {
   #going = null;
   #halted = true;
   #wake = () => {};
+  /** The frame to send next: {frame, bitmap, jpeg, part}; part null: the whole frame. */
   #ready = null;
   #lastAt = -Infinity;
 
   /**
    * handlers: shown({index, bitmap, targets, message, roundTripMs}) for a frame that every run has answered,
-   * sent(bytes), reconnecting(attempt, of), connected(), failed({message, status, refusedKey}).
+   * sent(bytes, saved), reconnecting(attempt, of), connected(), failed({message, status, refusedKey}).
    */
-  constructor(api, record, source, handlers) {
+  constructor(api, encoder, record, source, handlers) {
     this.#api = api;
+    this.#encoder = encoder;
     this.#record = record;
     this.#source = source;
     this.#handlers = handlers;
@@ -138,7 +142,8 @@ export class ClipTracking {
   }
 
   async #carryOut({ frame, feeds, begins }) {
-    const picture = await this.#picture(frame);
+    const part = begins.length ? null : partOf(feeds.map((run) => run.edges(frame)), this.#source.size);
+    const picture = await this.#picture(frame, part);
     if (!picture || this.#halted) return;
     if (begins.length) {
       await this.#begin(frame, picture, begins);
@@ -154,24 +159,30 @@ export class ClipTracking {
     this.#lastAt = performance.now();
     this.#ready = null;
     const shared = { index: frame, bitmap: picture.bitmap, waiting: feeds.length, targets: [] };
-    for (const run of feeds) run.send(picture.blob, shared);
-    this.#handlers.sent(picture.blob.size * feeds.length);
+    for (const run of feeds) run.send(picture, shared);
+    const bytes = picture.jpeg.byteLength * feeds.length;
+    this.#handlers.sent(bytes, savedBy(bytes, picture.part, this.#source.size));
   }
 
-  /** Frame `frame`, encoded; null where the clip ends before it. */
-  async #picture(frame) {
-    if (this.#ready?.frame === frame) return this.#ready;
-    this.#ready?.bitmap.close();
-    this.#ready = null;
-    if (!(await this.#source.load(frame))) return null;
-    this.#ready = { frame, ...(await encoded(this.#source)) };
+  /** Frame `frame`, encoded as far as `part` goes or farther; null where the clip ends before it. */
+  async #picture(frame, part) {
+    if (this.#ready?.frame !== frame) {
+      this.#ready?.bitmap.close();
+      this.#ready = null;
+      if (!(await this.#source.load(frame))) return null;
+      this.#ready = { frame, bitmap: painted(this.#source), jpeg: null, part: null };
+    }
+    if (!this.#ready.jpeg || !covers(this.#ready.part, part)) {
+      const { bitmap } = this.#ready;
+      this.#ready = { frame, bitmap, jpeg: await this.#encoder.jpeg(bitmap, part), part };
+    }
     return this.#ready;
   }
 
-  async #begin(frame, { blob }, keys) {
+  async #begin(frame, { jpeg }, keys) {
     const beside = [...this.#runs].find((run) => run.at === frame && run.sent === frame && run.members.size);
-    this.#handlers.sent(blob.size);
-    if (beside && (await this.#join(beside, blob, keys))) return;
+    this.#handlers.sent(jpeg.byteLength, 0);
+    if (beside && (await this.#join(beside, jpeg, keys))) return;
     const run = new Run(this.#api, { mode: "every", map: this.#map }, {
       result: (...answer) => this.#result(...answer),
       dropped: () => this.#wake(),
@@ -184,14 +195,14 @@ export class ClipTracking {
       connected: () => this.#handlers.connected(),
       lost: (which, why) => this.#lost(which, why),
     });
-    await run.open(frame, blob, keys);
+    await run.open(frame, jpeg, keys);
     this.#runs.add(run);
   }
 
   /** Whether the targets could begin in a run that stands at their frame; not where its session has expired. */
-  async #join(run, blob, keys) {
+  async #join(run, jpeg, keys) {
     try {
-      await run.join(blob, keys);
+      await run.join(jpeg, keys);
       return true;
     } catch (error) {
       if (![404, 410].includes(error.status)) throw error;

@@ -6,15 +6,15 @@ const $ = (id) => document.getElementById(id);
 export const HINTS = {
   idle: "Choose where the frames come from.",
   preview: "Drag a box around what to follow.",
-  tracking: "Drag to correct the selected target, Shift-drag to follow another.",
+  tracking: "Drag corrects the selected target, “Add target” or Shift-drag adds one.",
   paused: "Paused. Move or redraw a box to correct it on this frame, then “Go on”.",
-  saving: "Recording the video…",
+  saving: "Making the video…",
   ended: "Done. Go back to any frame and correct a box there, add a target, or save the result.",
 };
 
 /**
- * Sets every control. `some`: there are targets; `clip`: its frames can be sought; `mapOf`: the name of the target whose
- * response map is shown, or null.
+ * Sets every control. `some`: there are targets; `clip`: its frames can be sought; `suggestion`: what may be followed, or
+ * null; `mapOf`: the name of the target whose response map is shown, or null.
  */
 export function showControls({ state, some, clip, unfinished, playing, undoable, suggestion, mapOf }) {
   const tracking = state === "tracking";
@@ -27,6 +27,7 @@ export function showControls({ state, some, clip, unfinished, playing, undoable,
   $("undo").disabled = !undoable || saving;
   $("stop").disabled = !some || saving;
   $("suggest").hidden = !(state === "preview" && suggestion);
+  $("suggest").textContent = `Follow ${suggestion ?? "it"}`;
   for (const id of ["back", "forward", "play", "frame-number"]) $(id).disabled = !clip || saving;
   $("play").textContent = playing ? "❚❚" : "▶";
   $("play").setAttribute("aria-label", playing ? "Stop playing" : "Play");

@@ -41,6 +41,10 @@ export class Live {
     return null;
   }
 
+  suggestion() {
+    return null;
+  }
+
   set map(map) {
     this.#map = map;
     if (this.#tracking) this.#tracking.map = map;
@@ -126,10 +130,10 @@ export class Live {
   #newTracking() {
     this.#begun = performance.now();
     const { speed, notices } = this.#page;
-    const tracking = new LiveTracking(this.#api, this.#record, this.#source, {
+    const tracking = new LiveTracking(this.#api, this.#page.encoder, this.#record, this.#source, {
       shown: (answer) => this.#answered(answer),
       dropped: () => speed.dropped(),
-      sent: (bytes) => speed.sent(bytes),
+      sent: (bytes, saved) => speed.sent(bytes, saved),
       reconnecting: (attempt, of) => notices.reconnecting(attempt, of),
       connected: () => notices.reconnecting(null),
       failed: (failure) => this.#failed(failure),

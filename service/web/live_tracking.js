@@ -1,6 +1,7 @@
 // Tracks what a camera shows now: one session, `latest`; frames that a newer one has overtaken are dropped.
 
-import { encoded } from "./encoding.js";
+import { painted } from "./encoding.js";
+import { partOf, savedBy } from "./parts.js";
 import { Run } from "./run.js";
 
 /** Where the way there takes less than this share of the network's time, a second frame would mostly wait. */
@@ -8,6 +9,7 @@ const SHORT_WAY = 0.25;
 
 export class LiveTracking {
   #api;
+  #encoder;
   #record;
   #source;
   #handlers;
@@ -21,8 +23,9 @@ export class LiveTracking {
   #placing = [];
 
   /** handlers: as for `ClipTracking`, and dropped(). */
-  constructor(api, record, source, handlers) {
+  constructor(api, encoder, record, source, handlers) {
     this.#api = api;
+    this.#encoder = encoder;
     this.#record = record;
     this.#source = source;
     this.#handlers = handlers;
@@ -52,15 +55,16 @@ export class LiveTracking {
     const key = this.#record.target(id).keys.get(index);
     this.#sending = true;
     try {
-      const { blob, bitmap } = await encoded(picture);
-      this.#handlers.sent(blob.size);
+      const bitmap = painted(picture);
+      const jpeg = await this.#encoder.jpeg(bitmap);
+      this.#handlers.sent(jpeg.byteLength, 0);
       if (!this.#run) {
         bitmap.close();
-        await this.#start(index, blob, id, key);
+        await this.#start(index, jpeg, id, key);
       } else if (this.#run.connected) {
         this.#placing.push([id, key]);
         this.#run.members.set(id, key);
-        this.#run.send(blob, { index, bitmap }, [{ id, box: key.box }]);
+        this.#run.send({ jpeg, part: null }, { index, bitmap }, [{ id, box: key.box }]);
       } else {
         bitmap.close();
         throw new Error("The connection is being made anew; draw the box again in a moment.");
@@ -75,13 +79,16 @@ export class LiveTracking {
   async send() {
     this.#sending = true;
     try {
-      const { blob, bitmap } = await encoded(this.#source);
+      const bitmap = painted(this.#source);
+      const { size } = this.#source;
+      const part = this.#run ? partOf([this.#run.edges(this.#next)], size) : null;
+      const jpeg = await this.#encoder.jpeg(bitmap, part);
       if (!this.#run?.takesFrames || this.#placing.length) {
         bitmap.close();
         return;
       }
-      this.#handlers.sent(blob.size);
-      this.#run.send(blob, { index: this.#next, bitmap });
+      this.#handlers.sent(jpeg.byteLength, savedBy(jpeg.byteLength, part, size));
+      this.#run.send({ jpeg, part }, { index: this.#next, bitmap });
       this.#next += 1;
     } finally {
       this.#sending = false;
@@ -97,7 +104,7 @@ export class LiveTracking {
     await this.#run?.close();
   }
 
-  async #start(index, blob, id, key) {
+  async #start(index, jpeg, id, key) {
     const run = new Run(this.#api, { mode: "latest", map: this.#map }, {
       result: (_, message, frame, roundTripMs) => this.#result(message, frame, roundTripMs),
       dropped: (frame) => {
@@ -115,7 +122,7 @@ export class LiveTracking {
     });
     this.#run = run;
     try {
-      await run.open(index, blob, [[id, key]]);
+      await run.open(index, jpeg, [[id, key]]);
     } catch (error) {
       this.#run = null;
       throw error;

@@ -1,5 +1,6 @@
 // One session and its connections: opened on a frame with boxes, fed with the frames after it, reconnected when needed.
 
+import { Wants } from "./parts.js";
 import { Stream } from "./stream.js";
 
 const RECONNECT_DELAYS_MS = [250, 500, 1000, 2000, 4000];
@@ -13,6 +14,8 @@ export class Run {
   #session = null;
   #stream = null;
   #window = 1;
+  #wants = new Wants();
+  #takesParts = false;
   #attempts = 0;
   #over = false;
   /** From a connection that dropped: what `resume` asks for, and its frames without an answer. */
@@ -39,19 +42,21 @@ export class Run {
   }
 
   /** Starts the session on frame `index` with the keys of some targets, [[id, key]]. Throws what the server refuses. */
-  async open(index, blob, keys) {
-    this.#session = await this.#api.create(blob, keys.map(([id, key]) => ({ id, box: key.box })));
+  async open(index, jpeg, keys) {
+    this.#session = await this.#api.create(jpeg, keys.map(([id, key]) => ({ id, box: key.box })));
     this.members = new Map(keys);
     this.began = this.sent = this.at = index;
+    this.#wants.began(index, this.#session.targets);
     if (this.#over) await this.#forget();
     else this.#connect();
   }
 
   /** Adds targets, or corrects them, on the frame answered last; the others do not move. Throws what is refused. */
-  async join(blob, keys) {
+  async join(jpeg, keys) {
     await this.#pausedFor(async () => {
       for (const [id, key] of keys) {
-        await this.#api.place(this.#session.session_id, id, blob, key.box);
+        const { targets } = await this.#api.place(this.#session.session_id, id, jpeg, key.box);
+        this.#wants.began(this.at, targets);
         this.members.set(id, key);
       }
     });
@@ -70,10 +75,18 @@ export class Run {
     return (this.#stream?.unanswered ?? 0) + this.#waiting.length;
   }
 
-  /** Sends frame `frame.index`; `frame` itself comes back with its answer. `placements`: {id, box} drawn on it. */
-  send(blob, frame, placements = []) {
+  /** The edges [left, top, right, bottom] of all that the server may read of frame `index`; null: it needs all. */
+  edges(index) {
+    return this.#takesParts ? this.#wants.edges(index) : null;
+  }
+
+  /**
+   * Sends frame `frame.index`, `image` being {jpeg, part}; `frame` itself comes back with its answer. `placements`:
+   * {id, box} drawn on it.
+   */
+  send(image, frame, placements = []) {
     this.sent = frame.index;
-    this.#stream.send(blob, frame, placements);
+    this.#stream.send(image, frame, placements);
   }
 
   /** Stops following a target. */
@@ -122,6 +135,7 @@ export class Run {
         this.#counted = message.frame_index;
         this.#attempts = 0;
         this.at = frame.index;
+        this.#wants.answered(frame.index, message.targets, message.missed ?? []);
         this.#handlers.result(this, message, frame, roundTripMs);
       },
       dropped: (frame) => this.#handlers.dropped(frame),
@@ -133,16 +147,18 @@ export class Run {
 
   #ready(message, stream) {
     this.#window = message.window;
+    this.#takesParts = message.parts === true;
     const waiting = this.#waiting.splice(0);
     const missed = message.missed ?? [];
-    // Frames were counted whose answers nobody has: only the keys can bring them back.
-    if (!message.missed && message.frame_index > this.#counted && waiting.length) {
+    // Frames were counted whose answers nobody has, or another server takes no parts: only the keys bring them back.
+    const uncounted = !message.missed && message.frame_index > this.#counted && waiting.length > 0;
+    if (uncounted || (!this.#takesParts && waiting.some(({ image }) => image.part))) {
       this.#lose({ reason: CLOSED_UNANSWERED, gone: true, refusedKey: false });
       return;
     }
     missed.forEach((answer, place) => waiting[place] && stream.answerLate(answer, waiting[place]));
-    for (const { blob, frame, placements } of waiting.slice(missed.length)) {
-      if (this.#options.mode === "every" || placements.length) stream.send(blob, frame, placements);
+    for (const { image, frame, placements } of waiting.slice(missed.length)) {
+      if (this.#options.mode === "every" || placements.length) stream.send(image, frame, placements);
       else this.#handlers.dropped(frame);
     }
     this.#resume = null;

@@ -1,8 +1,9 @@
 // Where frames come from.
 //
-// A clip has: name, size {width, height} in the picture's own pixels, count (frames), load(index) → whether there is such
-// a frame, paint(context) for the frame loaded last, time(index) in seconds, rate (frames a second), stop(). `pace`: frames a second at most, or null; truth(index): where
-// things are, for a drawn scene.
+// A clip has: name, size {width, height} in the picture's own pixels, count (frames), load(index) → whether there is
+// such a frame, paint(context) for the frame loaded last, time(index) in seconds, rate (frames a second), stop().
+// `pace`: frames a second at most, or null. Demos have suggestion(index) → {what, box} or null; a drawn scene has
+// truth(index), where things are; a work of others has `credit`.
 // A camera has: live true, name, size, advance(now) → whether there is a new frame, paint(context), stop().
 
 import { DEMO_SIZE, DemoScene } from "./demo.js";
@@ -10,6 +11,12 @@ import { openVideo } from "./video.js";
 
 const DEMO_FRAMES = 600;
 const DEMO_RATE = 30;
+const DEMO_CLIP = {
+  name: "bunny.mp4",
+  credit: "Big Buck Bunny, © 2008 Blender Foundation, www.bigbuckbunny.org, CC BY 3.0",
+  what: "the rabbit",
+  box: [232, 258, 84, 88],
+};
 const LEAST_INTERVAL_MS = 1000 / 31;
 const VIDEO_NAME = /\.(mp4|m4v|mov|webm|mkv|avi|mpe?g|ogv|wmv|flv|ts|3gp)$/i;
 
@@ -41,7 +48,20 @@ export class DemoSource {
     return this.#scene.truth(this.time(index));
   }
 
+  suggestion(index) {
+    return { what: "the ladybird", box: this.truth(index).ladybird };
+  }
+
   stop() {}
+}
+
+/** An excerpt of a film that may be passed on. */
+export async function openDemoClip() {
+  const { name, credit, what, box } = DEMO_CLIP;
+  const response = await fetch(`/web/${name}`).catch(() => null);
+  if (!response?.ok) throw new Error("The demo clip cannot be loaded.");
+  const source = await openVideo(new File([await response.blob()], name));
+  return Object.assign(source, { credit, suggestion: (index) => (index === 0 ? { what, box } : null) });
 }
 
 export class CameraSource {

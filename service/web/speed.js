@@ -9,18 +9,22 @@ export class Speed {
   #answered = 0;
   #dropped = 0;
   #sent = 0;
+  #saved = 0;
 
   reset() {
     this.#means.clear();
     this.#lastAt = null;
-    this.#answered = this.#dropped = this.#sent = 0;
+    this.#answered = this.#dropped = this.#sent = this.#saved = 0;
     for (const id of ["answered", "dropped"]) text(id, "0");
-    for (const id of ["fps", "round-trip", "sent"]) text(id, "–");
+    for (const id of ["fps", "round-trip", "sent", "saved"]) text(id, "–");
   }
 
-  sent(bytes) {
+  /** `saved`: bytes that the frame would have had beyond those, had it been sent whole; an estimate. */
+  sent(bytes, saved) {
     this.#sent += bytes;
-    text("sent", `${(this.#sent / 2 ** 20).toFixed(1)}`);
+    this.#saved += saved;
+    text("sent", megabytes(this.#sent));
+    text("saved", this.#saved ? `≈ ${megabytes(this.#saved)}` : "–");
   }
 
   dropped() {
@@ -59,6 +63,10 @@ export class Speed {
     this.#means.set(name, mean);
     return mean;
   }
+}
+
+function megabytes(bytes) {
+  return (bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 1);
 }
 
 function text(id, content) {

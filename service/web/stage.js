@@ -52,7 +52,7 @@ export class Stage extends EventTarget {
   set size({ width, height }) {
     this.#frame.width = width;
     this.#frame.height = height;
-    this.#root.style.setProperty("--ratio", width / height);
+    document.documentElement.style.setProperty("--ratio", width / height);
   }
 
   /** The 2d context of the picture, one unit a frame pixel. */
@@ -137,7 +137,8 @@ export class Stage extends EventTarget {
   }
 
   #pointerDown(event) {
-    if (!this.enabled || event.button !== 0) return;
+    // A second finger begins nothing of its own.
+    if (!this.enabled || event.button !== 0 || !event.isPrimary) return;
     this.#overlay.setPointerCapture(event.pointerId);
     this.#keyed = null;
     this.#touch = event.pointerType !== "mouse";
@@ -154,14 +155,14 @@ export class Stage extends EventTarget {
   }
 
   #pointerMove(event) {
-    if (!this.#gesture) return;
+    if (!this.#gesture || !event.isPrimary) return;
     this.#gesture.to(this.#place(event));
     this.redraw();
   }
 
   #pointerUp(event) {
     const gesture = this.#gesture;
-    if (!gesture) return;
+    if (!gesture || !event.isPrimary) return;
     gesture.to(this.#place(event));
     this.#gesture = null;
     if (gesture.still(this.#unit)) {

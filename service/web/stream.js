@@ -19,7 +19,7 @@ const RESUMABLE = new Set([1001, 1006, 1012]);
 export class Stream {
   #socket;
   #handlers;
-  /** Frames without an answer, by number: {blob, placements, frame, sentAt}. */
+  /** Frames without an answer, by number: {image, placements, frame, sentAt}. */
   #pending = new Map();
   #next = 0;
   #ready = false;
@@ -27,7 +27,7 @@ export class Stream {
   #name = null;
 
   /**
-   * `frame` is what `send` was given beside the bytes. handlers: ready(message), result(message, frame, roundTripMs),
+   * `frame` is what `send` was given beside the image. handlers: ready(message), result(message, frame, roundTripMs),
    * dropped(frame), fault(problem, frame or null), closed({done, resumable, gone, refusedKey, reason, resume, unanswered}).
    */
   constructor(socket, handlers) {
@@ -47,12 +47,13 @@ export class Stream {
     return this.#pending.size;
   }
 
-  /** Sends a frame; `placements` ({id, box}) were drawn on it. */
-  send(blob, frame, placements = []) {
-    this.#pending.set(this.#next, { blob, frame, placements, sentAt: performance.now() });
+  /** Sends a frame: `image` is {jpeg, part}, part null for a whole one; `placements` ({id, box}) were drawn on it. */
+  send(image, frame, placements = []) {
+    this.#pending.set(this.#next, { image, frame, placements, sentAt: performance.now() });
     this.#next += 1;
     for (const { id, box } of placements) this.#say({ type: "set_target", id, box });
-    this.#socket.send(blob);
+    if (image.part) this.#say({ type: "part", at: image.part.slice(0, 2) });
+    this.#socket.send(image.jpeg);
   }
 
   removeTarget(id) {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from siamfc.cli.evaluating import Outcome, ServerFollower, evaluate_all, listed
 from siamfc.cli.failures import InputError, needs_extra
 from siamfc.cli.options import make_client, make_predictor, network_options, refuse_both, server_options
 from siamfc.cli.outputs import STDOUT, check_folder, check_outputs, save_text
+from siamfc.cli.rivals import Rivals, rival_options
 
 if TYPE_CHECKING:
     from model.data.sequences import Sequence
@@ -51,7 +53,7 @@ class _Outputs:
     type=click.Path(file_okay=False, path_type=Path),
     help="Write plots (PNG) and report.html, which shows the worst frames, to DIR.",
 )
-@click.option("--compare", metavar="NAMES", help="Evaluate OpenCV's trackers too, such as mil or csrt,kcf,mil.")
+@rival_options
 @click.option(
     "--got10k",
     metavar="DIR",
@@ -75,6 +77,7 @@ def evaluate(
     device: str | None,
     runtime: str | None,
     precision: str | None,
+    **model_files: Path | None,
 ) -> None:
     """Evaluate a tracker on sequences with ground truth.
 
@@ -85,8 +88,8 @@ def evaluate(
     outputs = _Outputs(json_path, boxes, plots, got10k, name)
     failed: dict[str, str] = {}
     sequences = _surveyed(folder, got10k is not None, failed)
-    _refuse_early(sequences, outputs)
-    rivals = _rivals(compare, name)
+    rivals = Rivals.chosen(compare, name, **model_files)
+    _refuse_early(sequences, outputs, rivals.files)
     with ExitStack() as stack:
         make_follower: Callable[[], Follower]
         if server is not None:
@@ -94,7 +97,7 @@ def evaluate(
             make_follower = lambda: stack.enter_context(ServerFollower(client))  # noqa: E731
         else:
             make_follower = _in_process(weights, device, runtime, precision)
-        outcome = evaluate_all(sequences, {name: make_follower, **rivals})
+        outcome = evaluate_all(sequences, {name: make_follower, **rivals.makers})
     failed |= outcome.failed
     if outcome.reports[name].runs:
         _report(outcome.reports, outputs, failed)
@@ -136,7 +139,7 @@ def _raise(outcome: Outcome, failed: dict[str, str]) -> None:
         raise InputError(f"{len(failed)} sequences could not be followed: {listed(failed)}")
 
 
-def _refuse_early(sequences: list[Sequence], wanted: _Outputs) -> None:
+def _refuse_early(sequences: list[Sequence], wanted: _Outputs, inputs: Iterable[Path]) -> None:
     """Refuse outputs that could not be written, before work that may take an hour."""
     scorable = all(sequence.scorable for sequence in sequences)
     if not scorable and (wanted.json_path is not None or wanted.plots is not None):
@@ -154,23 +157,8 @@ def _refuse_early(sequences: list[Sequence], wanted: _Outputs) -> None:
         check_folder("--plots", wanted.plots)
         if wanted.plots.is_dir():
             outputs |= {f"--plots {name}": wanted.plots / name for name in (*FILES, _PAGE)}
-    check_outputs(outputs, (file for sequence in sequences for file in (*sequence.truth_files, *sequence.frames)))
-
-
-def _rivals(names: str | None, ours: str) -> dict[str, Callable[[], Follower]]:
-    """Makers of the trackers of `--compare`. Raises InputError for a repeated name, ModelError for an unknown one."""
-    if names is None:
-        return {}
-    from model.evaluation.opencv import OpenCVFollower
-
-    chosen = [each.strip().lower() for each in names.split(",")]
-    if len({*chosen, ours}) <= len(chosen) or "" in chosen:
-        raise InputError(f"--compare takes different names with commas between them, not {names!r}")
-    makers: dict[str, Callable[[], Follower]] = {}
-    for each in chosen:
-        OpenCVFollower(each)
-        makers[each] = lambda each=each: OpenCVFollower(each)  # type: ignore[misc]
-    return makers
+    files = (file for sequence in sequences for file in (*sequence.truth_files, *sequence.frames))
+    check_outputs(outputs, chain(inputs, files))
 
 
 def _write_results(reports: dict[str, Report], folder: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 5.0
 """How long a stream may be silent."""
+
+LONGEST_NAME = 64
+"""Characters of a target's name; the server takes no more."""
+
+_REMEMBER, _OFF = "SIAMFC_REMEMBER", frozenset({"false", "0", "no", "off", "n", "f"})
+"""The server's setting of that name, and its values that are no."""
 
 _NUMBERS_APART = re.compile(r"\s*,\s*|\s+")
 
@@ -45,6 +52,32 @@ class BoxType(click.ParamType):  # type: ignore[type-arg]  # generic in newer ve
 
             self.fail(too_small(x, y, w, h), param, ctx)
         return x, y, w, h
+
+
+class NamedBoxType(BoxType):
+    """`[NAME=]x,y,w,h`, as (name, box); without a name, or with a blank one, the name is ""."""
+
+    name = "[NAME=]x,y,w,h"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        name, _, box = str(value).rpartition("=")
+        name = name.strip()
+        if len(name) > LONGEST_NAME or not name.isprintable():
+            self.fail(f"{name!r} is no name: up to {LONGEST_NAME} printable characters", param, ctx)
+        return name, super().convert(box, param, ctx)
+
+
+def by_name(boxes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Boxes by their names; one without a name is called by its place, from "0". Raises UsageError for a name twice."""
+    named: dict[str, Any] = {}
+    for place, (given, box) in enumerate(boxes):
+        name = given or str(place)
+        if name in named:
+            raise click.UsageError(f"two boxes are called {name!r}")
+        named[name] = box
+    return named
 
 
 def _inside(text: str) -> str:
@@ -118,9 +151,11 @@ def make_predictor(weights: Path | None, device: str | None, runtime: str | None
         from model.checkpoints import find_weights, load_weights
         from model.images import decode  # noqa: F401 - fail here, not at the first frame
         from model.inference.loading import load_predictor
+        from model.inference.remembered import RememberedChoices
     return load_predictor(
         load_weights(find_weights(weights)),
         device=device or "auto",
         runtime=runtime or "auto",
         precision=precision or "auto",
+        remembered=RememberedChoices.of_user() if os.environ.get(_REMEMBER, "").lower() not in _OFF else None,
     )

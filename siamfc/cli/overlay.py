@@ -1,51 +1,31 @@
-"""The overlay video of `siamfc track`: frames with boxes, coloured by status, and scores."""
+"""The overlay video of `siamfc track`, as a file that browsers play."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import av
 import av.error
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siamfc.cli.drawing import Overlay
 from siamfc.cli.failures import InputError
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
+    from siamfc.client.results import Target
+
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """What the file's ending means, in FFmpeg's names."""
 
-COLOURS = {"tracking": (80, 200, 60), "uncertain": (0, 180, 255), "lost": (60, 60, 230)}
-"""The BGR colour of a status."""
-
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_FAR = 32_000
-
 _X264 = {"preset": "veryfast", "crf": "20"}
-
-
-def draw(frame: NDArray[np.uint8], targets: list[dict[str, Any]]) -> NDArray[np.uint8]:
-    """A copy of a frame, uint8 BGR [H, W, 3], with the targets drawn on it."""
-    drawn = frame.copy()
-    thickness = max(1, round(min(frame.shape[:2]) / 240))
-    for target in targets:
-        colour = COLOURS.get(target["status"], (200, 200, 200))
-        x, y, w, h = target["box"]
-        # A box may lie anywhere; OpenCV draws within 16 bits.
-        corners = np.clip([x, y, x + w, y + h], -_FAR, _FAR).round().astype(int).tolist()
-        cv2.rectangle(drawn, tuple(corners[:2]), tuple(corners[2:]), colour, thickness)
-        text = f"{target['id']} {target['score']:.2f}"
-        place = (max(0, corners[0]), max(12 * thickness, corners[1] - 3 * thickness))
-        cv2.putText(drawn, text, place, _FONT, 0.4 * thickness, colour, thickness, cv2.LINE_AA)
-    return drawn
 
 
 class OverlayVideo:
@@ -56,15 +36,16 @@ class OverlayVideo:
 
     def __init__(self, path: Path, fps: float, container: str = "mp4") -> None:
         """`fps`: any positive rate. `container`: one of CONTAINERS' values."""
+        self._overlay = Overlay()
         self._path, self._container_name = path, container
         # As close as a clock of 16 bits comes, which every player can count by.
         self._rate = Fraction(fps).limit_denominator(1001)
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
 
-    def write(self, frame: NDArray[np.uint8], targets: list[dict[str, Any]]) -> None:
+    def write(self, frame: NDArray[np.uint8], targets: Sequence[Target]) -> None:
         """Add a frame. Raises InputError where the file cannot be written."""
-        drawn = draw(frame, targets)
+        drawn = self._overlay.draw(frame, targets)
         drawn = np.pad(drawn, ((0, drawn.shape[0] % 2), (0, drawn.shape[1] % 2), (0, 0)), "edge")
         with _named(self._path):
             if self._container is None:

@@ -1,4 +1,4 @@
-"""A progress bar on stderr, where that is a terminal."""
+"""A progress bar on stderr, with the rate and the time left, where that is a terminal."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ class ShowProgress(Protocol):
 
 
 @contextmanager
-def progress(description: str, total: int | None) -> Iterator[ShowProgress]:
+def progress(description: str, total: int | None, *, quiet: bool = False) -> Iterator[ShowProgress]:
     """Show the progress of the work in the block. `total` is None where the end is not known."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text("" if task.speed is None else f"{task.speed:.{1 if task.speed < 10 else 0}f}/s")
 
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeLeft(compact=True))
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
 
         def report(done: int, description: str | None = None) -> None:

@@ -1,17 +1,21 @@
-"""The sources of `siamfc track`: a folder of images, a video file, a camera, a stream."""
+"""The sources of `siamfc track`: a folder of images, a video file, a pipe, a camera, a stream."""
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from model.folders import IMAGE_SUFFIXES, image_files
 from siamfc.cli.failures import Failure, InputError, needs_extra
-from siamfc.cli.frames import Source, SourceFrame
+from siamfc.cli.frames import EVERY_FRAME, Sampling, Source, SourceFrame
 from siamfc.cli.options import TIMEOUT_S
+
+STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,12 @@ class Folder:
         """The number of frames."""
         return len(self.files)
 
-    def frames(self) -> Iterator[SourceFrame]:
+    def frames(self, sampling: Sampling = EVERY_FRAME) -> Iterator[SourceFrame]:
         """The files' bytes. Raises InputError, naming a file that cannot be read."""
-        for path in self.files:
+        for index in range(sampling.start, len(self.files), sampling.every):
+            path = self.files[index]
             try:
-                yield SourceFrame(str(path), path.read_bytes())
+                yield SourceFrame(str(path), path.read_bytes(), index)
             except OSError as error:
                 raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -56,7 +61,7 @@ class Camera:
         fps = float(self.capture.get(cv2.CAP_PROP_FPS))
         return fps if 1 <= fps <= 1000 else 30.0
 
-    def frames(self) -> Iterator[SourceFrame]:
+    def frames(self, sampling: Sampling = EVERY_FRAME) -> Iterator[SourceFrame]:
         """The frames until the source ends."""
         index = 0
         try:
@@ -65,7 +70,8 @@ class Camera:
                 if not there:
                     self.fault = Failure(f"{self.name}: stopped after {index} frames: unplugged, or taken by another?")
                     return
-                yield SourceFrame(f"{self.name}, frame {index}", pixels)
+                if sampling.takes(index):
+                    yield SourceFrame(f"{self.name}, frame {index}", pixels, index)
                 index += 1
         finally:
             self.capture.release()
@@ -76,24 +82,56 @@ def open_source(text: str, timeout_s: float = TIMEOUT_S) -> Source:
 
     Raises InputError where there is none, or nothing in it can be read, and Failure where a stream does not answer.
     """
+    return openable(text)(timeout_s)
+
+
+def openable(text: str) -> Callable[[float], Source]:
+    """What opens the source of that name, given a time limit. Raises InputError where it is seen to be none."""
     from siamfc.cli.videos import Video
 
     path = Path(text)
-    if text == "-":
-        raise InputError("- is stdin, which cannot be a source; give a file, a folder, a camera's number or a URL")
+    if text == STDIN:
+        return _stdin()
     if path.is_dir():
-        return _folder(path)
+        folder = _folder(path)
+        return lambda _: folder
     if path.is_file():
         if path.suffix.lower() in IMAGE_SUFFIXES:
             raise InputError(f"{text} is one image; give the folder that holds the images")
-        return Video(text)
+        return lambda _: Video(text)
+    if path.is_fifo():
+        return lambda _: Video(text, pipe=path.open("rb"))
     if path.exists():
         raise InputError(_special(path))
     if text.isdecimal():
-        return _camera(int(text))
+        return lambda _: _camera(int(text))
     if "://" in text:
-        return Video(text, live=True, timeout_s=timeout_s)
+        return lambda timeout_s: Video(text, live=True, timeout_s=timeout_s)
     raise InputError(f"{text}: no such file or folder, and neither a camera's number nor a stream's URL")
+
+
+def files_of(text: str) -> tuple[Path, ...]:
+    """The files that the source of that name reads, as far as there are any; nothing is opened."""
+    if text == STDIN:
+        return (Path("/dev/stdin"),) if _is_redirected() else ()
+    path = Path(text)
+    return image_files(path) if path.is_dir() else (path,) if path.is_file() else ()
+
+
+def _stdin() -> Callable[[float], Source]:
+    from siamfc.cli.videos import Video
+
+    if sys.stdin.isatty():
+        raise InputError("- is stdin, which is a terminal here; pipe a video into it, or give another source")
+    return lambda _: Video("stdin", pipe=open(sys.stdin.fileno(), "rb", closefd=False))
+
+
+def _is_redirected() -> bool:
+    """Whether stdin is a file."""
+    try:
+        return stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _folder(path: Path) -> Folder:
@@ -121,5 +159,5 @@ def _special(path: Path) -> str:
     mode = path.stat().st_mode
     if path.name.startswith("video") and path.name[5:].isdecimal() and path.parent == Path("/dev"):
         return f"{path}: is a camera's device; give its number, {path.name[5:]}"
-    kind = "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
+    kind = "socket" if stat.S_ISSOCK(mode) else "device"
     return f"{path}: is a {kind}, not a video file; save it to a file first, or give a stream's URL"

@@ -1,45 +1,44 @@
-"""`siamfc track`: track one target through a source."""
+"""`siamfc track`: track targets through sources."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
-from siamfc.cli.failures import InputError, needs_extra
+from siamfc.cli.frames import Sampling
 from siamfc.cli.options import (
     TIMEOUT_S,
-    BoxType,
+    NamedBoxType,
+    by_name,
     make_client,
     make_predictor,
     network_options,
     refuse_both,
     server_options,
 )
-from siamfc.cli.outputs import STDOUT, check_outputs, writing
-from siamfc.cli.progress import progress
+from siamfc.cli.recording import FORMATS, Outputs
 
 if TYPE_CHECKING:
-    from siamfc.cli.following import TrackedFrames
-    from siamfc.cli.frames import Source
+    from siamfc.cli.tracking import Follow
 
 
 @click.command()
-@click.argument("source")
-@click.option("--box", type=BoxType(), required=True, help="The target's box in the first frame, in pixels.")
-@click.option("--json", "json_path", metavar="OUT.jsonl", help="Write one JSON line per frame; - means stdout.")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option(
-    "--video",
-    "video_path",
-    metavar="OUT.mp4",
-    type=click.Path(path_type=Path),
-    help="Write a video of the frames with their boxes, as H.264.",
+    "--box", "boxes", type=NamedBoxType(), multiple=True, help="A target's box in the first frame, in pixels."
 )
+@click.option("--select", is_flag=True, help="Draw the boxes on the first frame: in a window, or else in a page.")
+@click.option("--start", type=click.IntRange(min=0), default=0, help="Number of the first frame, from 0.  [default: 0]")
+@click.option("--every", type=click.IntRange(min=1), default=1, help="Follow every Nth frame.  [default: 1]")
+@click.option("--out", metavar="OUT", help="Write the results; - means stdout.")
+@click.option("--format", "format", type=click.Choice(FORMATS), help="Format of the results; else by --out's ending.")
+@click.option("--json", "json_path", metavar="OUT.jsonl", help="Write one JSON line per frame; - means stdout.")
+@click.option("--video", metavar="OUT.mp4", help="Write a video of the frames with their targets, as H.264.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, and no line at the end.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -52,10 +51,16 @@ if TYPE_CHECKING:
 @server_options
 @network_options
 def track(
-    source: str,
-    box: tuple[float, float, float, float],
+    sources: tuple[str, ...],
+    boxes: tuple[tuple[str, tuple[float, float, float, float]], ...],
+    select: bool,
+    start: int,
+    every: int,
+    out: str | None,
+    format: str | None,
     json_path: str | None,
-    video_path: Path | None,
+    video: str | None,
+    quiet: bool,
     timeout_s: float,
     server: str | None,
     api_key: str | None,
@@ -64,77 +69,31 @@ def track(
     runtime: str | None,
     precision: str | None,
 ) -> None:
-    """Track a target through a source.
+    """Track targets through a source.
 
-    SOURCE is a video file, a folder of images, a camera's number or a stream's URL. --box marks the target in its first
-    frame. The network runs in this process, or on a server with --server. Without --json and --video, JSON lines go to
-    stdout. A camera or stream goes on until Ctrl-C.
+    SOURCE is a video file, a folder of images, a pipe, - (stdin), a camera's number or a stream's URL. Each --box marks
+    a target in its first frame. The network runs in this process, or on a server with --server. Without --out, --json
+    and --video, JSON lines go to stdout. A camera or stream goes on until Ctrl-C.
 
-    Output files are written as NAME.*.part and renamed at the end. If the source fails on the way, the results so far
+    Several sources are followed one after the other from the same boxes; {name} in an output's path stands for the
+    source's name, without folder and ending.
+
+    Output files are written as NAME.*.part and renamed at the end. If a source fails on the way, the results so far
     are kept, and the exit status is 2 for a file and 1 for a camera or stream.
     """
     refuse_both(server, weights=weights, device=device, runtime=runtime, precision=precision, api_key=api_key)
+    if bool(boxes) == select:
+        raise click.UsageError("mark the targets with --box, or draw them with --select")
     from siamfc.cli.following import follow_in_process, follow_on_server
-    from siamfc.cli.sources import open_source
+    from siamfc.cli.tracking import Work, places_of
 
-    container = _container(video_path)
-    opened = open_source(source, timeout_s)
-    check_outputs({"--json": json_path, "--video": video_path}, [*opened.files, *([weights] if weights else [])])
+    named, outputs = None if select else by_name(boxes), Outputs.chosen(out, format, json_path, video)
+    places = places_of(sources, outputs, [weights] if weights else [])
     with ExitStack() as stack:
+        follow: Follow
         if server is not None:
-            followed = follow_on_server(opened.frames(), box, stack.enter_context(make_client(server, api_key)))
+            follow = partial(follow_on_server, client=stack.enter_context(make_client(server, api_key)))
         else:
-            followed = follow_in_process(opened.frames(), box, make_predictor(weights, device, runtime, precision))
-        try:
-            _write(stack.enter_context(closing(followed)), opened, json_path, video_path, container)
-        except KeyboardInterrupt:
-            # Ctrl-C is how a live source ends; any other source was cut short.
-            if not opened.live:
-                raise
-    if opened.fault is not None:
-        raise opened.fault
-
-
-def _container(video_path: Path | None) -> str:
-    """The kind of file that `--video` names by its ending, "" without --video. Raises InputError for another kind."""
-    if video_path is None:
-        return ""
-    with needs_extra("opencv", "--video"):
-        from siamfc.cli.overlay import CONTAINERS
-    suffix = video_path.suffix.lower()
-    if suffix not in CONTAINERS:
-        raise InputError(f"--video {video_path}: is written as H.264; the ending must be {', '.join(CONTAINERS)}")
-    return CONTAINERS[suffix]
-
-
-def _write(
-    followed: TrackedFrames, source: Source, json_path: str | None, video_path: Path | None, container: str
-) -> None:
-    if json_path is None and video_path is None:
-        json_path = STDOUT
-    with ExitStack() as stack:
-        lines = stack.enter_context(_text(json_path)) if json_path is not None else None
-        video = None
-        if video_path is not None:
-            from siamfc.cli.overlay import OverlayVideo
-
-            partial = stack.enter_context(writing(video_path))
-            video = stack.enter_context(OverlayVideo(partial, source.fps, container))
-        report = stack.enter_context(progress("tracking", source.total))
-        for count, (frame, targets) in enumerate(followed):
-            if lines is not None:
-                index = count if frame.index is None else frame.index
-                lines.write(json.dumps({"frame_index": index, "targets": targets}) + "\n")
-                lines.flush()
-            if video is not None:
-                video.write(frame.bgr(), targets)
-            report(count + 1)
-
-
-@contextmanager
-def _text(path: str) -> Iterator[TextIO]:
-    if path == STDOUT:
-        yield sys.stdout
-        return
-    with writing(Path(path)) as partial, partial.open("w", encoding="utf-8") as file:
-        yield file
+            follow = partial(follow_in_process, predictor=make_predictor(weights, device, runtime, precision))
+        work = Work(named, Sampling(start, every), timeout_s, quiet, follow)
+        work.follow_all(dict(zip(sources, places, strict=True)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from siamfc.cli.failures import InputError, needs_extra
+from siamfc.cli.failures import Failure, InputError, needs_extra
 from siamfc.cli.options import network_options, refuse_both, server_options
 
 
@@ -42,5 +42,7 @@ def trax(
         )
     except (ImportError, ValueError) as error:
         raise InputError(str(error)) from error
-    serve(backend)
+    said_so = serve(backend)
     backend.close()
+    if not said_so:
+        raise Failure("the TraX client has gone without saying so")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
 import av
@@ -15,7 +15,7 @@ import numpy as np
 
 from model.file_kinds import foreign_kind
 from siamfc.cli.failures import Failure, InputError
-from siamfc.cli.frames import SourceFrame, Uint8Image
+from siamfc.cli.frames import EVERY_FRAME, Sampling, SourceFrame, Uint8Image
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -33,6 +33,9 @@ _HELD_BACK = 256
 
 _BAD_FRAME = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.ExternalError)
 """What a decoder raises for one frame, after which the next may be sound."""
+
+
+_PIPED = "a pipe takes what is read from front to back: Matroska, MPEG-TS, NUT, YUV4MPEG, MP4 with its index first"
 
 
 @dataclass(slots=True)
@@ -58,10 +61,14 @@ class Video:
     container says, else 30. fault: after the last frame, why the video failed; None where it ended.
     """
 
-    def __init__(self, where: str, *, live: bool = False, timeout_s: float = 0.0) -> None:
-        """Open the file or the stream, which must give every frame within `timeout_s`. Raises InputError, Failure."""
+    def __init__(self, where: str, *, live: bool = False, timeout_s: float = 0.0, pipe: BinaryIO | None = None) -> None:
+        """Open the file or the stream, which must give every frame within `timeout_s`. Raises InputError, Failure.
+
+        pipe: what is read in the file's place, from front to back.
+        """
         self.live = live
-        self.files = () if live else (Path(where),)
+        self.files = () if live or pipe is not None else (Path(where),)
+        self._pipe = pipe
         self.name = _shown(where) if live else where
         self.fault: InputError | Failure | None = None
         self._timeout_s = timeout_s
@@ -76,8 +83,8 @@ class Video:
         self.fps = float(rate) if rate and 0 < rate <= 1000 else 30.0
         self._longest_wait_s = 0.0
 
-    def frames(self) -> Iterator[SourceFrame]:
-        """Every frame that can be decoded. Raises InputError or Failure where there is none at all."""
+    def frames(self, sampling: Sampling = EVERY_FRAME) -> Iterator[SourceFrame]:
+        """The frames of the sampling that can be decoded. Raises InputError or Failure where there is none at all."""
         tally = _Tally()
         try:
             for frame in self._decoded(tally):
@@ -87,9 +94,12 @@ class Video:
                 index = tally.decoded + tally.unreadable - tally.leading
                 tally.decoded += 1
                 tally.damaged += bool(frame.is_corrupt)
-                yield SourceFrame(f"{self.name}, frame {index}", _pixels(frame), index)
+                if sampling.takes(index):
+                    yield SourceFrame(f"{self.name}, frame {index}", _pixels(frame), index)
         finally:
             self._container.close()
+            if self._pipe is not None:
+                self._pipe.close()
         if not tally.decoded:
             raise self.fault or InputError(f"{self.name}: no frame of the video could be decoded")
 
@@ -98,10 +108,15 @@ class Video:
         options = {"rtsp_flags": "prefer_tcp"} if where.lower().startswith("rtsp") else {}
         began = time.monotonic()
         try:
+            if self._pipe is not None:
+                return av.open(self._pipe, "r")
             if not self.live:
                 return av.open(where)
             return av.open(where, options=options, timeout=(self._timeout_s, self._timeout_s))
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            if self._pipe is not None:
+                self._pipe.close()
+                raise InputError(f"{where}: cannot be read as a video: {_reason(error)}; {_PIPED}") from error
             if not self.live:
                 raise InputError(_why_not_opened(Path(where), error)) from error
             raise self._stream_fault(error, time.monotonic() - began, "cannot be opened") from error

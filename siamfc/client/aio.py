@@ -51,7 +51,11 @@ class AsyncClient:
         self.parts = checked_mode(parts)
         self.reconnect = reconnect or Reconnect()
         self._http = httpx.AsyncClient(
-            base_url=base_url, headers=self.server.headers, timeout=timeout_s, transport=transport
+            base_url=base_url,
+            headers=self.server.headers,
+            timeout=timeout_s,
+            limits=calls.CONNECTIONS,
+            transport=transport,
         )
 
     async def start(

@@ -22,6 +22,10 @@ BoxLike: TypeAlias = Sequence[float]
 """Four numbers x, y, w, h: pixels of the frame as sent, 0-indexed."""
 
 
+CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2.0)
+"""An idle connection is given up before a server does, after 5 s: a call that met the server's end would fail."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
     """A server's address and API key. `base_url` may carry a path that a proxy puts before `/v1`."""

@@ -48,7 +48,7 @@ class InvalidFrame(ClientError, ValueError):
 
 
 class ConnectionLost(ClientError):
-    """No connection to the server, or it broke and could not be made again in the attempts allowed."""
+    """No connection to the server, or it broke and could not be made again in the time allowed."""
 
 
 class AnswerTimeout(ConnectionLost):

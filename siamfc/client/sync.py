@@ -53,7 +53,11 @@ class Client:
         self.parts = checked_mode(parts)
         self.reconnect = reconnect or Reconnect()
         self._http = httpx.Client(
-            base_url=base_url, headers=self.server.headers, timeout=timeout_s, transport=transport
+            base_url=base_url,
+            headers=self.server.headers,
+            timeout=timeout_s,
+            limits=calls.CONNECTIONS,
+            transport=transport,
         )
 
     def start(

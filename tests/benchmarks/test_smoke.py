@@ -15,7 +15,7 @@ from benchmarks import _report
 RUNTIME = {"runtime": "torch", "precision": "fp32", "threads": 1}
 
 
-def measured(name: str, folder: Path, weights: Path, **options: Any) -> dict[str, Any]:
+def measured(name: str, folder: Path, weights: Path | tuple[str, ...], **options: Any) -> dict[str, Any]:
     """The benchmark's result, after its report has been written and read back."""
     module = importlib.import_module(f"benchmarks.{name}")
     result: dict[str, Any] = module.run(weights=weights, **options, **RUNTIME)
@@ -56,6 +56,18 @@ def test_scaling(tmp_path: Path, light_weights: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_scaling_over_several_processes(tmp_path: Path, light_weights: Path) -> None:
+    result = measured(
+        "scaling", tmp_path, light_weights, sessions=(4,), targets=(2,), seconds=0.5, width=160, workers=2
+    )
+    assert result["workers"] == 2
+    assert all(row["all_in_order"] and row["targets_per_s"] > 0 for row in result["rows"])
+    assert all(row["stages_ms"]["store"] > 0 for row in result["rows"])
+
+
+@pytest.mark.slow
 def test_memory(tmp_path: Path, light_weights: Path) -> None:
     result = measured("memory", tmp_path, light_weights, sessions=20, churn=4, at_once=2)
     assert set(result["create_and_delete_per_s"]) == {"1 at once", "2 at once"}
@@ -84,3 +96,19 @@ def test_opencv(tmp_path: Path, light_weights: Path) -> None:
     assert set(result["trackers"]) == {"ours", "mil"}
     assert result["missing"] == ["none_such"]
     assert result["trackers"]["mil"]["overlap"] > 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_frames(tmp_path: Path, light_weights: Path) -> None:
+    name = str(light_weights)
+    sizes, trackers = ("VGA", "720p"), ("mil",)
+    result = measured("frames", tmp_path, (name,), frames=3, rounds=1, sizes=sizes, trackers=trackers)
+    ways = [f"{name}, arrays", f"{name}, JPEG", f"{name}, parts", f"{name}, in process", "OpenCV mil"]
+    assert [(row["size"], row["contender"]) for row in result["rows"]] == [
+        (size, way) for size in sizes for way in ways
+    ]
+    assert all(row["ms"] > 0 for row in result["rows"])
+    whole, encoded, parts = (row["kb_a_frame"] for row in result["rows"][-5:-2])
+    assert parts < whole / 2
+    assert encoded == pytest.approx(whole, rel=0.01)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 
-from benchmarks._streams import Chosen, Footage, percentiles, stages_ms
+from benchmarks._streams import Chosen, Footage, percentiles, stage_sums, stages_ms
 from benchmarks.soak import marks, slope
 
 
@@ -78,3 +80,21 @@ def test_the_last_quarter_tells_a_leak_from_a_cache_that_has_filled() -> None:
     assert slope(filling, 0.25) == pytest.approx(0, abs=1e-6)
     assert marks(filling) == {"begin": 0, "half": 40, "end": 60, "most": 60}
     assert marks([]) == {}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_stage_times_are_summed_over_workers(workers: int) -> None:
+    def page(_: httpx.Request) -> httpx.Response:
+        labels = [""] if workers == 1 else [f',worker="{number}"' for number in range(workers)]
+        rows = [
+            f'siamfc_frame_stage_seconds_{kind}{{stage="infer"{label}}} {value}'
+            for label in labels
+            for kind, value in (("sum", 1.5), ("count", 10.0))
+        ]
+        return httpx.Response(200, text="\n".join([*rows, 'siamfc_frame_stage_seconds_bucket{stage="infer"} 3.0']))
+
+    async def read() -> dict[str, tuple[float, float]]:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(page), base_url="http://test") as client:
+            return await stage_sums(client)
+
+    assert asyncio.run(read()) == {"infer": (1.5 * workers, 10.0 * workers)}

@@ -26,16 +26,21 @@ ARGUMENTS = [
     "--use-fake-ui-for-media-stream",
 ]
 WAIT_MS = 30_000
+NO_FAULTS = ("Failed to load resource", "The Cross-Origin-Opener-Policy header has been ignored")
+"""Said by the browser itself: of a refused call, whose answer is asserted on, and of a page over plain http."""
 DEMO_SIZE = (640, 360)
 """Size of the drawn scene, as in service/web/demo.js."""
 
 
 @contextmanager
-def opened_page(browser: Browser, viewport: ViewportSize | None = None, theme: str = "light") -> Iterator[Page]:
+def opened_page(
+    browser: Browser, viewport: ViewportSize | None = None, theme: str = "light", *, touch: bool = False
+) -> Iterator[Page]:
     """A fresh page; whatever goes wrong in its scripts, or is blocked by its policy, raises AssertionError."""
     context = browser.new_context(
         viewport=viewport or {"width": 1100, "height": 800},
         color_scheme="dark" if theme == "dark" else "light",
+        has_touch=touch,
     )
     context.set_default_timeout(WAIT_MS)
     expect.set_options(timeout=WAIT_MS)
@@ -45,8 +50,8 @@ def opened_page(browser: Browser, viewport: ViewportSize | None = None, theme: s
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     yield page
     context.close()
-    # A refused call is logged by the browser itself; the page's own answer to it is asserted on.
-    assert [fault for fault in faults if not fault.startswith("Failed to load resource")] == []
+    own = [fault for fault in faults if not fault.startswith(NO_FAULTS)]
+    assert own == [], own
 
 
 def open_page(page: Page, server: Server) -> None:

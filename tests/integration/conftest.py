@@ -17,6 +17,8 @@ from tests.support.server import Server, running_server
 
 KEYS = ("first-key", "second-key/with+signs=")
 ORIGIN = "https://app.example"
+HOST = "tracker.example"
+"""Another name of the shared server."""
 SMALL = {"MAX_SESSIONS": "2", "MAX_TARGETS": "3", "MAX_FRAME_BYTES": "20000", "MAX_FRAME_PIXELS": "40000"}
 
 
@@ -39,7 +41,7 @@ def _server(tmp_path_factory: pytest.TempPathFactory, name: str, **settings: str
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, weights_file: Path) -> Iterator[Server]:
     """The server most tests share."""
-    yield from _server(tmp_path_factory, "default", WEIGHTS=str(weights_file))
+    yield from _server(tmp_path_factory, "default", WEIGHTS=str(weights_file), ALLOWED_HOSTS=HOST)
 
 
 @pytest.fixture(scope="session")

@@ -200,10 +200,43 @@ def test_over_the_rate(tmp_path: Path, weights_file: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("proxies", "statuses"),
+    [
+        pytest.param("", [201, 429], id="by-default"),
+        pytest.param("192.0.2.0/24", [201, 429], id="another-proxy"),
+        pytest.param("127.0.0.1", [201, 201], id="a-trusted-proxy"),
+    ],
+)
+def test_a_forwarded_address_counts_where_the_proxy_is_trusted(
+    tmp_path: Path, weights_file: Path, proxies: str, statuses: list[int]
+) -> None:
+    # A burst of one, and a thousand seconds until the next frame.
+    settings = {"RATE_LIMIT_FPS": "0.001", "WEIGHTS": str(weights_file), "TRUSTED_PROXIES": proxies}
+    with running_server(tmp_path / "proxy.log", **settings) as server, http_client(server) as client:
+        answers = [
+            client.post(
+                "/v1/sessions",
+                json={"frame": scene.base64_frame(), "box": BOX},
+                headers={"X-Forwarded-For": address},
+            ).status_code
+            for address in ("198.51.100.1", "198.51.100.2")
+        ]
+        assert answers == statuses
+
+
+def test_a_foreign_page_cannot_open_a_socket(keyed_server: Server, keyed_client: httpx.Client) -> None:
+    with session_on(keyed_client) as session:
+        headers = bearer(KEYS[0]) | {"Origin": "https://evil.example"}
+        assert refusal_code(keyed_server, session["session_id"], headers=headers) == 1008
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         pytest.param("MAX_SESION", "3", id="misspelt"),
         pytest.param("MAX_SESSIONS", "0", id="out-of-bounds"),
+        pytest.param("TRUSTED_PROXIES", "balancer", id="no-address"),
+        pytest.param("KEYS_FOR", "page", id="nothing-that-asks-for-keys"),
         pytest.param("MAX_SESSIONS", "many", id="not-a-number"),
         pytest.param("DEVICE", "abacus", id="no-such-device"),
         pytest.param("PRECISION", "int3", id="no-such-precision"),

@@ -34,6 +34,8 @@ def test_the_page_asks_nobody_else(client: httpx.Client) -> None:
     assert "default-src 'self'" in policy
     assert "unsafe" not in policy
     for file in WEB.iterdir():
+        if file.suffix == ".mp4":
+            continue
         addresses = re.findall(r"https?://[^\s\"'<]+", file.read_text(encoding="utf-8"))
         assert set(addresses) <= {"http://www.w3.org/2000/svg"}, file.name
 
@@ -57,6 +59,7 @@ def test_there_is_no_inline_script_or_style() -> None:
 
 @needs_browser
 def test_the_demo_works_at_once(page: Page, server: Server, client: httpx.Client) -> None:
+    others = metric(client, "siamfc_sessions_active")
     open_page(page, server)
     expect(page.locator("#model")).to_contain_text("swift")
     page.get_by_role("button", name="Follow the ladybird").click()
@@ -67,11 +70,11 @@ def test_the_demo_works_at_once(page: Page, server: Server, client: httpx.Client
     assert float(row.get_attribute("data-overlap") or 0) > 0.5
     for name in ("fps", "round-trip", "infer-ms"):
         assert re.match(r"\d", page.locator(f"#{name}").inner_text())
-    assert metric(client, "siamfc_sessions_active") == 1
+    assert metric(client, "siamfc_sessions_active") == others + 1
     with page.expect_response(lambda response: response.request.method == "DELETE"):
         page.get_by_role("button", name="Start again").click()
     expect(page.locator("body")).to_have_attribute("data-state", "preview")
-    assert metric(client, "siamfc_sessions_active") == 0
+    assert metric(client, "siamfc_sessions_active") == others
 
 
 @needs_browser

@@ -17,6 +17,7 @@ from tests.support.server import Server
 
 FRAMES = 16
 SIZE = (scene.WIDTH, scene.HEIGHT)
+CLIP_SIZE = (960, 540)
 STREAM = re.compile(r"/v1/sessions/[^/]+/stream")
 
 
@@ -111,13 +112,19 @@ def test_the_controls_are_in_view(page: Page, server: Server, theme: str) -> Non
     page.set_viewport_size({"width": 1440, "height": 900})
     page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
     open_page(page, server)
+    page.get_by_role("button", name="Demo clip").click()
+    expect(page.locator("#credit")).to_contain_text("CC BY 3.0")
     page.get_by_label("Response map").check()
-    page.get_by_role("button", name="Follow the ladybird").click()
+    page.get_by_role("button", name="Follow the rabbit").click()
     expect_state(page, "tracking")
     for k in range(3):
         page.get_by_role("button", name="Add target").click()
-        drag(page, (640, 360), [40.0 + 150 * k, 40, 60, 60])
+        drag(page, CLIP_SIZE, [500.0 + 120 * k, 40, 90, 90])
     expect(page.locator("#targets li")).to_have_count(4)
-    bounds = page.locator(".controls").bounding_box()
-    assert bounds is not None
-    assert bounds["y"] + bounds["height"] <= 900
+    page.locator("#file").set_input_files({"name": "no.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
+    expect(page.get_by_role("alert")).to_contain_text("no.jpg")
+    bottom = page.evaluate("() => document.querySelector('.controls').getBoundingClientRect().bottom + scrollY")
+    assert bottom <= 900
+    shown = page.locator("#frame").bounding_box()
+    assert shown is not None
+    assert shown["height"] > 300

@@ -19,9 +19,8 @@ from tests.integration.browser import (
     opened_page,
     wait_for_answers,
 )
+from tests.integration.conftest import HOST
 from tests.support.server import Server
-
-HOST = "tracker.example"
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import uvicorn
 import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service import __main__ as command
 from service import serve
@@ -97,13 +98,13 @@ def test_it_runs_on_uvloop_and_httptools_and_leaves_frames_uncompressed(
     random_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[uvicorn.Config] = []
-    monkeypatch.setattr(DrainingServer, "run", lambda server: made.append(server.config))
+    monkeypatch.setattr(DrainingServer, "run", lambda server, sockets: made.append(server.config))
     settings: Any = {"device": "cpu", "precision": "fp32"}
     serve.run(Settings(weights=random_weights, port=0, **settings))
     (config,) = made
     config.load()
     assert config.get_loop_factory() is uvloop.new_event_loop
-    assert config.http_protocol_class.__name__ == "HttpToolsProtocol"  # type: ignore[union-attr]
+    assert issubclass(getattr(config.http_protocol_class, "func", object), HttpToolsProtocol)
     assert not config.ws_per_message_deflate
 
 

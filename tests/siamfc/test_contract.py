@@ -14,9 +14,9 @@ import yaml
 from service.api.openapi import problems
 from siamfc import Reconnect, contract
 from siamfc.client.calls import ServerAddress
-from siamfc.client.refusals import REFUSALS, from_close_code, from_status
+from siamfc.client.refusals import REFUSALS, from_close_code, from_problem, from_status
 from siamfc.client.sockets import Route
-from siamfc.contract import KIND_OF_CLOSE_CODE, KIND_OF_STATUS, PROBLEM_KINDS, CloseCode
+from siamfc.contract import DOOR_KINDS, KIND_OF_CLOSE_CODE, KIND_OF_STATUS, PROBLEM_KINDS, CloseCode
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `?([a-z0-9-]+)`? \|(.*)\|$", re.MULTILINE)
@@ -38,14 +38,15 @@ def test_it_imports_nothing_else() -> None:
 
 
 def test_slugs_are_unique_and_stable_looking() -> None:
-    slugs = [kind.slug for kind in PROBLEM_KINDS]
+    slugs = [kind.slug for kind in (*PROBLEM_KINDS, *DOOR_KINDS)]
     assert len(set(slugs)) == len(slugs)
     assert all(re.fullmatch("[a-z]+(-[a-z]+)*", slug) for slug in slugs)
 
 
 def test_every_row_is_in_the_table() -> None:
     rows_by_name = [each for each in vars(contract).values() if isinstance(each, contract.ProblemKind)]
-    assert set(rows_by_name) == {*PROBLEM_KINDS, contract.UNKNOWN_PATH, contract.UNKNOWN_METHOD}
+    unrouted = {contract.UNKNOWN_PATH, contract.UNKNOWN_METHOD}
+    assert set(rows_by_name) == {*PROBLEM_KINDS, *DOOR_KINDS} | unrouted
 
 
 def test_statuses() -> None:
@@ -102,6 +103,17 @@ def test_the_page_speaks_the_subprotocols() -> None:
 
 def test_the_protocol_page_lists_every_close_code() -> None:
     assert {int(code) for code in rows("Close codes")} == set(CloseCode)
+
+
+def test_the_protocol_page_lists_every_refusal_at_the_door() -> None:
+    table = rows("Refusals at the door")
+    assert {slug: int(cells[0]) for slug, cells in table.items()} == {kind.slug: kind.status for kind in DOOR_KINDS}
+
+
+@pytest.mark.parametrize("kind", DOOR_KINDS, ids=lambda kind: kind.slug)
+def test_the_client_keeps_the_words_of_a_refusal_at_the_door(kind: contract.ProblemKind) -> None:
+    error = from_problem({"type": kind.type, "title": kind.title, "status": kind.status, "detail": "why"})
+    assert (error.slug, error.status, str(error)) == (kind.slug, kind.status, "why")
 
 
 def test_the_protocol_page_lists_every_problem() -> None:

@@ -13,7 +13,8 @@ from siamfc import Reconnect
 
 JPEG = cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
 BOX = (10.0, 20.0, 8.0, 6.0)
-AT_ONCE = Reconnect(attempts=4, first_delay_s=0.0, max_delay_s=0.0)
+AT_ONCE_ATTEMPTS = 4
+AT_ONCE = Reconnect(attempts=AT_ONCE_ATTEMPTS, first_delay_s=0.0, max_delay_s=0.0)
 
 MakeClient: TypeAlias = Callable[..., Any]
 """Makes a client of the fake server, blocking (as `Awaited`) or asyncio."""

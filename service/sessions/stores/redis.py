@@ -15,7 +15,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from service.errors import SessionBusy, SessionNotFound, StoreUnavailable
 from service.operations.metrics import Metrics, StoreCall
@@ -29,7 +29,9 @@ from service.sessions.stores.encoding import (
     unpack_facts,
     unpack_state,
 )
-from service.sessions.stores.redis_scripts import ACQUIRE, COMMIT, DELETE, READ, RENEW, Script
+from service.sessions.stores.redis_damage import damage_told, damaged, is_damage
+from service.sessions.stores.redis_scripts import ACQUIRE, COMMIT, DELETE, PROBE, READ, RENEW, Script
+from service.sessions.stores.redis_tls import TlsFiles
 from service.sessions.stores.store import (
     Claim,
     Commit,
@@ -53,8 +55,11 @@ CALL_S = 1.0
 """The longest wait for one answer of Redis, in seconds."""
 
 PROBE_S = 0.5
+_PROBED = "probe"
+"""Stands for a session's id in the key that the probe writes; ids are longer."""
 CONNECTIONS = 32
 _AWAY = "the session store cannot be reached"
+_FULL = "the session store is full"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -65,12 +70,23 @@ def redacted(url: str) -> str:
 
 
 class RedisStore:
-    """A `SessionStore`. While Redis cannot be reached, calls fail at once, and a probe watches for its return."""
+    """A `SessionStore`. While Redis cannot be used, calls fail at once, and a probe watches for its return."""
 
     shared = True
 
-    def __init__(self, url: str, metrics: Metrics, *, lease_s: float = LEASE_S, prefix: str = "siamfc:") -> None:
-        """`url`: redis:// or rediss://, connected to at the first call; `prefix`: the beginning of every key."""
+    def __init__(
+        self,
+        url: str,
+        metrics: Metrics,
+        *,
+        tls: TlsFiles | None = None,
+        lease_s: float = LEASE_S,
+        prefix: str = "siamfc:",
+    ) -> None:
+        """`url`: redis:// or rediss://, connected to at the first call; `prefix`: the beginning of every key.
+
+        `tls`: the files of a rediss:// connection; None trusts the authorities of the system.
+        """
         self._metrics, self._lease_ms, self._prefix = metrics, int(lease_s * 1e3), prefix
         self._address = redacted(url)
         pool = BlockingConnectionPool.from_url(
@@ -80,17 +96,19 @@ class RedisStore:
             socket_timeout=CALL_S,
             socket_connect_timeout=CALL_S,
             protocol=2,
+            **(tls.arguments() if tls is not None else {}),
             # One retry, for a connection that Redis has closed meanwhile. A step sent twice is written once.
             retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
         )
         self._redis: Redis = Redis.from_pool(pool)
         self._failure: str | None = "the session store has not answered yet"
+        self._full = False
         self._probing: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
     @property
     def failure(self) -> str | None:
-        return self._failure
+        return self._failure or (_FULL if self._full else None)
 
     async def start(self) -> None:
         await self._probe()
@@ -122,7 +140,8 @@ class RedisStore:
         found = await self._call("read", lambda: self._eval(READ, session_id, owner))
         if not found:
             raise SessionNotFound("there is no such session")
-        return Snapshot(unpack_facts(found[0]), unpack_state(found[1]), found[2] / 1e3)
+        with damage_told():
+            return Snapshot(unpack_facts(found[0]), unpack_state(found[1]), found[2] / 1e3)
 
     async def acquire(self, session_id: str, owner: str, token: str, resume: Resume | None = None) -> Claim:
         resumed = resume.token if resume is not None else ""
@@ -134,9 +153,10 @@ class RedisStore:
         if found[0] == b"busy":
             raise SessionBusy("another connection holds this session")
         _, generation, known, living, remaining_ms, (facts, state, version, *answers) = found
-        missed = _missed(answers, resume) if resume is not None and known else None
-        snapshot = Snapshot(unpack_facts(facts), unpack_state(state), remaining_ms / 1e3)
-        return Claim(LeaseToken(session_id, token, generation), snapshot, int(version), missed, bool(living))
+        with damage_told():
+            missed = _missed(answers, resume) if resume is not None and known else None
+            snapshot = Snapshot(unpack_facts(facts), unpack_state(state), remaining_ms / 1e3)
+            return Claim(LeaseToken(session_id, token, generation), snapshot, int(version), missed, bool(living))
 
     async def commit(self, token: LeaseToken, commit: Commit) -> Standing:
         arguments: list[Any] = [token.value, commit.version, self._lease_ms]
@@ -156,6 +176,7 @@ class RedisStore:
                         key = self._key(token.session_id)
                         pipe.execute_command("EVALSHA", RENEW.digest, 1, key, token.value, self._lease_ms)
                     answers: list[Any] = await pipe.execute(raise_on_error=False)
+                answers = [b"gone" if is_damage(each) else each for each in answers]
                 faults = [each for each in answers if isinstance(each, Exception)]
                 if not faults:
                     return answers
@@ -177,7 +198,8 @@ class RedisStore:
         key = self._key(session_id)
         fields = [f"x{name}" for name in names]
         found: list[Any] = await self._call("exemplars", lambda: self._command("HMGET", key, *fields))
-        return {name: unpack_exemplar(data) for name, data in zip(names, found, strict=True) if data is not None}
+        with damage_told():
+            return {name: unpack_exemplar(data) for name, data in zip(names, found, strict=True) if data is not None}
 
     def sweep(self) -> None:
         # Redis expires keys by itself.
@@ -218,8 +240,14 @@ class RedisStore:
             async with asyncio.timeout(2 * CALL_S):
                 return await call()
         except OutOfMemoryError as error:
-            # Redis answers, so the store does not count as unreachable.
-            raise StoreUnavailable("the session store is full", retry_after_s=1) from error
+            # What makes room, such as deleting a session, still works.
+            self._full = True
+            raise StoreUnavailable(_FULL, retry_after_s=1) from error
+        except ResponseError as error:
+            if is_damage(error):
+                raise damaged() from error
+            # Redis answers: the probe finds out within `PROBE_S` whether it is of use.
+            raise StoreUnavailable(_AWAY, retry_after_s=1) from error
         except (RedisError, OSError, TimeoutError) as error:
             self._failed(error)
             raise StoreUnavailable(_AWAY, retry_after_s=1) from error
@@ -241,13 +269,15 @@ class RedisStore:
     async def _probe(self) -> None:
         try:
             async with asyncio.timeout(CALL_S):
-                await self._command("PING")
+                await self._eval(PROBE, _PROBED)
+        except OutOfMemoryError:
+            self._failure, self._full = None, True
         except (RedisError, OSError, TimeoutError) as error:
             self._failed(error)
         else:
             if self._failure is not None:
                 _log.info("the session store at %s answers", self._address)
-            self._failure = None
+            self._failure, self._full = None, False
 
 
 def _standing(answer: bytes) -> Standing:

@@ -40,7 +40,8 @@ ACQUIRE = Script(
 local r = redis.call('HMGET', KEYS[1], 'o', 'd', 'u', 'b')
 if not r[1] or r[1] ~= ARGV[1] then return {{'gone'}} end
 local known = ARGV[3] ~= '' and (ARGV[3] == r[2] or ARGV[3] == r[4])
-local living = tonumber(r[3]) > now
+-- A lease further in the future than any is made was dated before the server's clock went back.
+local living = tonumber(r[3]) > now and tonumber(r[3]) <= now + 2 * ARGV[4]
 if living and not known then return {{'busy'}} end
 redis.call('HSET', KEYS[1], 'd', ARGV[2], 'u', now + ARGV[4], 'b', known and ARGV[3] or '')
 local g = redis.call('HINCRBY', KEYS[1], 'g', 1)
@@ -84,6 +85,16 @@ return 'held'
 """
 )
 """Renew a lease, or release it."""
+
+PROBE = Script(
+    _NOW
+    + """
+redis.call('HSET', KEYS[1], 'v', now)
+redis.call('PEXPIRE', KEYS[1], 10000)
+return 'held'
+"""
+)
+"""Write something, with the commands that sessions need: a store that cannot is no store, though it answers PING."""
 
 READ = Script(
     """

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -45,6 +46,21 @@ def test_updates_are_the_steps_by_hand(scene: Scene, predictor: Predictor) -> No
         assert tracker.update(frame) == track
 
 
+def test_the_part_that_is_wanted_is_enough(scene: Scene, predictor: Predictor) -> None:
+    around = [cv2.copyMakeBorder(frame, 400, 400, 600, 600, cv2.BORDER_REFLECT) for frame in scene.frames]
+    x, y, w, h = first_box(scene).as_list()
+    box = Box(x + 600, y + 400, w, h)
+    size, whole, partly = (around[0].shape[1], around[0].shape[0]), SingleTracker(predictor), SingleTracker(predictor)
+    assert partly.start(around[0], box) == whole.start(around[0], box)
+    parts = []
+    for frame in around[1:]:
+        part = partly.wants(size)
+        parts.append(part)
+        at_hand = Frame.whole(frame) if part is None else Frame(part.view(frame), size, part)
+        assert partly.follow(at_hand) == whole.update(frame)
+    assert any(part is not None and part.area < 0.1 * size[0] * size[1] for part in parts)
+
+
 def test_trackers_that_share_a_predictor_do_not_meet(scene: Scene, predictor: Predictor) -> None:
     boxes = first_box(scene), Box(200, 20, 40, 30)
     alone = []
@@ -80,6 +96,8 @@ def test_a_target_that_does_not_move_is_found_where_it_was(scene: Scene, predict
 def test_update_before_start_is_refused(scene: Scene, predictor: Predictor) -> None:
     with pytest.raises(RuntimeError, match="update before start"):
         SingleTracker(predictor).update(scene.frames[0])
+    with pytest.raises(RuntimeError, match="update before start"):
+        SingleTracker(predictor).wants(scene.size)
 
 
 def test_other_constants_than_the_weights(scene: Scene, predictor: Predictor) -> None:

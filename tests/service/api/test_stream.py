@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.api.stream import _reason
+from service.api.problems import close_reason
 from tests.service.api.conftest import ask, count, dropped, stream
 from tests.service.conftest import Running, RunService
 from tests.support import blobs
@@ -290,6 +290,6 @@ async def test_over_the_rate_a_frame_that_must_not_be_dropped_waits(run_service:
 
 @pytest.mark.parametrize("text", ["", "short", "x" * 500, "é" * 500, "猫" * 500])
 def test_reasons_fit_a_close_frame(text: str) -> None:
-    reason = _reason(text)
+    reason = close_reason(text)
     assert len(reason.encode()) <= 123
     assert text.startswith(reason)

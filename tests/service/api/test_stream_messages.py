@@ -154,6 +154,28 @@ async def test_a_flood_of_text_is_handled(service: Running) -> None:
         assert (await ask(socket, blobs.frame(62, 50)))["seq"] == 1
 
 
+async def test_too_many_messages_that_are_none_end_the_stream(service: Running) -> None:
+    async with stream(service, await service.create()) as socket:
+        await socket.receive()
+        for _ in range(500):
+            socket.send_text("?")
+        socket.send_frame(blobs.frame(62, 50))
+        for _ in range(101):
+            assert (await socket.receive())["problem"]["status"] == 422
+        assert await socket.closed() == (1008, "too many messages that cannot be used")
+
+
+async def test_a_few_now_and_then_do_not(service: Running) -> None:
+    async with stream(service, await service.create()) as socket:
+        await socket.receive()
+        for _ in range(100):
+            socket.send_text("?")
+            assert (await socket.receive())["type"] == "error"
+        assert (await ask(socket, blobs.frame(62, 50)))["seq"] == 0
+        socket.say("end")
+        assert (await socket.receive())["type"] == "bye"
+
+
 async def test_response_maps(service: Running) -> None:
     session = await service.create()
     async with stream(service, session, "map=1") as socket:

@@ -81,6 +81,15 @@ def test_a_frame_that_cannot_be_read_ends_the_conversation_and_says_why(server: 
     assert not server.sessions
 
 
+def test_a_client_that_goes_without_a_word(server: FakeServer) -> None:
+    command = [sys.executable, "-c", "from siamfc.cli import main; main()", "trax", "--server", server.url]
+    done = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "siamfc: the TraX client has gone without saying so\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

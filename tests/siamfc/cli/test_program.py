@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from model.errors import CheckpointError
+from model.inference.remembered import RememberedChoices
 from siamfc import ConnectionLost, FrameError
+from siamfc.cli.options import make_predictor
 from siamfc.cli.program import program
 from siamfc.client.refusals import from_problem
 from tests.siamfc.cli.conftest import Run
@@ -113,7 +116,7 @@ def test_help_needs_the_base_install_only() -> None:
 
 
 def test_tracking_through_a_server_needs_the_base_install_only(server: FakeServer, folder: Path) -> None:
-    done = without_torch("track", folder, "--box", "10,20,8,6", "--server", server.url)
+    done = without_torch("track", folder, "--box", "10,20,8,6", "--server", server.url, "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("\n") == 5
 
@@ -148,7 +151,7 @@ def test_a_reader_that_leaves(server: FakeServer, folder: Path) -> None:
 def test_ctrl_c_in_a_process_of_its_own(server: FakeServer, folder: Path) -> None:
     server.script.mute = True
     command = [sys.executable, "-c", "from siamfc.cli import main; main()", "track", str(folder)]
-    command += ["--box", "10,20,8,6", "--server", server.url]
+    command += ["--box", "10,20,8,6", "--server", server.url, "--quiet"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         # The given box's line says that tracking is under way.
@@ -158,3 +161,20 @@ def test_ctrl_c_in_a_process_of_its_own(server: FakeServer, folder: Path) -> Non
         assert process.returncode == 130
         assert complaint.strip() == ""
     assert server.sessions == {}
+
+
+@pytest.mark.parametrize(
+    ("variable", "kept"), [(None, True), ("true", True), ("1", True), ("", True), ("false", False), ("0", False)]
+)
+def test_what_was_measured_is_remembered_unless_told_not_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str | None, kept: bool
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr("model.inference.loading.load_predictor", lambda *_, **options: seen.append(options))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("SIAMFC_REMEMBER", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("SIAMFC_REMEMBER", variable)
+    make_predictor(None, None, None, None)
+    assert seen[0]["runtime"] == "auto"
+    assert isinstance(seen[0]["remembered"], RememberedChoices) is kept

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
+import socket
+import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,8 +18,11 @@ import pytest
 from model.errors import ModelError
 from siamfc.cli.failures import InputError
 from siamfc.cli.frames import SourceFrame
-from siamfc.cli.sources import Camera, open_source
-from tests.siamfc.cli.conftest import COUNT, pictures
+from siamfc.cli.sources import Camera, open_source, openable
+from siamfc.cli.videos import Video
+from tests.siamfc.cli.conftest import COUNT, Run, pictures
+from tests.support.fake_server import FakeServer
+from tests.support.videos import BOX, write_video
 
 
 def test_a_folders_images_in_natural_order_as_they_are(folder: Path) -> None:
@@ -92,9 +100,8 @@ def test_a_camera() -> None:
         pytest.param(lambda path: path, "no JPEG, PNG or WebP images", id="no images"),
         pytest.param(lambda path: _file(path / "one.jpg"), "is one image", id="one image"),
         pytest.param(lambda path: _file(path / "broken.mp4"), "cannot be opened as a video", id="no video"),
-        pytest.param(lambda path: _pipe(path / "pipe.mp4"), "is a pipe, not a video file", id="a pipe"),
+        pytest.param(lambda path: _socket(path / "s"), "is a socket, not a video file", id="a socket"),
         pytest.param(lambda _: "/dev/null", "is a device, not a video file", id="a device"),
-        pytest.param(lambda _: "-", "stdin, which cannot be a source", id="stdin"),
         pytest.param(lambda path: _file(path / "color" / "1.jpg").parents[1], "color", id="a VOT sequence's folder"),
         pytest.param(lambda path: _empty(path / "2.jpg").parent, "2.jpg: the image file is empty", id="an empty image"),
         pytest.param(lambda path: _file(path / "img" / "1.jpg").parents[1], "there is", id="a sequence's folder"),
@@ -114,8 +121,67 @@ def test_a_broken_image_is_named(method: str, content: bytes) -> None:
     assert "0007.jpg" in caught.value.message
 
 
-def _pipe(path: Path) -> Path:
-    os.mkfifo(path)
+def test_a_terminal_is_no_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    with pytest.raises(InputError, match="stdin, which is a terminal here"):
+        openable("-")
+
+
+SIAMFC = [sys.executable, "-c", "from siamfc.cli import main; main()"]
+
+
+@pytest.mark.parametrize("ending", ["mkv", "ts", "nut", "y4m", "mjpeg", "mp4"])
+def test_stdin(ending: str, tmp_path: Path, server: FakeServer) -> None:
+    codec = {"y4m": "wrapped_avframe", "mjpeg": "mjpeg"}.get(ending, "libx264")
+    pixels = "yuvj420p" if ending == "mjpeg" else "yuv420p"
+    path = write_video(tmp_path / f"clip.{ending}", codec, frames=6, faststart=True, pixels=pixels)
+    done = subprocess.run(
+        [*SIAMFC, "track", "-", "--box", BOX, "--format", "csv", "--server", server.url],
+        input=path.read_bytes(), capture_output=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 7
+
+
+def test_a_named_pipe(run: Run, tmp_path: Path, server: FakeServer) -> None:
+    data = write_video(tmp_path / "clip.mkv", frames=6).read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=[data])
+    writer.start()
+    result = run("track", tmp_path / "pipe", "--box", BOX, "--format", "csv", "--server", server.url)
+    writer.join(10)
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 7)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param(b"", "stdin: cannot be read as a video", id="nothing"),
+        pytest.param(b"<html>" * 500, "a pipe takes what is read from front to back", id="a web page"),
+    ],
+)
+def test_a_pipe_without_a_video(data: bytes, message: str) -> None:
+    pipe = io.BytesIO(data)
+    with pytest.raises(InputError, match=message):
+        Video("stdin", pipe=pipe)
+    assert pipe.closed
+
+
+def test_a_file_that_stdin_reads_is_no_output(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mkv", frames=3)
+    before = path.read_bytes()
+    with path.open("rb") as file:
+        done = subprocess.run(
+            [*SIAMFC, "track", "-", "--box", BOX, "--video", str(path)],
+            stdin=file, capture_output=True, text=True, timeout=100, check=False,
+        )  # fmt: skip
+    assert (done.returncode, path.read_bytes()) == (2, before)
+    assert "is the same file as the input" in done.stderr
+
+
+def _socket(path: Path) -> Path:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
     return path
 
 

@@ -15,7 +15,7 @@ from model.boxes import Box
 from model.errors import ConfigError
 from model.inference.predictor import Predictor
 from model.inference.single import SingleTracker
-from siamfc.cli.frames import SourceFrame
+from siamfc.cli.frames import Sampling, SourceFrame
 from tests.siamfc.cli.conftest import COUNT, Run, pictures
 from tests.support.fake_server import FakeServer
 
@@ -35,7 +35,7 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 def test_through_a_server(run: Run, server: FakeServer, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
-    result = run("track", folder, "--box", BOX, "--server", server.url, "--json", out)
+    result = run("track", folder, "--box", BOX, "--server", server.url, "--json", out, "--quiet")
     assert (result.exit_code, result.output) == (0, "")
     assert [line["frame_index"] for line in lines(out.read_text())] == list(range(COUNT))
     assert [line["targets"][0]["box"] for line in lines(out.read_text())] == [[10 + k, 20, 8, 6] for k in range(COUNT)]
@@ -62,7 +62,7 @@ def test_a_video_goes_in_parts_to_a_server_that_takes_them(run: Run, server: Fak
 
 
 def test_in_process(run: Run, in_process: Predictor, folder: Path) -> None:
-    result = run("track", folder, "--box", BOX)
+    result = run("track", folder, "--box", BOX, "--quiet")
     assert (result.exit_code, result.stderr) == (0, "")
     tracker = SingleTracker(in_process)
     frames = [frame[..., ::-1].copy() for frame in pictures()]
@@ -74,7 +74,7 @@ def test_in_process(run: Run, in_process: Predictor, folder: Path) -> None:
 
 
 def test_an_overlay_video_alone_prints_nothing(run: Run, in_process: Predictor, video: Path, tmp_path: Path) -> None:
-    result = run("track", video, "--box", BOX, "--video", tmp_path / "out.mp4")
+    result = run("track", video, "--box", BOX, "--video", tmp_path / "out.mp4", "-q")
     assert (result.exit_code, result.output) == (0, "")
     capture = cv2.VideoCapture(str(tmp_path / "out.mp4"))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == COUNT
@@ -148,7 +148,7 @@ def test_wrong_input(run: Run, in_process: Predictor, folder: Path, arguments: l
 
 @pytest.mark.parametrize("box", ["[10,20,8,6]", "(10, 20, 8, 6)", "10 20 8 6", " 10,20, 8 ,6 ", "[10.0 20.0 8 6]"])
 def test_ways_to_write_a_box(run: Run, in_process: Predictor, folder: Path, box: str) -> None:
-    result = run("track", folder, "--box", box)
+    result = run("track", folder, "--box", box, "-q")
     assert (result.exit_code, result.stderr) == (0, "")
     assert lines(result.stdout)[0]["targets"][0]["box"] == [10, 20, 8, 6]
 
@@ -170,7 +170,7 @@ class Endless:
     def __init__(self, live: bool) -> None:
         self.live = live
 
-    def frames(self) -> Iterator[SourceFrame]:
+    def frames(self, sampling: Sampling) -> Iterator[SourceFrame]:
         for frame in pictures()[:3]:
             yield SourceFrame("camera", frame)
         raise KeyboardInterrupt
@@ -183,10 +183,11 @@ class Endless:
 def test_ctrl_c_keeps_what_there_is(
     run: Run, in_process: Predictor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, live: bool, status: int
 ) -> None:
-    monkeypatch.setattr("siamfc.cli.sources.open_source", lambda *_: Endless(live))
+    monkeypatch.setattr("siamfc.cli.tracking.open_source", lambda *_: Endless(live))
     out, video = tmp_path / "out.jsonl", tmp_path / "out.mp4"
     result = run("track", "0", "--box", BOX, "--json", out, "--video", video)
     assert result.exit_code == status
+    assert result.stderr.startswith("3 frames, " if live else "interrupted after 3 frames, ")
     assert len(lines(out.read_text())) == 3
     capture = cv2.VideoCapture(str(video))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 3
@@ -209,7 +210,7 @@ def test_a_network_that_cannot_be_had(run: Run, folder: Path, options: list[str]
 def test_the_network_is_asked_for_by_name(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
 
-    def predictor(weights: Any, **options: Any) -> Any:
+    def predictor(weights: Any, *, remembered: object, **options: Any) -> Any:
         asked.append(options)
         raise ConfigError("enough")
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
+from siamfc import AsyncClient, Client
 from siamfc.client import calls, errors
 from siamfc.client.calls import ServerAddress, body_of, checked_box, targets_of
 
@@ -118,3 +120,16 @@ def test_answers_that_are_no_json(response: httpx.Response) -> None:
 def test_bodies() -> None:
     assert body_of(httpx.Response(204, request=REQUEST)) is None
     assert body_of(httpx.Response(200, request=REQUEST, json={"a": 1})) == {"a": 1}
+
+
+@pytest.mark.parametrize("make", [Client, AsyncClient])
+def test_idle_connections_are_given_up_before_the_server_does(
+    make: type[Client] | type[AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[httpx.Limits] = []
+    name = "Client" if make is Client else "AsyncClient"
+    monkeypatch.setattr(httpx, name, lambda **given: asked.append(given["limits"]))
+    make("http://localhost:8000")
+    (limits,) = asked
+    assert limits.keepalive_expiry is not None
+    assert limits.keepalive_expiry + 1 < uvicorn.Config("app").timeout_keep_alive

@@ -19,7 +19,7 @@ from siamfc import (
     StoreUnavailable,
     Unauthorized,
 )
-from tests.support.clients import AT_ONCE, BOX, JPEG, MakeClient, followed, frames
+from tests.support.clients import AT_ONCE_ATTEMPTS, BOX, JPEG, MakeClient, followed, frames
 from tests.support.fake_server import FakeServer
 from tests.support.waiting import eventually
 
@@ -195,7 +195,7 @@ def test_every_failed_attempt_closes_its_socket(make: MakeClient, server: FakeSe
             session = await client.start(JPEG, BOX)
             with pytest.raises(ConnectionLost):
                 await session.update(JPEG)
-            assert len(server.queries) == 1 + AT_ONCE.attempts
+            assert len(server.queries) == 1 + AT_ONCE_ATTEMPTS
             await eventually(lambda: server.farewells == len(server.queries))
 
     asyncio.run(scenario())

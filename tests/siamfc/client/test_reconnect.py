@@ -24,6 +24,14 @@ def test_time_bounds_them() -> None:
     assert list(policy.delays(chance=lambda: 0.0, clock=lambda: next(clock))) == [1, 2, 4]
 
 
+def test_by_default_time_alone_bounds_them() -> None:
+    waits: list[float] = []
+    for wait in Reconnect().delays(chance=lambda: 0.0, clock=lambda: sum(waits)):
+        waits.append(wait)
+    assert sum(waits) <= 60 < sum(waits) + waits[-1]
+    assert len(waits) > 10
+
+
 def test_no_attempts() -> None:
     assert list(Reconnect(attempts=0).delays()) == []
 

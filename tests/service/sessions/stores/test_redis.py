@@ -165,7 +165,9 @@ async def test_a_caller_that_is_cancelled_leaves_a_whole_step(store: RedisStore,
     assert (await store.read("s1", "me")).state == state(1)
 
 
-async def test_a_full_redis_refuses_and_does_not_count_as_unreachable(store: RedisStore, redis: RedisServer) -> None:
+async def test_a_full_redis_refuses_is_told_as_full_and_can_still_be_read(
+    store: RedisStore, redis: RedisServer
+) -> None:
     token = (await take(store, "A")).token
     redis.say("CONFIG", "SET", "maxmemory", "1")
     try:
@@ -173,10 +175,11 @@ async def test_a_full_redis_refuses_and_does_not_count_as_unreachable(store: Red
             await store.create(facts("one-more"), state(), [("e0", exemplar())])
         with pytest.raises(StoreUnavailable, match="full"):
             await store.commit(token, step(1))
-        assert store.failure is None
+        assert store.failure == "the session store is full"
         assert (await store.read("s1", "me")).state == state()
     finally:
         redis.say("CONFIG", "SET", "maxmemory", "0")
+    await eventually(lambda: store.failure is None)
     assert await store.commit(token, step(1)) == "held"
 
 
