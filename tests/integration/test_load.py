@@ -16,7 +16,9 @@ SESSIONS = 32
 FRAMES = 15
 ALONE = range(0, SESSIONS, 8)
 """The sessions that are streamed once more, one after the other."""
-TOLERANCE_PX = 0.5
+USUAL_PX, TOLERANCE_PX = 0.1, 1.0
+"""Half of all coordinates, and every one, differ by less: passes of other sizes round otherwise, and a difference goes on
+into the next frame's search region."""
 
 
 def frames_of(path: int) -> list[bytes]:
@@ -55,7 +57,9 @@ def test_a_crowd_gets_what_each_would_get_alone(server: Server, client: httpx.Cl
         assert [answer["frame_index"] for answer in answers] == list(range(1, FRAMES + 1))
         assert all([target["id"] for target in answer["targets"]] == [f"patch-{path}"] for answer in answers)
     for path, answers in alone.items():
-        assert np.abs(boxes(everyone[path]) - boxes(answers)).max() <= TOLERANCE_PX
+        apart = np.abs(boxes(everyone[path]) - boxes(answers))
+        assert np.median(apart) <= USUAL_PX
+        assert apart.max() <= TOLERANCE_PX
     assert eventually(lambda: metric(client, "siamfc_slots_used"), lambda used: used == 0) == 0
     assert metric(client, "siamfc_sessions_active") == 0
     assert metric(client, "siamfc_streams") == 0

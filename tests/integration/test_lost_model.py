@@ -45,8 +45,8 @@ sys.exit(main())
 
 
 def lost_server(log: Path, how: str, **settings: str) -> Server:
-    """A server whose network answers two passes and then hangs or dies."""
-    return start_server(log, settings, ("-c", _LOST.format(how=how, after=2)))
+    """A server whose network answers the starts of the streams and two passes more, and then hangs or dies."""
+    return start_server(log, settings, ("-c", _LOST.format(how=how, after=STREAMS + 2)))
 
 
 async def follow(server: Server, session_id: str) -> tuple[list[Json], int]:
