@@ -17,8 +17,8 @@ FRAMES = 15
 ALONE = range(0, SESSIONS, 8)
 """The sessions that are streamed once more, one after the other."""
 USUAL_PX, TOLERANCE_PX = 0.1, 1.0
-"""Half of all coordinates, and every one, differ by less: passes of other sizes round otherwise, and a difference goes on
-into the next frame's search region."""
+"""Half of all coordinates, and every one, differ by less: passes of other sizes round otherwise, and a difference goes
+on into the next frame's search region."""
 
 
 def frames_of(path: int) -> list[bytes]:
