@@ -245,6 +245,6 @@ def test_the_ingress_shows_what_is_public_and_no_more(tmp_path: Path) -> None:
     conforms(objects["Ingress"], VERSIONS[-1])
     (rule,) = objects["Ingress"]["spec"]["rules"]
     served = {each["path"] for each in rule["http"]["paths"]}
-    assert served == {"/", "/v1", "/web", "/docs", "/openapi.json", "/asyncapi.yaml"}
+    assert served == {"/", "/v1", "/web", "/docs", "/swagger-ui", "/openapi.json", "/asyncapi.yaml"}
     backends = {each["backend"]["service"]["name"] for each in rule["http"]["paths"]}
     assert backends == {objects["Service"]["metadata"]["name"]}

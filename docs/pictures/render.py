@@ -18,7 +18,7 @@ from model.boxes import Box
 from model.checkpoints import bundled_weights, load_weights
 from model.frames import Frame
 from model.inference.loading import load_predictor
-from model.inference.single import update
+from model.inference.single import start, update
 from model.score_map import upscale
 
 Image = NDArray[np.uint8]
@@ -49,8 +49,7 @@ def main(picture: Path) -> None:
     predictor = load_predictor(weights, device="cpu", precision="fp32")
     tracker = weights.tracker
     frame, truth = scene(0)
-    track, pixels = tracker.start(Frame.whole(frame), truth)
-    exemplar = predictor.embed(pixels[None])
+    track, exemplar = start(predictor, tracker, Frame.whole(frame), truth)
     for index in range(1, FRAMES * 2 // 3):
         frame, truth = scene(index)
         last = update(predictor, tracker, track, exemplar, Frame.whole(frame))

@@ -154,9 +154,9 @@ def test_response_map(server: Server, client: httpx.Client) -> None:
             row, column = np.unravel_index(values.argmax(), values.shape)
             peak = np.array([x + w * column / (side - 1), y + h * row / (side - 1)])
             center = np.array(target["box"][:2]) + np.array(target["box"][2:]) / 2
-            # The map says where; a box head may move the centre by up to a cell.
+            # The map says where to about a cell; a box head says the centre within it.
             cell = w / (model["map_size"] - 1)
-            assert np.abs(peak - center).max() < max(4, cell)
+            assert np.abs(peak - center).max() < max(4, 1.5 * cell)
 
 
 def test_no_response_map_unless_asked_for(server: Server, client: httpx.Client) -> None:
