@@ -9,7 +9,7 @@ from typing import Literal
 from model.checks import FromDict, require
 from model.score_map import Peak
 
-_THIN = 12.0
+_THIN = 8.0
 """Exemplar pixels: a target with a narrower side hardly shows in the features of its exemplar."""
 
 Status = Literal["tracking", "uncertain", "lost"]
@@ -20,7 +20,7 @@ class Calibration(FromDict):
     """The score of a peak: the logistic of `bias + logit * peak.logit + contrast * peak.contrast`.
 
     With a box head, `quality` times the logit of its quality is added. For a thin target `thinness` times the logarithm
-    of 12 px over its narrower side in the exemplar's crop is subtracted: peaks of the ground behind it look as sure.
+    of 8 px over its narrower side in the exemplar's crop is subtracted: peaks of the ground behind it look as sure.
 
     It is fitted so that the score is the probability that the box overlaps the truth by an IoU of at least 0.5.
     A target with a score below `uncertain_below` is uncertain; below `lost_below` it is lost.

@@ -33,9 +33,9 @@ def test_scores_by_hand(calibration: Calibration, reading: Peak, expected: float
     [
         pytest.param(math.inf, 0.0, id="not said"),
         pytest.param(40.0, 0.0, id="no thin target"),
-        pytest.param(12.0, 0.0, id="just none"),
-        pytest.param(12 / math.e, -2.0, id="an e-fold thinner"),
-        pytest.param(12 / math.e**2, -4.0, id="two"),
+        pytest.param(8.0, 0.0, id="just none"),
+        pytest.param(8 / math.e, -2.0, id="an e-fold thinner"),
+        pytest.param(8 / math.e**2, -4.0, id="two"),
     ],
 )
 def test_thin_targets_are_believed_less(narrow: float, expected: float) -> None:
