@@ -44,9 +44,9 @@ sys.exit(main())
 """
 
 
-def lost_server(log: Path, how: str, **settings: str) -> Server:
-    """A server whose network answers the starts of the streams and two passes more, and then hangs or dies."""
-    return start_server(log, settings, ("-c", _LOST.format(how=how, after=STREAMS + 2)))
+def lost_server(log: Path, how: str, more: int, **settings: str) -> Server:
+    """A server whose network answers the starts of the streams and `more` passes, and then hangs or dies."""
+    return start_server(log, settings, ("-c", _LOST.format(how=how, after=STREAMS + more)))
 
 
 async def follow(server: Server, session_id: str) -> tuple[list[Json], int]:
@@ -72,7 +72,7 @@ def test_all_who_wait_are_answered_and_the_process_ends(tmp_path: Path, weights_
             status = await asyncio.to_thread(server.wait, EXIT_DEADLINE_S)
         return [stream.result() for stream in streams], status
 
-    server = lost_server(tmp_path / "lost.log", how, WEIGHTS=str(weights_file), PASS_LIMIT_S="1")
+    server = lost_server(tmp_path / "lost.log", how, 2, WEIGHTS=str(weights_file), PASS_LIMIT_S="1")
     streams, status = asyncio.run(scenario(server))
     assert status == 1
     failed = [answer for answers, _ in streams for answer in answers if answer["type"] == "error"]
@@ -99,5 +99,5 @@ def test_sigterm_ends_it_while_a_pass_hangs(tmp_path: Path, weights_file: Path) 
             assert time.monotonic() - begun < EXIT_DEADLINE_S
         return [call.result() for call in calls]
 
-    server = lost_server(tmp_path / "hang.log", "hang", WEIGHTS=str(weights_file), PASS_LIMIT_S="600")
+    server = lost_server(tmp_path / "hang.log", "hang", 0, WEIGHTS=str(weights_file), PASS_LIMIT_S="600")
     assert {answer.status_code for answer in asyncio.run(scenario(server))} <= {200, 409, 500, 503}
