@@ -74,7 +74,7 @@ class Kept:
         self._spans.append((start, end))
 
     def joined(self, *more: bytes) -> bytes:
-        """What is kept, then `more`; the given bytes themselves where they are the same."""
+        """Join the kept bytes, then `more`. Where all bytes are kept, the given object itself is returned."""
         if not more and self._spans == [(0, len(self._data))]:
             return self._data
         return b"".join((*self._views(), *more))

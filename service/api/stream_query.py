@@ -11,7 +11,7 @@ from service.wire.protocol import Mode
 
 @dataclass(frozen=True, slots=True)
 class StreamQuery:
-    """What a connection asks for: its mode, whether answers have response maps, and the connection it goes on from."""
+    """A connection's wishes: its mode, whether answers have response maps, and the connection it goes on from."""
 
     mode: Mode
     wants_map: bool

@@ -60,7 +60,7 @@ class Writer:
         return self.write(network.embedding, Value(pixels, pixels=preprocessing))
 
     def write(self, module: nn.Module, value: Value) -> Value:
-        """What the module makes of the value, in eval mode."""
+        """Write the module, in eval mode, applied to the value."""
         if isinstance(module, TrunkAndNeck):
             return self._trunk_and_neck(module, value)
         if isinstance(module, Bottleneck):
