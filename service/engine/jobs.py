@@ -17,6 +17,7 @@ from model.inference.pending import Pending
 from model.response import Response
 from model.search import Cutter, Search
 from service.engine.slots import Slot
+from service.errors import ModelUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,13 @@ class JobResult:
     queue_s: float
     infer_s: float
     embeddings: NDArray[np.float16] | None = None
+
+    def finite_responses(self) -> list[Response]:
+        """The responses of a `Respond`. Raises ModelUnavailable where one is not finite."""
+        assert self.responses is not None
+        if not all(response.finite for response in self.responses):
+            raise ModelUnavailable("the network's answer to this frame is not finite")
+        return self.responses
 
 
 class SlotPredictor(Protocol):

@@ -14,12 +14,11 @@ import numpy as np
 from model.arrays import RgbCrops
 from model.boxes import Box
 from model.frames import Frame
-from model.search import Search
 from model.tracker import Track
 from service.engine.batcher import Batcher
 from service.engine.jobs import Embed, Load, Respond
 from service.engine.slots import Slot
-from service.errors import IncompatibleReplica, ModelUnavailable, SessionNotFound
+from service.errors import IncompatibleReplica, SessionNotFound
 from service.operations.metrics import Metrics
 from service.sessions.registry import SessionRegistry
 from service.sessions.session import Target
@@ -129,16 +128,9 @@ class Exemplars:
         tracker = self._model.tracker
         if tracker.network.head is None:
             return tracks
-        searches = await self._run(self._search_all, frame, tracks)
+        searches = await self._run(self._model.searches, frame, tracks)
         answer = await self._batcher.submit(Respond(slots, searches, session_id))
-        assert answer.responses is not None
-        if not all(response.finite for response in answer.responses):
-            raise ModelUnavailable("the network's answer to this frame is not finite")
-        return [tracker.settle(*each) for each in zip(tracks, searches, answer.responses, strict=True)]
-
-    def _search_all(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Search, ...]:
-        tracker, cutter = self._model.tracker, self._model.cutter
-        return tuple(tracker.search(frame, track, cutter) for track in tracks)
+        return [tracker.settle(*each) for each in zip(tracks, searches, answer.finite_responses(), strict=True)]
 
     def _start_all(self, frame: Frame, boxes: Sequence[Box]) -> list[tuple[Track, RgbCrops]]:
         return [self._model.tracker.start(frame, box) for box in boxes]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.search import Cutter, cut_crops
-from model.tracker import Tracker
+from model.frames import Frame
+from model.search import Cutter, Search, cut_crops
+from model.tracker import Track, Tracker
 from service.sessions.stores.store import Geometry
 
 
@@ -21,3 +23,7 @@ class TrackerModel:
     def geometry(self) -> Geometry:
         """How its exemplars are cut."""
         return Geometry(self.tracker.network.exemplar_size, self.tracker.constants.context)
+
+    def searches(self, frame: Frame, tracks: Sequence[Track], *, maps: bool = False) -> tuple[Search, ...]:
+        """Make the tracks' searches in a frame, with their pixels; `maps`: as `Tracker.search` has it."""
+        return tuple(self.tracker.search(frame, track, self.cutter, maps=maps) for track in tracks)

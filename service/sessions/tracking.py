@@ -8,6 +8,7 @@ on the way leaves it as it was.
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -26,7 +27,7 @@ from model.tracker import Track
 from service.engine.batcher import Batcher
 from service.engine.jobs import Respond
 from service.engine.overload import OverloadGuard
-from service.errors import InvalidBox, ModelUnavailable, ServiceError, TooManyTargets
+from service.errors import InvalidBox, ServiceError, TooManyTargets
 from service.operations.metrics import Metrics
 from service.sessions.decode_pool import DecodePool
 from service.sessions.decoding import decode_frame
@@ -194,12 +195,10 @@ class Tracking:
             return Tracked()
         begun = time.perf_counter()
         with self._guard.passage(len(targets)) as passage:
-            searches, crop_s = await self._run(_timed, self._search_all, frame, targets, maps)
+            cut = functools.partial(self.model.searches, frame, [target.track for target in targets], maps=maps)
+            searches, crop_s = await self._run(_timed, cut)
             answer = await self._batcher.submit(Respond(tuple(target.slot for target in targets), searches, session_id))
-            assert answer.responses is not None
-            if not all(response.finite for response in answer.responses):
-                raise ModelUnavailable("the network's answer to this frame is not finite")
-            arguments = targets, searches, answer.responses, frame.size
+            arguments = targets, searches, answer.finite_responses(), frame.size
             if len(targets) <= _FEW:
                 # Faster than waking a thread.
                 concluded, conclude_s = _timed(self._conclude, *arguments)
@@ -209,11 +208,6 @@ class Tracking:
         self._metrics.stages({"crop": crop_s, "conclude": conclude_s})
         tracks, evidence = zip(*concluded, strict=True)
         return Tracked(evidence, tracks, answer.queue_s, answer.infer_s)
-
-    def _search_all(self, frame: Frame, targets: Sequence[Target], maps: bool) -> tuple[Search, ...]:
-        """Make the targets' searches, with their pixels."""
-        tracker, cutter = self.model.tracker, self.model.cutter
-        return tuple(tracker.search(frame, target.track, cutter, maps=maps) for target in targets)
 
     def _conclude(
         self,
