@@ -23,7 +23,7 @@ from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import LoggingConfig
 
 from model.checkpoints import find_weights, load_weights
-from service.api.components import Components
+from service.api.components import Components, running_components
 from service.api.socket_limits import SocketLimits
 from service.app import create_app
 from service.operations.logs import log_config
@@ -123,8 +123,7 @@ class Tracker:
             raise RuntimeError(failure)
 
     def _components(self) -> Components | None:
-        components = getattr(self._application.state, "components", None) if self._application is not None else None
-        return components if isinstance(components, Components) else None
+        return running_components(self._application)
 
     def _retire(self) -> None:
         components = self._components()

@@ -22,7 +22,7 @@ from model.checkpoints import find_weights, load_weights
 from model.errors import ModelError
 from model.inference.choice import candidates
 from model.inference.devices import choose_device
-from service.api.components import Components
+from service.api.components import Components, running_components
 from service.api.limited_socket import limited_socket
 from service.app import create_app
 from service.connections import BoundedHttp, ConnectionLimits, Door, affordable_connections
@@ -63,8 +63,7 @@ class DrainingServer(uvicorn.Server):
     @property
     def components(self) -> Components | None:
         """The application's components, once it has started."""
-        components = getattr(self.config.app.state, "components", None)  # type: ignore[union-attr]
-        return components if isinstance(components, Components) else None
+        return running_components(self.config.app)
 
     async def on_tick(self, counter: int) -> bool:
         components = self.components
@@ -129,8 +128,8 @@ def _door(settings: Settings, app: FastAPI) -> Door:
     """The bounds on connections; refusals count in the metrics of the running application."""
 
     def refused(slug: str) -> None:
-        components = getattr(app.state, "components", None)
-        if isinstance(components, Components):
+        components = running_components(app)
+        if components is not None:
             components.metrics.refused(slug)
 
     connections = affordable_connections(settings.max_connections)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.body_budget import BodyBudget, HeldBody
-from service.api.problems import problem
+from service.api.problems import send_problem
 from service.errors import PayloadTooLarge
-from siamfc.contract import PROBLEM_MEDIA_TYPE
 
 _MAX_DIGITS = 18
 """A Content-Length with more digits is refused without parsing it."""
@@ -33,21 +30,11 @@ class BodyLimit:
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if length.isdigit() and (len(length) > _MAX_DIGITS or int(length) > self._limit):
-            await self._refuse(send)
+            error = PayloadTooLarge(f"a request's body may have at most {self._limit} bytes")
+            await send_problem(error, send, {"connection": "close"})
             return
         body = HeldBody(receive, self._budget, self._limit, self._deadline_s)
         try:
             await self._app(scope, body.receive, send)
         finally:
             self._budget.release(body)
-
-    async def _refuse(self, send: Send) -> None:
-        error = PayloadTooLarge(f"a request's body may have at most {self._limit} bytes")
-        body = json.dumps(problem(error)).encode()
-        headers = [
-            (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
-        await send({"type": "http.response.start", "status": error.kind.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})

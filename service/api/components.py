@@ -35,6 +35,12 @@ class Components:
     drain: Drain = field(default_factory=lambda: Drain())
 
 
+def running_components(app: object) -> Components | None:
+    """The components of an application; None before it has started."""
+    found = getattr(getattr(app, "state", None), "components", None)
+    return found if isinstance(found, Components) else None
+
+
 class Drain:
     """The order to finish: streams stop reading, answer the frames they have accepted, and close; requests end."""
 

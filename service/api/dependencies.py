@@ -8,14 +8,14 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from service.api.components import Components
+from service.api.components import Components, running_components
 from service.errors import RateLimited, ShuttingDown
 
 
 def components_of(connection: HTTPConnection) -> Components:
     """Get the server's components. Raises ShuttingDown before the server has started."""
-    components = getattr(connection.app.state, "components", None)
-    if not isinstance(components, Components):
+    components = running_components(connection.app)
+    if components is None:
         raise ShuttingDown("the server is not started")
     return components
 

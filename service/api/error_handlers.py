@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 
-from service.api.components import Components
+from service.api.components import running_components
 from service.api.problems import headers, problem, shortened
 from service.errors import InvalidRequest, ServiceError, pointer_to
 from siamfc.contract import (
@@ -70,7 +70,7 @@ def _methods(request: Request, routes: Sequence[BaseRoute]) -> set[str]:
 
 def _answer(request: Request, body: dict[str, Any], extra: Mapping[str, str] | None = None) -> Response:
     """Count the problem by its slug and answer with it; `extra`: further HTTP headers."""
-    components = getattr(request.app.state, "components", None)
-    if isinstance(components, Components):
+    components = running_components(request.app)
+    if components is not None:
         components.metrics.refused(body["type"].partition("#")[2])
     return JSONResponse(body, body["status"], headers=extra, media_type=PROBLEM_MEDIA_TYPE)

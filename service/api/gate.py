@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.components import Components
+from service.api.components import running_components
 from service.api.origins import HostRules, same_origin, split_host
-from service.api.problems import headers as problem_headers
-from service.api.problems import problem
+from service.api.problems import send_problem
 from service.errors import ForbiddenOrigin, ServiceError, UnknownHost
 from service.operations.request_ids import serving
-from siamfc.contract import PROBLEM_MEDIA_TYPE, SUBPROTOCOL, CloseCode
+from siamfc.contract import SUBPROTOCOL, CloseCode
 
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -70,7 +67,7 @@ class Gate:
         if calls and origin is not None and not self._may_call(origin, host or ""):
             raise ForbiddenOrigin("pages of that origin may not call; SIAMFC_CORS_ORIGINS lists those that may")
         if path.startswith(self._guarded) and self._guarded:
-            components = _components(scope)
+            components = running_components(scope["app"])
             if components is not None:
                 components.keyring.owner(headers)
 
@@ -86,14 +83,9 @@ def _completed(message: Message, request_id: str) -> list[tuple[bytes, bytes]]:
     return [*headers, (b"x-request-id", request_id.encode())]
 
 
-def _components(scope: Scope) -> Components | None:
-    found = getattr(scope["app"].state, "components", None)
-    return found if isinstance(found, Components) else None
-
-
 async def _refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with the error's problem, or accept a socket and close it: a browser sees no other reason."""
-    components = _components(scope)
+    components = running_components(scope["app"])
     if components is not None:
         components.metrics.refused(error.kind.slug)
     if scope["type"] == "websocket":
@@ -102,8 +94,4 @@ async def _refuse(error: ServiceError, scope: Scope, receive: Receive, send: Sen
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None})
         await send({"type": "websocket.close", "code": CloseCode.REFUSED, "reason": error.detail[:100]})
         return
-    body = json.dumps(problem(error)).encode()
-    headers = {"content-type": PROBLEM_MEDIA_TYPE, "content-length": str(len(body)), **problem_headers(error)}
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": error.kind.status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
+    await send_problem(error, send)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from typing import Any
+
+from starlette.types import Send
 
 from service.errors import InvalidRequest, RequestTimeout, ServiceError, Unauthorized
 from service.operations.request_ids import current_request
-from siamfc.contract import INTERNAL_ERROR, ProblemKind
+from siamfc.contract import INTERNAL_ERROR, PROBLEM_MEDIA_TYPE, ProblemKind
 
 MAX_FAULTS = 10
 """Faults of one request that are told; further ones are found when these are mended."""
@@ -57,6 +61,15 @@ def headers(error: BaseException) -> dict[str, str]:
     if isinstance(error, ServiceError) and error.retry_after_s is not None:
         extra["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     return extra
+
+
+async def send_problem(error: ServiceError, send: Send, further: Mapping[str, str] | None = None) -> None:
+    """Answer with an error's problem where no route does, over ASGI; `further`: more headers."""
+    body = json.dumps(problem(error)).encode()
+    named = {"content-type": PROBLEM_MEDIA_TYPE, "content-length": str(len(body)), **headers(error), **(further or {})}
+    raw = [(name.lower().encode(), value.encode()) for name, value in named.items()]
+    await send({"type": "http.response.start", "status": error.kind.status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
 
 
 def close_reason(text: str) -> str:

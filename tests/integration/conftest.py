@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.integration.browser import ARGUMENTS, CHROMIUM, opened_page
 from tests.integration.calls import http_client
+from tests.support.redis_server import RedisServer, running_redis
 from tests.support.server import Server, running_server
 
 KEYS = ("first-key", "second-key/with+signs=")
@@ -31,6 +32,13 @@ def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "one-scale.safetensors"
     save_weights(path, dataclasses.replace(weights, constants=dataclasses.replace(weights.constants, scales=1)))
     return path
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A store of the module's own."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 def _server(tmp_path_factory: pytest.TempPathFactory, name: str, **settings: str) -> Iterator[Server]:

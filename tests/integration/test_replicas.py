@@ -25,12 +25,6 @@ PATIENT = Reconnect(attempts=200, first_delay_s=0.05, max_delay_s=0.4)
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def settings(redis: RedisServer, weights_file: Path) -> dict[str, str]:
     """Settings of every replica."""
     return {"STORE": redis.url, "WEIGHTS": str(weights_file), "THREADS": "1"}

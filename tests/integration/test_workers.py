@@ -16,7 +16,7 @@ from benchmarks._server import START_DEADLINE_S
 from siamfc import Answer, AsyncClient, Reconnect, Result
 from tests.integration import scene
 from tests.integration.calls import create, eventually, http_client, post_frame
-from tests.support.redis_server import RedisServer, running_redis
+from tests.support.redis_server import RedisServer
 from tests.support.server import Server, running_server, start_server
 
 # Two workers start one after the other: more than the suite gives a test on a machine that is busy.
@@ -24,12 +24,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 FRAMES = 24
 PATIENT = Reconnect(attempts=200, first_delay_s=0.05, max_delay_s=0.4)
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
