@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -24,14 +23,11 @@ SMALL = {"MAX_SESSIONS": "2", "MAX_TARGETS": "3", "MAX_FRAME_BYTES": "20000", "M
 
 
 @pytest.fixture(scope="session")
-def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled network with one scale instead of three: the same protocol for a third of the work."""
-    from model.checkpoints import bundled_weights, load_weights, save_weights
+def weights_file() -> Path:
+    """The bundled default."""
+    from model.checkpoints import bundled_weights
 
-    weights = load_weights(bundled_weights())
-    path = tmp_path_factory.mktemp("weights") / "one-scale.safetensors"
-    save_weights(path, dataclasses.replace(weights, constants=dataclasses.replace(weights.constants, scales=1)))
-    return path
+    return bundled_weights()
 
 
 @pytest.fixture(scope="module")
